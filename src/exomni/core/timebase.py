@@ -1,0 +1,62 @@
+"""The clocks, and exact conversions between them.
+
+All conversions are integer arithmetic, so that a count never depends on float rounding: 205 units are
+492 frames, where `floor(205 * 0.08 * 30)` in floating point gives 491.
+"""
+
+from fractions import Fraction
+
+UNIT_HZ = Fraction(25, 2)
+"""Speech units a second."""
+FRAME_HZ = 30
+"""Face frames a second."""
+SAMPLE_HZ = 24_000
+"""Samples a second of the speech that exomni writes."""
+ENCODER_HZ = 50
+"""Speech-encoder frames a second."""
+DURATION_HZ = 40
+"""Ticks a second in which phoneme durations are counted."""
+VOCODER_HZ = 80
+"""Acoustic frames a second that the speech decoder of `nano` hands to the voice's vocoder."""
+ENCODER_SAMPLE_HZ = 16_000
+"""Samples a second of the speech that the speech encoder hears."""
+
+ENCODER_FRAMES_PER_UNIT = int(ENCODER_HZ / UNIT_HZ)
+SAMPLES_PER_UNIT = int(SAMPLE_HZ / UNIT_HZ)
+SAMPLES_PER_FRAME = SAMPLE_HZ // FRAME_HZ
+SAMPLES_PER_VOCODER_FRAME = SAMPLE_HZ // VOCODER_HZ
+
+
+def rescale_floor(count: int, from_hz: Fraction | int, to_hz: Fraction | int) -> int:
+    """Whole ticks of one clock that fit in `count` ticks of another, exactly.
+
+    Args:
+        count: ticks of the first clock, >= 0.
+        from_hz: rate of the first clock.
+        to_hz: rate of the second clock.
+    Returns:
+        floor(count * to_hz / from_hz).
+    """
+    ratio = Fraction(to_hz) / Fraction(from_hz)
+    return count * ratio.numerator // ratio.denominator
+
+
+def rescale_ceil(count: int, from_hz: Fraction | int, to_hz: Fraction | int) -> int:
+    """Ticks of one clock that are needed to cover `count` ticks of another, exactly."""
+    ratio = Fraction(to_hz) / Fraction(from_hz)
+    return -(-count * ratio.numerator // ratio.denominator)
+
+
+def units_to_frames(n_units: int) -> int:
+    """Face frames of `n_units` speech units: floor(n * 12 / 5) (paper, section 3; bugs 1 and 3 mended)."""
+    return rescale_floor(n_units, UNIT_HZ, FRAME_HZ)
+
+
+def units_to_samples(n_units: int) -> int:
+    """Samples at 24 kHz of `n_units` speech units."""
+    return n_units * SAMPLES_PER_UNIT
+
+
+def samples_to_frames(n_samples: int) -> int:
+    """Face frames that begin before sample `n_samples` at 24 kHz, to the nearest whole frame."""
+    return (2 * n_samples + SAMPLES_PER_FRAME) // (2 * SAMPLES_PER_FRAME)

@@ -1,0 +1,1 @@
+"""The neural model: speech encoder, language model, unit generator, face decoder and what joins them."""

@@ -1,0 +1,188 @@
+"""A causal Transformer with Qwen3's mathematics and an explicit cache, made for short steps on a CPU.
+
+`transformers` has the same network; a step of it costs several times as much at batch 1, where a unit
+generator spends its life. A test holds the two equal.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .attention import Rotation, merge_heads, rotate, rotation, split_heads
+from .config import BackboneConfig
+
+
+@dataclass
+class KeyValueCache:
+    """Everything a causal Transformer remembers of a sequence.
+
+    Attributes:
+        keys: rotated keys, [n_layers, B, n_kv_heads, capacity, D_head].
+        values: the same for values.
+        length: rows that are filled.
+        starts: first row of each sequence, [B], where sequences are padded on the left; None if none is.
+    """
+
+    keys: Tensor
+    values: Tensor
+    length: int = 0
+    starts: Tensor | None = None
+
+    def positions(self, n_new: int) -> Tensor:
+        """Position of each of the next rows within its own sequence, [B or 1, n_new]."""
+        rows = torch.arange(self.length, self.length + n_new, device=self.keys.device)[None]
+        return rows if self.starts is None else (rows - self.starts[:, None]).clamp(min=0)
+
+    def mask(self, n_new: int) -> Tensor | None:
+        """What each of the next rows may see, [B or 1, 1, n_new, length + n_new]; None if all there is."""
+        if n_new == 1 and self.starts is None:
+            return None
+        columns = torch.arange(self.length + n_new, device=self.keys.device)
+        causal = columns[None, :] <= columns[self.length :, None]
+        if self.starts is None:
+            return causal[None, None]
+        begun = columns[None, None, :] >= self.starts[:, None, None]
+        own = columns[None, :] == columns[self.length :, None]  # a padding row sees itself: no row sees nothing
+        return (causal & (begun | own))[:, None]
+
+
+class RMSNorm(nn.Module):
+    """Scale to unit root mean square over the last axis, then by a learned weight."""
+
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Norm x [..., dim]."""
+        return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+
+
+class CausalAttention(nn.Module):
+    """Grouped-query attention whose queries and keys are normed for each head, then rotated."""
+
+    def __init__(self, config: BackboneConfig) -> None:
+        super().__init__()
+        self.n_heads, self.n_kv_heads = config.n_heads, config.n_kv_heads
+        width, kv_width = config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
+        self.q_proj = nn.Linear(config.d_model, width, bias=False)
+        self.k_proj = nn.Linear(config.d_model, kv_width, bias=False)
+        self.v_proj = nn.Linear(config.d_model, kv_width, bias=False)
+        self.o_proj = nn.Linear(width, config.d_model, bias=False)
+        self.q_norm = RMSNorm(config.head_dim, config.norm_eps)
+        self.k_norm = RMSNorm(config.head_dim, config.norm_eps)
+
+    def forward(
+        self, x: Tensor, angles: Rotation, cache: KeyValueCache | None, layer: int, mask: Tensor | None
+    ) -> Tensor:
+        """Attend causally; with a cache, write the new rows into it and attend to all it holds.
+
+        Args:
+            x: [B, T, D].
+            angles: rotary position of the T rows.
+            cache: memory, not yet lengthened by T; None for a whole sequence at once.
+            layer: which layer of the cache is ours.
+            mask: what the rows may see of the lengthened cache; None for all of it.
+        Returns:
+            [B, T, D].
+        """
+        q = rotate(self.q_norm(split_heads(self.q_proj(x), self.n_heads)), angles)
+        k = rotate(self.k_norm(split_heads(self.k_proj(x), self.n_kv_heads)), angles)
+        v = split_heads(self.v_proj(x), self.n_kv_heads)
+        if cache is None:
+            k, v = self._for_each_head(k), self._for_each_head(v)
+            return self.o_proj(merge_heads(F.scaled_dot_product_attention(q, k, v, is_causal=True)))
+        end = cache.length + x.shape[1]
+        cache.keys[layer, :, :, cache.length : end] = k
+        cache.values[layer, :, :, cache.length : end] = v
+        k, v = cache.keys[layer, :, :, :end], cache.values[layer, :, :, :end]
+        if x.shape[1] > 1:
+            k, v = self._for_each_head(k), self._for_each_head(v)
+            return self.o_proj(merge_heads(F.scaled_dot_product_attention(q, k, v, attn_mask=mask)))
+        grouped = q.view(len(q), self.n_kv_heads, -1, q.shape[-1])  # heads that share a key become its rows
+        mixed = F.scaled_dot_product_attention(grouped, k, v, attn_mask=mask)
+        return self.o_proj(mixed.reshape(len(x), 1, -1))
+
+    def _for_each_head(self, x: Tensor) -> Tensor:
+        return x.repeat_interleave(self.n_heads // self.n_kv_heads, dim=1)
+
+
+class GatedMLP(nn.Module):
+    """SwiGLU feed-forward network."""
+
+    def __init__(self, config: BackboneConfig) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(config.d_model, config.d_ff, bias=False)
+        self.up_proj = nn.Linear(config.d_model, config.d_ff, bias=False)
+        self.down_proj = nn.Linear(config.d_ff, config.d_model, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, T, D] -> [B, T, D]."""
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class BackboneLayer(nn.Module):
+    """Attention, then the feed-forward network, each on normed input with a residual."""
+
+    def __init__(self, config: BackboneConfig) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(config.d_model, config.norm_eps)
+        self.self_attn = CausalAttention(config)
+        self.post_attention_layernorm = RMSNorm(config.d_model, config.norm_eps)
+        self.mlp = GatedMLP(config)
+
+    def forward(
+        self, x: Tensor, angles: Rotation, cache: KeyValueCache | None, layer: int, mask: Tensor | None
+    ) -> Tensor:
+        """One layer; arguments as in `CausalAttention.forward`."""
+        x = x + self.self_attn(self.input_layernorm(x), angles, cache, layer, mask)
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+
+class Backbone(nn.Module):
+    """The stack, with a token table of its own; parameter names are those of `transformers`' Qwen3Model.
+
+    Args:
+        config: sizes.
+    """
+
+    def __init__(self, config: BackboneConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embed_tokens = nn.Embedding(config.n_tokens, config.d_model)
+        self.layers = nn.ModuleList(BackboneLayer(config) for _ in range(config.n_layers))
+        self.norm = RMSNorm(config.d_model, config.norm_eps)
+
+    def empty_cache(self, batch: int, capacity: int, starts: Tensor | None = None) -> KeyValueCache:
+        """Memory for `capacity` rows of each of `batch` sequences, on the model's device and in its type."""
+        config, weight = self.config, self.norm.weight
+        shape = (config.n_layers, batch, config.n_kv_heads, capacity, config.head_dim)
+        return KeyValueCache(weight.new_zeros(shape), weight.new_zeros(shape), starts=starts)
+
+    def forward(self, inputs: Tensor, cache: KeyValueCache | None = None) -> Tensor:
+        """Run new rows through the stack.
+
+        Args:
+            inputs: embeddings [B, T, D]. Padding on the right is harmless: no row sees a later one.
+            cache: what came before, lengthened in place by T rows; None for a whole sequence at once.
+        Returns:
+            Last hidden states after the final norm, [B, T, D].
+        Raises:
+            ValueError: the cache has no room for T more rows.
+        """
+        n_new = inputs.shape[1]
+        if cache is None:
+            positions, mask = torch.arange(n_new, device=inputs.device)[None], None
+        else:
+            if cache.length + n_new > cache.keys.shape[3]:
+                raise ValueError(f"the cache holds {cache.keys.shape[3]} rows, {cache.length + n_new} needed")
+            positions, mask = cache.positions(n_new), cache.mask(n_new)
+        angles = rotation(positions, self.config.head_dim, self.config.rope_theta)
+        for index, layer in enumerate(self.layers):
+            inputs = layer(inputs, angles, cache, index, mask)
+        if cache is not None:
+            cache.length += n_new
+        return self.norm(inputs)
