@@ -1,0 +1,40 @@
+"""What a face teacher is given and what it gives."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from ...core.emotion import EMOTIONS
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """Speech to be labelled; each teacher reads what it needs.
+
+    Attributes:
+        symbols: the voice's phoneme symbols, `timing.PAD` for its id 0.
+        ticks: duration of each symbol in ticks of 25 ms.
+        n_frames: face frames wanted.
+        emotion: float32 [5] for all of it or [S, 5] for each sentence (a sentence ends at a pair of PADs).
+        seed: of blinks and glances, the only things that are random.
+        audio: mono samples at 24 kHz, float32 [N]; only teachers that listen need it.
+    """
+
+    symbols: Sequence[str]
+    ticks: Sequence[int] | np.ndarray
+    n_frames: int
+    emotion: np.ndarray = field(default_factory=lambda: np.zeros(len(EMOTIONS), np.float32))
+    seed: int = 0
+    audio: np.ndarray | None = None
+
+
+class FaceTeacher(Protocol):
+    """Labels speech with a face."""
+
+    name: str
+
+    def label(self, clip: Clip) -> np.ndarray:
+        """ARKit weights, float32 [T_frame, K] in 0..1, 30 frames a second; frame k shows k/30 to (k+1)/30 s."""
+        ...

@@ -1,0 +1,101 @@
+"""How neighbouring phonemes share the mouth: openfacefx's dominance blend, held to each articulator's needs.
+
+The library gives each phoneme class an activation over time (dominance functions after Cohen and Massaro;
+they sum to one). Its own viseme table would give every class the same say over the whole mouth; here each
+class has its own say over the jaw, the rounding, the lips and the tongue, so that a t between two rounded vowels
+stays rounded and an s still closes the jaw.
+"""
+
+from functools import cache
+
+import numpy as np
+from openfacefx.alignment import PhonemeSegment
+from openfacefx.coarticulation import CoartParams, build_viseme_curves
+from openfacefx.mapping import Mapping, Target
+
+from ...core.timebase import FRAME_HZ
+from .poses import CHANNELS, DIPHTHONGS, GLIDE_AT, POSES, REST, STRESS_GAIN
+from .timing import VOWELS, Phone
+
+SOLVE_HZ = 120
+PIECE_S = 0.060
+"""Long phones are handed over in pieces of about this length, so that they hold instead of swelling."""
+LEAD_S = 0.11
+"""Reach of a phone's influence in the library's terms (its own default, 0.4, mumbles at this pace of speech)."""
+SMOOTH_S = 0.020
+"""Standard deviation of the last smoothing: motion stays below some 8 Hz, as lips do."""
+
+
+@cache
+def _classes() -> tuple[Mapping, np.ndarray, np.ndarray]:
+    """openfacefx's mapping with one target for each phoneme and stress, and their targets and weights [N, C]."""
+    names, rows, targets, weights = [], {}, [], []
+    for symbol, pose in POSES.items():
+        for stress in STRESS_GAIN if symbol in VOWELS else (0,):
+            name = f"{symbol}{stress}"
+            names.append(name)
+            rows[name] = {name: 1.0}
+            gain = STRESS_GAIN[stress] if symbol in VOWELS else 1.0
+            targets.append(np.array(pose.targets) * gain)
+            weights.append(pose.weights)
+    mapping = Mapping([Target(n, "basic") for n in names], rows, allow_custom_symbols=True)
+    return mapping, np.array(targets), np.array(weights)
+
+
+def _pieces(phones: list[Phone]) -> list[PhonemeSegment]:
+    """Phones as the library's segments: diphthongs in two, long ones in pieces."""
+    out: list[PhonemeSegment] = []
+    for phone in phones:
+        first, last = DIPHTHONGS.get(phone.symbol, (phone.symbol, phone.symbol))
+        split_s = phone.start_s + GLIDE_AT * (phone.end_s - phone.start_s)
+        spans = [(first, phone.start_s, split_s), (last, split_s, phone.end_s)]
+        if first == last:
+            spans = [(first, phone.start_s, phone.end_s)]
+        for symbol, start, end in spans:
+            symbol = symbol if symbol in POSES else "h"
+            stress = phone.stress if symbol in VOWELS else 0
+            n = max(1, round((end - start) / PIECE_S))
+            cuts = np.linspace(start, end, n + 1)
+            out += [PhonemeSegment(f"{symbol}{stress}", a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    return out
+
+
+def blend(phones: list[Phone], n_frames: int) -> np.ndarray:
+    """Where the articulators are, before lips are made to meet.
+
+    Args:
+        phones: of the whole clip, without holes, from 0.
+        n_frames: frames wanted.
+    Returns:
+        CHANNELS over time, float [T_frame, C], each in 0..1; frame k is read at its middle.
+    """
+    if not phones:
+        return np.zeros((n_frames, len(CHANNELS)))
+    mapping, targets, weights = _classes()
+    params = CoartParams(
+        lead=dict.fromkeys(("basic", "jaw", "lips", "tongue"), (LEAD_S, LEAD_S)),
+        short_silence=0.0,
+        closure_floor=0.0,
+        split_diphthongs=False,
+    )
+    times, activation = build_viseme_curves(_pieces(phones), SOLVE_HZ, mapping, params)
+    say = activation @ weights
+    curves = (activation @ (weights * targets)) / np.maximum(say, 1e-9)
+    curves = np.where(say > 1e-9, curves, np.array(REST.targets))
+    return _at_frames(times, _smooth(curves), n_frames)
+
+
+def _smooth(curves: np.ndarray) -> np.ndarray:
+    """Gaussian over time, [N, C] at SOLVE_HZ, ends held."""
+    sigma = SMOOTH_S * SOLVE_HZ
+    reach = int(np.ceil(3 * sigma))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    kernel /= kernel.sum()
+    padded = np.pad(curves, ((reach, reach), (0, 0)), mode="edge")
+    return np.stack([np.convolve(column, kernel, "valid") for column in padded.T], 1)
+
+
+def _at_frames(times: np.ndarray, curves: np.ndarray, n_frames: int) -> np.ndarray:
+    """Curves read at the middle of each frame, ends held, [T_frame, C]."""
+    middles = (np.arange(n_frames) + 0.5) / FRAME_HZ
+    return np.stack([np.interp(middles, times, column) for column in curves.T], 1)
