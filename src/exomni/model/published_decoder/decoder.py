@@ -110,7 +110,7 @@ class PublishedSpeechDecoder(nn.Module):
         Args:
             units: [T_unit] int64, 0..16383, at least one.
             generator: where all noise comes from; the same seed gives the same speech.
-            speaker: [192], any scale; None is the voice that the weights fall back on.
+            speaker: [192], any scale; None is zeros, which leaves the weights' own voice.
             prompt: speech to carry on from, or None.
         Returns:
             [T_sample] float32 in -0.99..0.99 at `sample_hz`, floor(T_unit * 441 / 64) * 256 samples.

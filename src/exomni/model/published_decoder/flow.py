@@ -159,7 +159,7 @@ class FlowDecoder(nn.Module):
 
         Args:
             units: [T_unit] int64, 0..vocab_size - 1, at least one.
-            speaker: [spk_embed_dim], any scale; None is a zero embedding, the voice that the weights fall back on.
+            speaker: [spk_embed_dim], any scale; None is zeros, which leaves the weights' own voice.
             prompt: speech to carry on from, or None.
         Returns:
             The conditions over prompt and units.
