@@ -14,6 +14,8 @@ from exomni.export.track import FaceTrack, as_rate
         (30, Fraction(30)),
         (30.0, Fraction(30)),
         ("30", Fraction(30)),
+        ("29.97", Fraction(30000, 1001)),
+        ("30000/1001", Fraction(30000, 1001)),
         (29.97, Fraction(30000, 1001)),
         (30000 / 1001, Fraction(30000, 1001)),
         (59.94, Fraction(60000, 1001)),

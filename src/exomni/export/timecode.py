@@ -1,5 +1,6 @@
 """SMPTE timecodes with sub-frames, and rows of a recording put on an even grid by them."""
 
+import itertools
 import math
 import re
 from collections.abc import Sequence
@@ -92,7 +93,7 @@ def even_grid(rows: Sequence[Row], short_fps: int) -> Grid:
     nominal, notes = _nominal(rows, short_fps)
     ticks = [row.second * nominal + row.frame for row in rows]
     day = DAY_S * nominal
-    steps = np.array([float((b - a) % day) for a, b in zip(ticks, ticks[1:], strict=False)])
+    steps = np.array([float((b - a) % day) for a, b in itertools.pairwise(ticks)])
     wrong = (steps == 0) | (steps > day / 2)
     if wrong.any():
         at = int(np.argmax(wrong))

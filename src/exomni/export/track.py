@@ -24,8 +24,8 @@ def as_rate(value: Any) -> Fraction:
         FormatError: it is no such rate.
     """
     try:
-        number = float(value)
-        if isinstance(value, int | Fraction | str):
+        number = float(Fraction(value)) if isinstance(value, str) else float(value)
+        if isinstance(value, int | Fraction) or (isinstance(value, str) and "/" in value):
             rate = Fraction(value)
         elif abs(number - round(number)) < 1e-6:
             rate = Fraction(round(number))

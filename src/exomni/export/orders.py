@@ -1,0 +1,113 @@
+"""Orders of the 52 that circulate without names, and how to tell them apart by how faces move."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from exomni.core import arkit
+from exomni.core.errors import FormatError
+
+from .livelink_csv import SHAPES
+from .names import NEUTRAL, ROTATIONS
+
+
+def _swapped(names: Sequence[str]) -> tuple[str, ...]:
+    other = {a + x: a + y for a in ("jaw", "mouth") for x, y in (("Left", "Right"), ("Right", "Left"))}
+    return tuple(other.get(name, name) for name in names)
+
+
+ORDERS: Mapping[str, tuple[str, ...]] = {
+    "exomni": arkit.NAMES,
+    "mediapipe": (NEUTRAL, *arkit.NAMES[:-1]),
+    "livelink-csv": SHAPES,
+    "livelink-udp": _swapped(SHAPES),
+}
+"""Alphabetical, MediaPipe's, and Live Link Face's in its recordings and in its packets."""
+
+MOVES = 1e-3
+"""Standard deviation under which a shape is held to be still."""
+ENOUGH_PAIRS = 4
+GOOD_FIT = 0.5
+CLEAR_LEAD = 0.2
+
+
+@dataclass(frozen=True)
+class Guess:
+    """Names for the columns of a table that has none, and how they were come by."""
+
+    names: tuple[str, ...]
+    note: str
+
+
+def name_columns(table: np.ndarray, order: str | None) -> Guess:
+    """Names for 51, 52, 60 or 61 nameless columns.
+
+    Args:
+        table: [T, columns].
+        order: a key of `ORDERS`, or None to judge by how left and right move together.
+    Raises:
+        FormatError: no such order, no such number of columns, or the motion does not tell.
+    """
+    n_columns = table.shape[1]
+    if order is not None and order not in ORDERS:
+        raise FormatError(f"no order '{order}': there are {', '.join(ORDERS)}")
+    choices = {key: _layout(key, n_columns) for key in ORDERS if order in (None, key)}
+    choices = {key: names for key, names in choices.items() if names is not None}
+    if not choices:
+        raise FormatError(f"{n_columns} columns without names; only 51, 52, 60 or 61 could be ARKit's")
+    if order is not None:
+        return Guess(choices[order], f"the columns have no names; they were taken in the order '{order}'")
+    best, lead, fit = _best(table, choices)
+    if fit < GOOD_FIT or lead < CLEAR_LEAD:
+        raise FormatError(
+            f"{n_columns} columns without names, and the motion does not tell their order; "
+            f"say it with order, one of {', '.join(choices)}"
+        )
+    note = f"the columns have no names; left and right move together ({fit:.2f}) in the order '{best}'"
+    if best.startswith("livelink"):
+        note += " (or in the other of Live Link's two, which swap jaw and mouth sideways)"
+    return Guess(choices[best], note)
+
+
+def pair_fit(names: Sequence[str], table: np.ndarray) -> float | None:
+    """How well left and right move together under these names: mean correlation, -1..1.
+
+    Args:
+        names: of the columns.
+        table: [T, columns].
+    Returns:
+        None where too few pairs move to judge.
+    """
+    where = {name: i for i, name in enumerate(names)}
+    fits = []
+    for name, i in where.items():
+        twin = name.removesuffix("Left") + "Right"
+        sideways = name.startswith(("jaw", "mouthL", "eyeLookIn", "eyeLookOut")) and "Lower" not in name
+        if not name.endswith("Left") or twin not in where or sideways:
+            continue
+        a, b = table[:, i], table[:, where[twin]]
+        if max(a.std(), b.std()) > MOVES:
+            fits.append(0.0 if min(a.std(), b.std()) < MOVES else float(np.corrcoef(a, b)[0, 1]))
+    return float(np.mean(fits)) if len(fits) >= ENOUGH_PAIRS else None
+
+
+def _layout(order: str, n_columns: int) -> tuple[str, ...] | None:
+    """An order whole (52) or without the tongue (51), and either with the nine rotations behind it."""
+    names = ORDERS[order]
+    if order == "mediapipe":
+        return names if n_columns == len(names) else None
+    short = tuple(name for name in names if name != "tongueOut")
+    return {51: short, 52: names, 60: short + ROTATIONS, 61: names + ROTATIONS}.get(n_columns)
+
+
+def _best(table: np.ndarray, choices: Mapping[str, tuple[str, ...]]) -> tuple[str, float, float]:
+    """The best-fitting order, its lead over the best of another family, and its fit."""
+    fits = {key: pair_fit(names, table) for key, names in choices.items()}
+    ranked = sorted(choices, key=lambda key: -1.0 if fits[key] is None else fits[key], reverse=True)
+    best = ranked[0]
+    if fits[best] is None:
+        return best, 0.0, -1.0
+    family = best.split("-")[0]
+    rest = [fits[key] for key in ranked if key.split("-")[0] != family and fits[key] is not None]
+    return best, fits[best] - max(rest, default=-1.0), fits[best]
