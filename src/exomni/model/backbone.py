@@ -21,19 +21,21 @@ class KeyValueCache:
     Attributes:
         keys: rotated keys, [n_layers, B, n_kv_heads, capacity, D_head].
         values: the same for values.
+        angles: rotary position of every row of the capacity.
         length: rows that are filled.
         starts: first row of each sequence, [B], where sequences are padded on the left; None if none is.
     """
 
     keys: Tensor
     values: Tensor
+    angles: Rotation
     length: int = 0
     starts: Tensor | None = None
 
-    def positions(self, n_new: int) -> Tensor:
-        """Position of each of the next rows within its own sequence, [B or 1, n_new]."""
-        rows = torch.arange(self.length, self.length + n_new, device=self.keys.device)[None]
-        return rows if self.starts is None else (rows - self.starts[:, None]).clamp(min=0)
+    def next_angles(self, n_new: int) -> Rotation:
+        """Rotary position of each of the next rows."""
+        rows = slice(self.length, self.length + n_new)
+        return Rotation(self.angles.cos[:, :, rows], self.angles.sin[:, :, rows])
 
     def mask(self, n_new: int) -> Tensor | None:
         """What each of the next rows may see, [B or 1, 1, n_new, length + n_new]; None if all there is."""
@@ -44,8 +46,10 @@ class KeyValueCache:
         if self.starts is None:
             return causal[None, None]
         begun = columns[None, None, :] >= self.starts[:, None, None]
-        own = columns[None, :] == columns[self.length :, None]  # a padding row sees itself: no row sees nothing
-        return (causal & (begun | own))[:, None]
+        itself = (
+            columns[None, :] == columns[self.length :, None]
+        )  # so that no row, even padding, sees nothing
+        return (causal & (begun | itself))[:, None]
 
 
 class RMSNorm(nn.Module):
@@ -157,10 +161,22 @@ class Backbone(nn.Module):
         self.norm = RMSNorm(config.d_model, config.norm_eps)
 
     def empty_cache(self, batch: int, capacity: int, starts: Tensor | None = None) -> KeyValueCache:
-        """Memory for `capacity` rows of each of `batch` sequences, on the model's device and in its type."""
-        config, weight = self.config, self.norm.weight
-        shape = (config.n_layers, batch, config.n_kv_heads, capacity, config.head_dim)
-        return KeyValueCache(weight.new_zeros(shape), weight.new_zeros(shape), starts=starts)
+        """Memory for `capacity` rows of each of `batch` sequences, on the model's device and in its type.
+
+        Args:
+            batch: B.
+            capacity: most rows that a sequence will have, padding on the left included.
+            starts: first row of each sequence, [B], where sequences are padded on the left.
+        """
+        weight = self.norm.weight
+        rows = torch.arange(capacity, device=weight.device)[None]
+        positions = rows if starts is None else (rows - starts[:, None]).clamp(min=0)
+        shape = (self.config.n_layers, batch, self.config.n_kv_heads, capacity, self.config.head_dim)
+        keys, values = weight.new_zeros(shape), weight.new_zeros(shape)
+        return KeyValueCache(keys, values, self._angles(positions), starts=starts)
+
+    def _angles(self, positions: Tensor) -> Rotation:
+        return rotation(positions, self.config.head_dim, self.config.rope_theta)
 
     def forward(self, inputs: Tensor, cache: KeyValueCache | None = None) -> Tensor:
         """Run new rows through the stack.
@@ -175,14 +191,24 @@ class Backbone(nn.Module):
         """
         n_new = inputs.shape[1]
         if cache is None:
-            positions, mask = torch.arange(n_new, device=inputs.device)[None], None
+            angles, mask = self._angles(torch.arange(n_new, device=inputs.device)[None]), None
         else:
             if cache.length + n_new > cache.keys.shape[3]:
                 raise ValueError(f"the cache holds {cache.keys.shape[3]} rows, {cache.length + n_new} needed")
-            positions, mask = cache.positions(n_new), cache.mask(n_new)
-        angles = rotation(positions, self.config.head_dim, self.config.rope_theta)
+            angles, mask = cache.next_angles(n_new), cache.mask(n_new)
         for index, layer in enumerate(self.layers):
             inputs = layer(inputs, angles, cache, index, mask)
         if cache is not None:
             cache.length += n_new
         return self.norm(inputs)
+
+
+def store_by_columns(module: nn.Module) -> None:
+    """Lay out the weights of every linear layer so that a single row is multiplied about twice as fast.
+
+    Shapes and values stay; only strides change. For generation on a CPU, after loading: a step at batch 1 is
+    bound by reading the weights, and the CPU kernel reads a column-major matrix faster.
+    """
+    for part in module.modules():
+        if isinstance(part, nn.Linear):
+            part.weight.data = part.weight.data.t().contiguous().t()

@@ -202,6 +202,28 @@ class LanguageModelConfig(Section):
     tied_embeddings: bool
 
 
+class UnitTokenizerConfig(Section):
+    """Speech-encoder features to units: `levels` of the scalar quantiser, whose product is the codebook."""
+
+    d_features: Size
+    frames_per_unit: Size = 4
+    d_model: Size = 384
+    n_layers: int = Field(default=2, ge=0)
+    kernel: Size = 3
+    levels: tuple[Size, ...]
+
+
+class SpeechDecoderConfig(Section):
+    """Units to the acoustic channels of the voice's vocoder, at the units' clock and then at 40 Hz."""
+
+    d_unit: Size = 320
+    n_unit_layers: Size = 6
+    d_tick: Size = 192
+    n_tick_layers: Size = 4
+    kernel: Size = 7
+    n_channels: Size = 130
+
+
 class OmniConfig(Section):
     """Every part of one preset. Sizes that two parts share must agree.
 

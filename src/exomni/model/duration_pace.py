@@ -1,5 +1,6 @@
 """The unit generator whose pace is set by predicted durations: nothing is skipped, nothing said twice."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -217,30 +218,33 @@ class PacedUnitGenerator(UnitGeneratorBase):
         return UnitStream(self.pace_text(fused, durations, total), n_units, cache, [[] for _ in n_units])
 
     @torch.inference_mode()
-    def generate(self, stream: UnitStream, sampler: UnitSampler, n_units: int | None = None) -> GeneratedUnits:
-        """Generate the next units, all that remain or at most `n_units`; drawn a few at a time they are the same.
+    def generate(
+        self, stream: UnitStream, samplers: Sequence[UnitSampler], n_units: int | None = None
+    ) -> GeneratedUnits:
+        """Generate the next units; drawn a few at a time they are the same as all at once.
 
         Args:
             stream: a generation under way, moved on in place.
-            sampler: draws the units; one for the whole stream.
-            n_units: the most to generate now.
+            samplers: one for each row, the same ones for the whole stream.
+            n_units: the most to generate now; None generates all that remain.
         """
         n_now = stream.remaining_units if n_units is None else min(n_units, stream.remaining_units)
-        states = []
-        for step in range(stream.step, stream.step + n_now):
-            state = self.backbone(self._previous(stream)[:, None] + stream.paced[:, step : step + 1], stream.cache)
-            states.append(state)
-            logits = self.unit_head(state[:, 0])
-            for row, units in enumerate(stream.drawn):
+        begin, end, states = stream.step, stream.step + n_now, []
+        for step in range(begin, end):
+            inputs = self._previous(stream)[:, None] + stream.paced[:, step : step + 1]
+            states.append(self.backbone(inputs, stream.cache))
+            logits = self.unit_head(states[-1][:, 0])
+            for row, (units, sampler) in enumerate(zip(stream.drawn, samplers, strict=True)):
                 units.append(sampler(logits[row], units) if step < stream.n_units[row] else IGNORE_INDEX)
-        begin, stream.step = stream.step, stream.step + n_now
-        device = stream.paced.device
-        units = torch.tensor([row[begin:] for row in stream.drawn], dtype=torch.long, device=device)
+            stream.step += 1
+        units = torch.tensor(
+            [row[begin:] for row in stream.drawn], dtype=torch.long, device=stream.paced.device
+        )
         hidden_states = torch.cat(states, dim=1) if states else stream.paced[:, :0]
         return GeneratedUnits(units, hidden_states, units != IGNORE_INDEX)
 
     def _previous(self, stream: UnitStream) -> Tensor:
-        if stream.step == 0 and not stream.drawn[0]:
+        if stream.step == 0:
             return self.start.expand(len(stream.drawn), -1)
         latest = torch.tensor([max(row[-1], 0) for row in stream.drawn], device=stream.paced.device)
         return self.unit_embedding(latest)

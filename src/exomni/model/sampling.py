@@ -18,9 +18,12 @@ def nucleus(probabilities: Tensor, top_p: float, top_k: int) -> tuple[Tensor, Te
     Source:
         Paper, repetition-aware sampling (VALL-E 2).
     """
-    ordered, ids = probabilities.sort(descending=True, stable=True)
-    if top_k:
-        ordered, ids = ordered[:top_k], ids[:top_k]
+    if 0 < top_k < len(probabilities):
+        ids = probabilities.topk(top_k).indices.sort().values
+    else:
+        ids = torch.arange(len(probabilities), device=probabilities.device)
+    ordered, order = probabilities[ids].sort(descending=True, stable=True)
+    ids = ids[order]
     mass_before = ordered.cumsum(dim=0) - ordered
     n_kept = max(int((mass_before < top_p).sum()), 1)
     return ids[:n_kept], ordered[:n_kept]
