@@ -1,0 +1,164 @@
+"""Fit a face to a character by its profile."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from exomni.core import arkit
+from exomni.core.errors import FormatError
+
+from .profile import Profile, Shape, Smoothing
+from .resample import resample
+from .smoothing import smooth
+from .track import FaceTrack
+
+STILL = 1e-3
+"""A shape that never goes further than this is not missed."""
+
+_SIDED: Mapping[str, Mapping[str, float]] = {
+    "browDown*": {"eyeSquint*": 0.3},
+    "browOuterUp*": {"browInnerUp": 0.5},
+    "cheekSquint*": {"eyeSquint*": 0.6},
+    "eyeSquint*": {"cheekSquint*": 0.6},
+    "eyeWide*": {"browOuterUp*": 0.3},
+    "mouthDimple*": {"mouthSmile*": 0.3},
+    "mouthFrown*": {"mouthStretch*": 0.3},
+    "mouthLowerDown*": {"jawOpen": 0.15},
+    "mouthPress*": {"mouthClose": 0.2},
+    "mouthStretch*": {"mouthSmile*": 0.4},
+    "mouthUpperUp*": {"noseSneer*": 0.4},
+    "noseSneer*": {"mouthUpperUp*": 0.4},
+}
+_MIDDLE: Mapping[str, Mapping[str, float]] = {
+    "browInnerUp": {"browOuterUpLeft": 0.6, "browOuterUpRight": 0.6},
+    "mouthFunnel": {"mouthPucker": 0.7},
+    "mouthPucker": {"mouthFunnel": 0.7},
+    "mouthRollLower": {"mouthPressLeft": 0.5, "mouthPressRight": 0.5},
+    "mouthRollUpper": {"mouthPressLeft": 0.5, "mouthPressRight": 0.5},
+    "mouthShrugLower": {"mouthRollLower": 0.3},
+    "mouthShrugUpper": {"mouthUpperUpLeft": 0.3, "mouthUpperUpRight": 0.3},
+    "tongueOut": {"jawOpen": 0.2},
+}
+
+
+def _reroutes() -> dict[str, dict[str, float]]:
+    table = {name: dict(ways) for name, ways in _MIDDLE.items()}
+    for name, ways in _SIDED.items():
+        for side in ("Left", "Right"):
+            table[name.replace("*", side)] = {to.replace("*", side): part for to, part in ways.items()}
+    return table
+
+
+REROUTES: Mapping[str, Mapping[str, float]] = _reroutes()
+"""Where a shape goes that a character does not have: to what moves the same skin, weaker (our choice)."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A face as the character takes it, and what a person should know of it."""
+
+    track: FaceTrack
+    notes: tuple[str, ...]
+
+
+def retarget(track: FaceTrack, profile: Profile, available: Collection[str] | None = None) -> Fitted:
+    """Mirror; gain, offset and mute; reroute what is missing; clamp; smooth; convert the rate: in this order.
+
+    Args:
+        track: the face.
+        profile: of the character.
+        available: ARKit shapes that the character has, where the profile does not say.
+    Returns:
+        The face with the names of the track (without those that the character lacks), and notes that name
+        every shape that was rerouted or dropped.
+    Raises:
+        FormatError: the character has no shape at all to show this face with.
+    """
+    if profile.mirror:
+        track = mirror(track)
+    rules = [profile.shape(name) for name in track.names]
+    gains = np.array([0.0 if rule.mute else rule.gain for rule in rules])
+    offsets = np.array([0.0 if rule.mute else rule.offset for rule in rules])
+    values = dict(zip(track.names, (track.frames * gains + offsets).T, strict=True))
+    has = available if profile.available is None else profile.available
+    notes = _reroute(values, has, {**REROUTES, **profile.reroute}) if has is not None else ()
+    names = tuple(values)
+    rules = [profile.shape(name) for name in names]
+    low, high = np.array([(0, 0) if rule.mute else rule.clamp for rule in rules]).T
+    frames = np.clip(np.stack([values[name] for name in names], axis=1), low, high)
+    frames = _smooth(frames, rules, profile.smoothing, float(track.fps))
+    track = track.replace(names=names, frames=frames)
+    return Fitted(track if profile.fps is None else resample(track, profile.fps), notes)
+
+
+def mirror(track: FaceTrack) -> FaceTrack:
+    """Left and right swapped: shapes, eyes, and the turn and tilt of the head."""
+    columns = {_other_side(name): track.column(name) for name in track.names}
+    names = tuple(name if name in columns else _other_side(name) for name in track.names)
+    flip = np.array([-1.0, 1.0, -1.0])
+    return track.replace(
+        names=names,
+        frames=np.stack([columns[name] for name in names], axis=1),
+        head=None if track.head is None else track.head * flip,
+        eyes=None if track.eyes is None else track.eyes[:, ::-1] * flip,
+    )
+
+
+def _other_side(name: str) -> str:
+    if name.endswith("Left"):
+        return name.removesuffix("Left") + "Right"
+    return name.removesuffix("Right") + "Left" if name.endswith("Right") else name
+
+
+def _reroute(
+    values: dict[str, np.ndarray], has: Collection[str], ways: Mapping[str, Mapping[str, float]]
+) -> tuple[str, ...]:
+    """Take the shapes that `has` lacks out of `values` and add them where they go; says which."""
+    moved, dropped = [], []
+    for name in [n for n in values if n in arkit.INDEX and n not in has]:
+        curve = values.pop(name)
+        if np.abs(curve).max() <= STILL:
+            continue
+        ends = list(_ends(name, 1.0, has, ways, frozenset()))
+        for to, part in ends:
+            values[to] = values.get(to, 0) + part * curve
+        into = " and ".join(sorted({to for to, _ in ends}))
+        (moved if ends else dropped).append(f"{name} to {into}" if ends else name)
+    if not values:
+        raise FormatError("the character has none of the shapes of this face, nor any that could stand in")
+    notes = []
+    if moved:
+        notes.append(f"the character lacks {len(moved)} shapes, which were rerouted: {'; '.join(moved)}")
+    if dropped:
+        notes.append(f"the character lacks {len(dropped)} shapes, which were dropped: {', '.join(dropped)}")
+    return tuple(notes)
+
+
+def _ends(
+    name: str,
+    weight: float,
+    has: Collection[str],
+    ways: Mapping[str, Mapping[str, float]],
+    passed: frozenset[str],
+) -> Iterator[tuple[str, float]]:
+    """Shapes that the character has and `name` comes to, on a way of any length, with their weights."""
+    for to, part in ways.get(name, {}).items():
+        if to in has:
+            yield to, weight * part
+        elif to not in passed:
+            yield from _ends(to, weight * part, has, ways, passed | {name})
+
+
+def _smooth(frames: np.ndarray, rules: list[Shape], usual: Smoothing | None, fps: float) -> np.ndarray:
+    chosen = [usual if rule.smoothing is None else rule.smoothing for rule in rules]
+    active = [i for i, each in enumerate(chosen) if isinstance(each, Smoothing)]
+    if not active:
+        return frames
+    settings = [
+        np.array([getattr(chosen[i], key) for i in active])
+        for key in ("min_cutoff_hz", "beta", "derivative_cutoff_hz")
+    ]
+    frames = frames.copy()
+    frames[:, active] = smooth(frames[:, active], fps, *settings)
+    return frames
