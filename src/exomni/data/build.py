@@ -1,0 +1,221 @@
+"""The data builder's passes: texts, speech, features (later passes need a trained tokenizer; see `label`)."""
+
+import hashlib
+import itertools
+import json
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..core.errors import ConfigError, InputError
+from . import store
+from .text import SOURCES, TextRow
+
+CHARS_PER_SECOND = 14.5
+"""How fast the voice reads, for planning how many texts make an hour."""
+
+
+class BuildConfig(BaseModel):
+    """What to build.
+
+    Attributes:
+        seed: of every random choice.
+        hours: of speech wanted from each text source, by name ("dialogue" is an LLM's own words).
+        disguised: share of rows said in another timbre, pitch and room (for the tokenizer alone).
+        rows_per_shard: rows that are made and written together.
+        judged: share of rows that are transcribed back and dropped when wrong.
+        max_wer: word error rate above which a judged row is dropped.
+        paths: folders of the sources that read files.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: int = 0
+    hours: dict[str, float]
+    disguised: float = Field(0.2, ge=0, le=1)
+    rows_per_shard: int = Field(100, ge=1)
+    judged: float = Field(0.02, ge=0, le=1)
+    max_wer: float = Field(0.5, ge=0)
+    paths: dict[str, Path] = {}
+
+
+def plan_texts(folder: Path, config: BuildConfig, source: str, progress=iter) -> None:
+    """Write the text shards of one source, unless they are there.
+
+    Raises:
+        ConfigError: no such source.
+    """
+    if source == "dialogue":
+        rows: Iterable[TextRow] = _dialogue(folder, config)
+    elif source in SOURCES:
+        rows = SOURCES[source].rows(_rng(config, source), config.paths.get(source))
+    else:
+        raise ConfigError(f"no text source {source!r}; there are dialogue, {', '.join(SOURCES)}")
+    wanted = _until_hours(_without_repeats(rows), config.hours[source])
+    for number, batch in enumerate(
+        itertools.batched(wanted, config.rows_per_shard)
+        if hasattr(itertools, "batched")
+        else _batched(wanted, config.rows_per_shard)
+    ):
+        path = folder / "texts" / f"{source}-{number:04d}.parquet"
+        if not path.exists():
+            records = [
+                {"id": f"{source}-{number:04d}-{i:03d}", "text": r.text, "prompt": r.prompt, "source": r.source,
+                 "split": store.split_of(r.text)}
+                for i, r in enumerate(batch)
+            ]  # fmt: skip
+            store.write_shard(path, records, {"seed": config.seed})
+
+
+def _rng(config: BuildConfig, name: str) -> random.Random:
+    return random.Random(f"{config.seed}:{name}")
+
+
+def _batched(rows: Iterable, size: int) -> Iterator[list]:
+    rows = iter(rows)
+    while batch := list(itertools.islice(rows, size)):
+        yield batch
+
+
+def _without_repeats(rows: Iterable[TextRow]) -> Iterator[TextRow]:
+    # Short texts ("Yes.") are wanted in every voice state, long ones once.
+    seen: Counter[str] = Counter()
+    for row in rows:
+        seen[row.text] += 1
+        if seen[row.text] <= (4 if len(row.text) < 30 else 1):
+            yield row
+
+
+def _until_hours(rows: Iterable[TextRow], hours: float) -> Iterator[TextRow]:
+    seconds = 0.0
+    for row in rows:
+        if seconds >= hours * 3600:
+            return
+        seconds += len(row.text) / CHARS_PER_SECOND + 0.5
+        yield row
+
+
+def _dialogue(folder: Path, config: BuildConfig) -> Iterator[TextRow]:
+    """Rows of the LLM, kept in a file as they are made so that a stopped build goes on."""
+    path = folder / "dialogue.jsonl"
+    kept = [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+    yield from (TextRow(**k) for k in kept)
+    from ..model.language_model import load_llm
+    from .dialogue import dialogue_rows
+
+    model, tokenizer = load_llm()
+    rng = _rng(config, f"dialogue:{len(kept)}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for rows in dialogue_rows(model, tokenizer, rng):
+        with path.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(r.__dict__) + "\n" for r in rows)
+        yield from rows
+
+
+class _Worker:
+    """What a worker process loads once."""
+
+    def __init__(self):
+        import torch
+
+        from ..conversions import VOICE, WHISPER
+        from ..model.acoustics import SpeechFeatures
+        from ..model.voice import Phonemizer, Vocoder, VoiceFront
+        from .speech_pass import Speaker
+
+        torch.set_num_threads(1)
+        voice = VOICE.folder()
+        self.speaker = Speaker(Phonemizer(), VoiceFront(voice / "front.onnx"), Vocoder(voice / "back.onnx"))
+        self.features = SpeechFeatures(WHISPER.folder())
+        self.whisper_folder = WHISPER.folder()
+        self._judge = None
+
+    @property
+    def judge(self):
+        """Whisper's own transcriber."""
+        if self._judge is None:
+            from faster_whisper import WhisperModel
+
+            self._judge = WhisperModel(
+                str(self.whisper_folder), device="cpu", compute_type="int8", cpu_threads=1
+            )
+        return self._judge
+
+
+_worker: _Worker | None = None
+
+
+def speak_shard(folder: Path, config: BuildConfig, name: str) -> dict[str, int]:
+    """Make one shard of speech and features.
+
+    Returns:
+        How many rows were kept, and how many were dropped for each fault.
+    """
+    global _worker
+    _worker = _worker or _Worker()
+    counts: Counter[str] = Counter()
+    speech_rows, feature_rows = [], []
+    for row in store.read_shard(folder / "texts" / f"{name}.parquet"):
+        seed = int.from_bytes(hashlib.sha256(f"{config.seed}:{row['id']}".encode()).digest()[:4], "big")
+        kept = _speak_row(_worker, config, row, seed)
+        if isinstance(kept, str):
+            counts[kept] += 1
+            continue
+        counts["kept"] += 1
+        speech_rows.append(kept[0])
+        feature_rows.append({"id": row["id"], "features": kept[1]})
+    if speech_rows:
+        meta = {"seed": config.seed, "counts": counts}
+        store.write_shard(folder / "features" / f"{name}.parquet", feature_rows, meta)
+        store.write_shard(folder / "speech" / f"{name}.parquet", speech_rows, meta)
+    return dict(counts)
+
+
+def _speak_row(worker: _Worker, config: BuildConfig, row: dict, seed: int) -> tuple[dict, np.ndarray] | str:
+    import soxr
+
+    from ..core.timebase import ENCODER_FRAMES_PER_UNIT, ENCODER_SAMPLE_HZ, SAMPLE_HZ
+    from .speech_pass import fault_of, to_flac
+
+    rng = np.random.default_rng(seed + 1)
+    try:
+        speech = worker.speaker.say(row["text"], seed, rng.random() < config.disguised)
+    except InputError:
+        return "unspeakable"
+    if fault := fault_of(speech):
+        return fault
+    heard = soxr.resample(speech.samples, SAMPLE_HZ, ENCODER_SAMPLE_HZ)
+    if rng.random() < config.judged and _wer(worker, row["text"], heard) > config.max_wer:
+        return "wer"
+    features = worker.features(heard)
+    units = features.reshape(len(features) // ENCODER_FRAMES_PER_UNIT, -1).half().numpy()
+    record = row | {
+        "phonemes": speech.phonemes, "ticks": speech.ticks, "disguised": speech.disguised,
+        "seconds": len(speech.samples) / SAMPLE_HZ, "acoustic": speech.acoustic, "speech": to_flac(speech.samples),
+    }  # fmt: skip
+    return record, units
+
+
+def _wer(worker: _Worker, text: str, heard: np.ndarray) -> float:
+    from ..evaluate.metrics import word_error_rate
+
+    segments, _ = worker.judge.transcribe(heard, language="en", beam_size=1)
+    return word_error_rate(text, " ".join(s.text for s in segments))
+
+
+def speak_all(folder: Path, config: BuildConfig, n_workers: int = 2, report=print) -> Counter:
+    """Make all shards of speech and features that are missing, in parallel; resumable shard by shard."""
+    names = [p.stem for p in sorted((folder / "texts").glob("*.parquet"))]
+    todo = [n for n in names if not (folder / "speech" / f"{n}.parquet").exists()]
+    counts: Counter = Counter()
+    with ProcessPoolExecutor(n_workers) as pool:
+        jobs = {pool.submit(speak_shard, folder, config, n): n for n in todo}
+        for done, job in enumerate(as_completed(jobs), 1):
+            counts.update(job.result())
+            report(f"{done}/{len(todo)} shards, {dict(counts)}")
+    return counts

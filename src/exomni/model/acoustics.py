@@ -1,0 +1,108 @@
+"""Whisper encoder features of real length: what the unit tokenizer reads.
+
+The published code pads every clip to 30 s; features here cost what the clip is long (our choice). Long clips are
+read in windows that overlap, so memory stays flat.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..core.timebase import ENCODER_FRAMES_PER_UNIT, ENCODER_HZ, ENCODER_SAMPLE_HZ
+
+N_FFT, HOP_SAMPLES, N_MELS = 400, 160, 80
+SAMPLES_PER_ENCODER_FRAME = ENCODER_SAMPLE_HZ // ENCODER_HZ
+WINDOW_UNITS = 150
+"""Units (12 s) that are encoded at once; the encoder's own limit is 30 s."""
+OVERLAP_UNITS = 12
+"""Units on each side of a window that only give context."""
+
+
+def log_mel(samples: torch.Tensor, filters: torch.Tensor) -> torch.Tensor:
+    """Whisper's log-mel spectrogram.
+
+    Args:
+        samples: float32 [N] at 16 kHz.
+        filters: [201, 80].
+    Returns:
+        float32 [80, N // 160].
+    """
+    window = torch.hann_window(N_FFT)
+    power = torch.stft(samples, N_FFT, HOP_SAMPLES, window=window, return_complex=True)[:, :-1].abs().square()
+    mel = (filters.T @ power).clamp_min(1e-10).log10()
+    return (torch.maximum(mel, mel.max() - 8.0) + 4.0) / 4.0
+
+
+class SpeechFeatures(nn.Module):
+    """Frozen Whisper encoder at real length.
+
+    Args:
+        folder: holds `encoder.safetensors` and Whisper's `config.json` sizes are read from the tensors.
+    """
+
+    def __init__(self, folder: Path):
+        super().__init__()
+        from safetensors.torch import load_file
+        from transformers import WhisperConfig
+        from transformers.audio_utils import mel_filter_bank
+        from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+        state = load_file(folder / "encoder.safetensors")
+        d_model = state["conv1.weight"].shape[0]
+        n_layers = 1 + max(int(k.split(".")[1]) for k in state if k.startswith("layers."))
+        config = WhisperConfig(
+            d_model=d_model, encoder_layers=n_layers, encoder_attention_heads=d_model // 64, num_mel_bins=N_MELS,
+            encoder_ffn_dim=state["layers.0.fc1.weight"].shape[0],
+        )  # fmt: skip
+        with torch.device("meta"):
+            self.encoder = WhisperEncoder(config)
+        self.encoder.load_state_dict(state, strict=True, assign=True)
+        self.encoder.requires_grad_(False).eval()
+        bank = mel_filter_bank(
+            1 + N_FFT // 2, N_MELS, 0.0, 8000.0, ENCODER_SAMPLE_HZ, norm="slaney", mel_scale="slaney"
+        )
+        self.register_buffer("filters", torch.from_numpy(bank).float(), persistent=False)
+        self.d_model = d_model
+
+    @torch.inference_mode()
+    def forward(self, samples: np.ndarray) -> torch.Tensor:
+        """Features of a clip.
+
+        Args:
+            samples: float32 [N] at 16 kHz, at most 30 s.
+        Returns:
+            float32 [T_50hz, D]; T_50hz is a multiple of 4 that covers the clip.
+        """
+        n_units = max(1, -(-len(samples) // (SAMPLES_PER_ENCODER_FRAME * ENCODER_FRAMES_PER_UNIT)))
+        n_frames = n_units * ENCODER_FRAMES_PER_UNIT
+        padded = torch.zeros(n_frames * SAMPLES_PER_ENCODER_FRAME)
+        padded[: len(samples)] = torch.from_numpy(np.ascontiguousarray(samples, np.float32))
+        encoder = self.encoder
+        hidden = nn.functional.gelu(encoder.conv1(log_mel(padded, self.filters)[None]))
+        hidden = nn.functional.gelu(encoder.conv2(hidden)).transpose(1, 2)
+        hidden = hidden + encoder.embed_positions.weight[:n_frames]
+        for layer in encoder.layers:
+            out = layer(hidden, None)
+            hidden = out[0] if isinstance(out, tuple) else out
+        return encoder.layer_norm(hidden)[0]
+
+    def long(self, samples: np.ndarray):
+        """Features of a clip of any length, window by window.
+
+        Args:
+            samples: float32 [N] at 16 kHz.
+        Yields:
+            float32 [T_50hz, D] pieces that follow each other; together they cover the clip.
+        """
+        per_unit = SAMPLES_PER_ENCODER_FRAME * ENCODER_FRAMES_PER_UNIT
+        n_units = max(1, -(-len(samples) // per_unit))
+        step = WINDOW_UNITS - 2 * OVERLAP_UNITS
+        start = 0
+        while start < n_units:
+            stop = n_units if n_units - start <= WINDOW_UNITS - OVERLAP_UNITS else start + step
+            left, right = max(0, start - OVERLAP_UNITS), min(n_units, stop + OVERLAP_UNITS)
+            features = self(samples[left * per_unit : right * per_unit])
+            yield features[(start - left) * ENCODER_FRAMES_PER_UNIT : (stop - left) * ENCODER_FRAMES_PER_UNIT]
+            start = stop

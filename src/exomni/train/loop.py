@@ -1,0 +1,292 @@
+"""One training loop, for every stage: it reads top to bottom, and a stopped run goes on at its step.
+
+A `Task` says what trains on what; the loop draws batches by (seed, step), so that a resumed run sees what an
+unbroken one would have seen, steps AdamW, keeps an average of the weights, validates, and writes checkpoints,
+`curve.csv` and `curve.png`.
+"""
+
+import csv
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from ..core.errors import CheckpointError
+
+
+class LoopConfig(BaseModel):
+    """How long and how hard to train.
+
+    Attributes:
+        seed: of batches, dropout and initial weights.
+        steps: optimiser steps in all.
+        batch_size: rows in a step.
+        rates: learning rate of each trained part, by name.
+        warmup: share of the steps in which the rate rises.
+        decay: share of the steps, at the end, in which it falls to 1% (the middle is level, so that a run can be
+            lengthened).
+        weight_decay: of AdamW.
+        clip: largest norm of the gradient.
+        average: decay of the running average of the weights, which is what validation and users get; 0 is off.
+        validate_every: steps between validations and checkpoints.
+        threads: CPU threads; 0 leaves torch's own choice.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: int = 0
+    steps: int = Field(gt=0)
+    batch_size: int = Field(gt=0)
+    rates: dict[str, float]
+    warmup: float = Field(0.05, ge=0, lt=1)
+    decay: float = Field(0.3, ge=0, le=1)
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    average: float = Field(0.998, ge=0, lt=1)
+    validate_every: int = Field(200, gt=0)
+    threads: int = 0
+
+
+class Task(Protocol):
+    """What a stage trains.
+
+    Attributes:
+        modules: every part whose weights belong in the checkpoint, by name; parts named in `LoopConfig.rates` train.
+    """
+
+    modules: dict[str, nn.Module]
+
+    def batch(self, generator: torch.Generator, size: int) -> Mapping[str, torch.Tensor]:
+        """Draw a training batch; all randomness comes from `generator`."""
+
+    def losses(self, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Scalars of a batch; "total" is what is minimised."""
+
+    def validate(self) -> dict[str, float]:
+        """Figures on held-out rows, with gradients off and modules in evaluation mode."""
+
+    def facts(self) -> dict:
+        """What is saved with the checkpoint: resolved configuration, data hash."""
+
+
+@dataclass
+class _State:
+    step: int
+    optimizer: torch.optim.Optimizer
+    average: dict[str, torch.Tensor]
+
+
+def rate_factor(step: int, config: LoopConfig) -> float:
+    """Learning-rate factor at a step: rise, level, then a cosine down to 1%."""
+    rise, fall = config.warmup * config.steps, config.decay * config.steps
+    if step < rise:
+        return (step + 1) / rise
+    if fall and step > config.steps - fall:
+        return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - config.steps + fall) / fall))
+    return 1.0
+
+
+def train(
+    task: Task, config: LoopConfig, folder: Path, *, device: str = "cpu", report=print
+) -> dict[str, float]:
+    """Train a task, from where `folder` left off.
+
+    Args:
+        task: what trains on what.
+        config: how.
+        folder: for `state.pt` (resume), `model.safetensors` (averaged weights), `facts.json`, the curves.
+        device: "cpu" or "cuda".
+        report: called with a line of progress.
+    Returns:
+        The last validation's figures.
+    Raises:
+        CheckpointError: `folder` holds a state of other parts or shapes.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    for module in task.modules.values():
+        module.to(device)
+    state = _start(task, config, folder, device)
+    figures: dict[str, float] = {}
+    sums: dict[str, float] = {}
+    counted, began = 0, time.perf_counter()
+    while state.step < config.steps:
+        batch = _draw(task, config, state.step, device)
+        losses = _step(task, config, state, batch)
+        for name, value in losses.items():
+            sums[name] = sums.get(name, 0.0) + float(value.detach())
+        counted += 1
+        if state.step % config.validate_every == 0 or state.step == config.steps:
+            figures = _validate(task, state)
+            means = {f"train_{k}": v / counted for k, v in sums.items()}
+            row = {"step": state.step, "seconds": time.perf_counter() - began} | means | figures
+            _append(folder / "curve.csv", row)
+            _save(task, config, state, folder)
+            report(" ".join(f"{k}={v:.4g}" for k, v in row.items()))
+            sums, counted = {}, 0
+    plot_curve(folder / "curve.csv")
+    return figures
+
+
+def _start(task: Task, config: LoopConfig, folder: Path, device: str) -> _State:
+    groups = [
+        {"params": [p for p in task.modules[name].parameters() if p.requires_grad], "lr": rate, "base": rate}
+        for name, rate in config.rates.items()
+    ]
+    optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay, betas=(0.9, 0.98))
+    average = {k: v.detach().clone().float() for k, v in _weights(task).items()} if config.average else {}
+    path = folder / "state.pt"
+    if not path.exists():
+        return _State(0, optimizer, average)
+    saved = torch.load(path, map_location=device, weights_only=True)
+    for name, module in task.modules.items():
+        if name not in saved["modules"]:
+            raise CheckpointError(f"{path} has no part {name!r}; give another folder or remove it")
+        try:
+            module.load_state_dict(saved["modules"][name], strict=True)
+        except RuntimeError as error:
+            raise CheckpointError(f"{path} does not fit part {name!r}: {error}") from error
+    optimizer.load_state_dict(saved["optimizer"])
+    return _State(saved["step"], optimizer, saved["average"])
+
+
+def _draw(task: Task, config: LoopConfig, step: int, device: str) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+    batch = task.batch(generator, config.batch_size)
+    # Dropout inside modules draws from the global generator: seed it by step, so that resuming changes nothing.
+    torch.manual_seed(config.seed * 1_000_003 + step)
+    return {k: v.to(device, non_blocking=True) for k, v in batch.items()}
+
+
+def _step(task: Task, config: LoopConfig, state: _State, batch) -> dict[str, torch.Tensor]:
+    for name, module in task.modules.items():
+        module.train(name in config.rates)
+    factor = rate_factor(state.step, config)
+    for group in state.optimizer.param_groups:
+        group["lr"] = group["base"] * factor
+    losses = task.losses(batch)
+    state.optimizer.zero_grad(set_to_none=True)
+    losses["total"].backward()
+    nn.utils.clip_grad_norm_([p for g in state.optimizer.param_groups for p in g["params"]], config.clip)
+    state.optimizer.step()
+    state.step += 1
+    decay = min(config.average, (1 + state.step) / (10 + state.step))
+    with torch.no_grad():
+        for key, value in _weights(task).items():
+            if key in state.average:
+                state.average[key].lerp_(value.float(), 1 - decay)
+    return losses
+
+
+def _weights(task: Task) -> dict[str, torch.Tensor]:
+    return {
+        f"{name}.{key}": value
+        for name, module in task.modules.items()
+        for key, value in module.state_dict().items()
+        if value.is_floating_point()
+    }
+
+
+def averaged_state(task: Task, state: _State) -> dict[str, torch.Tensor]:
+    """Weights of every part under `part.key` names, averaged where averaging is on."""
+    whole = {f"{n}.{k}": v for n, m in task.modules.items() for k, v in m.state_dict().items()}
+    return {k: state.average.get(k, v).to(v.dtype).contiguous().clone() for k, v in whole.items()}
+
+
+def _validate(task: Task, state: _State) -> dict[str, float]:
+    """Validate with the averaged weights, then put the trained ones back."""
+    trained = {name: {k: v.clone() for k, v in m.state_dict().items()} for name, m in task.modules.items()}
+    load_parts(task.modules, averaged_state(task, state))
+    for module in task.modules.values():
+        module.eval()
+    try:
+        with torch.inference_mode():
+            return task.validate()
+    finally:
+        for name, module in task.modules.items():
+            module.load_state_dict(trained[name])
+
+
+def load_parts(modules: Mapping[str, nn.Module], weights: Mapping[str, torch.Tensor]) -> None:
+    """Load `part.key` weights into parts, strictly.
+
+    Raises:
+        CheckpointError: a missing, surplus or misshapen key.
+    """
+    for name, module in modules.items():
+        own = {k.removeprefix(f"{name}."): v for k, v in weights.items() if k.startswith(f"{name}.")}
+        try:
+            module.load_state_dict(own, strict=True)
+        except RuntimeError as error:
+            raise CheckpointError(f"weights do not fit part {name!r}: {error}") from error
+
+
+def _save(task: Task, config: LoopConfig, state: _State, folder: Path) -> None:
+    scratch = folder / "state.part"
+    torch.save(
+        {
+            "step": state.step,
+            "modules": {n: m.state_dict() for n, m in task.modules.items()},
+            "optimizer": state.optimizer.state_dict(),
+            "average": state.average,
+        },
+        scratch,
+    )
+    scratch.replace(folder / "state.pt")
+    weights = folder / "model.part"
+    save_file(averaged_state(task, state), weights, metadata={"step": str(state.step)})
+    weights.replace(folder / "model.safetensors")
+    facts = {"step": state.step, "loop": config.model_dump(mode="json")} | task.facts()
+    (folder / "facts.json").write_text(json.dumps(facts, indent=1, default=str))
+
+
+def load_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Tensors of a `model.safetensors`.
+
+    Raises:
+        CheckpointError: missing or unreadable.
+    """
+    try:
+        return load_file(path)
+    except Exception as error:
+        raise CheckpointError(f"{path} cannot be read as weights: {error}") from error
+
+
+def _append(path: Path, row: Mapping[str, float]) -> None:
+    known = path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(row))
+        if not known:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def plot_curve(path: Path) -> Path:
+    """Draw a `curve.csv` as a picture beside it."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    names = [k for k in rows[0] if k not in ("step", "seconds")]
+    figure, axes = pyplot.subplots(1, len(names), figsize=(3.2 * len(names), 2.8), squeeze=False)
+    for axis, name in zip(axes[0], names, strict=True):
+        axis.plot([int(r["step"]) for r in rows], [float(r[name]) for r in rows])
+        axis.set_title(name, fontsize=8)
+        axis.set_xlabel("step", fontsize=7)
+        axis.tick_params(labelsize=6)
+    figure.tight_layout()
+    figure.savefig(path.with_suffix(".png"), dpi=120)
+    pyplot.close(figure)
+    return path.with_suffix(".png")
