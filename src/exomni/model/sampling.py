@@ -18,12 +18,11 @@ def nucleus(probabilities: Tensor, top_p: float, top_k: int) -> tuple[Tensor, Te
     Source:
         Paper, repetition-aware sampling (VALL-E 2).
     """
-    if 0 < top_k < len(probabilities):
-        ids = probabilities.topk(top_k).indices.sort().values
-    else:
-        ids = torch.arange(len(probabilities), device=probabilities.device)
+    top_k = min(top_k or len(probabilities), len(probabilities))
+    least = probabilities.topk(top_k).values[-1]
+    ids = (probabilities >= least).nonzero()[:, 0]  # sorting these few costs a fraction of sorting all
     ordered, order = probabilities[ids].sort(descending=True, stable=True)
-    ids = ids[order]
+    ids, ordered = ids[order][:top_k], ordered[:top_k]
     mass_before = ordered.cumsum(dim=0) - ordered
     n_kept = max(int((mass_before < top_p).sum()), 1)
     return ids[:n_kept], ordered[:n_kept]
