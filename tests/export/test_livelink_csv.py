@@ -24,8 +24,7 @@ def capture(stamps, values=None, header=CAPTURE_HEADER, count=61):
     n_values = len(header.split(",")) - 2
     values = np.full((len(stamps), n_values), 0.25) if values is None else values
     rows = [
-        ",".join([stamp, str(count), *(f"{v:.10f}" for v in row)])
-        for stamp, row in zip(stamps, values, strict=True)
+        ",".join([stamp, str(count), *(f"{v:.10f}" for v in row)]) for stamp, row in zip(stamps, values, strict=True)
     ]
     return "\n".join([header, *rows]) + "\n"
 
@@ -40,7 +39,8 @@ def test_the_header_is_a_captures_to_the_byte(track, tmp_path):
     write_livelink_csv(track, tmp_path / "face.csv")
     first, *rest = (tmp_path / "face.csv").read_bytes().split(b"\n")
     assert first.decode() == CAPTURE_HEADER
-    assert rest[-1] == b"" and len(rest) == track.n_frames + 1
+    assert rest[-1] == b""
+    assert len(rest) == track.n_frames + 1
 
 
 def test_rows_are_written_to_the_byte(tmp_path, track):
@@ -61,7 +61,8 @@ def test_what_is_written_reads_back_equal(track, tmp_path):
     write_livelink_csv(track, tmp_path / "face.csv")
     reading = read_livelink_csv(tmp_path / "face.csv")
     assert reading.notes == ()
-    assert reading.track.fps == 30 and reading.track.start_s == 0
+    assert reading.track.fps == 30
+    assert reading.track.start_s == 0
     np.testing.assert_allclose(reading.track.arkit(), track.frames, atol=6e-11, rtol=1e-7)
     np.testing.assert_allclose(reading.track.head, track.head, atol=6e-11, rtol=1e-7)
     np.testing.assert_allclose(reading.track.eyes, track.eyes, atol=6e-11, rtol=1e-7)
@@ -71,7 +72,8 @@ def test_a_capture_comes_out_as_it_went_in(tmp_path):
     stamps = [f"14:03:{52 + i // 60}:{i % 60:02d}.207" for i in range(28, 200)]
     text = capture(stamps, np.random.default_rng(0).random((len(stamps), 61)).astype(np.float32))
     reading = read_livelink_csv(put(tmp_path, text))
-    assert reading.track.fps == 60 and reading.notes == ()
+    assert reading.track.fps == 60
+    assert reading.notes == ()
     write_livelink_csv(reading.track, tmp_path / "again.csv")
     assert (tmp_path / "again.csv").read_text() == text
 
@@ -97,7 +99,8 @@ def test_51_shapes_without_tongue_and_rotations(tmp_path):
     header = CAPTURE_HEADER.split(",TongueOut")[0]
     text = capture(["00:00:00:00.000"], header=header, count=51)
     reading = read_livelink_csv(put(tmp_path, text))
-    assert len(reading.track.names) == 51 and reading.track.head is None
+    assert len(reading.track.names) == 51
+    assert reading.track.head is None
     assert any("1 of the 52 shapes are missing: tongueOut" in note for note in reading.notes)
 
 
@@ -137,7 +140,8 @@ def test_midnight_is_passed(tmp_path):
 
 def test_a_short_file_tells_which_rate_was_taken(tmp_path):
     reading = read_livelink_csv(put(tmp_path, capture(["10:00:00:10.000", "10:00:00:11.000"])))
-    assert reading.track.fps == 60 and "60 a second" in " ".join(reading.notes)
+    assert reading.track.fps == 60
+    assert "60 a second" in " ".join(reading.notes)
     assert read_livelink_csv(tmp_path / "take.csv", fps=25).track.fps == 25
 
 
@@ -174,4 +178,5 @@ def test_a_row_a_second_is_no_animation(tmp_path):
 def test_ntsc_timecode_counts_thirty(track, tmp_path):
     write_livelink_csv(track.replace(fps=Fraction(30000, 1001)), tmp_path / "face.csv")
     lines = (tmp_path / "face.csv").read_text().splitlines()
-    assert lines[30].startswith("00:00:00:29.000") and lines[31].startswith("00:00:01:00.000")
+    assert lines[30].startswith("00:00:00:29.000")
+    assert lines[31].startswith("00:00:01:00.000")

@@ -20,14 +20,16 @@ def test_every_spelling_of_the_52(convention):
     naming = understand([SPELLINGS[convention](n) for n in reversed(arkit.NAMES)])
     assert naming.convention == convention
     assert [naming.columns[n] for n in reversed(arkit.NAMES)] == list(range(52))
-    assert not naming.missing and not naming.foreign
+    assert not naming.missing
+    assert not naming.foreign
     assert bool(naming.notes()) == (convention != "camelCase")
 
 
 def test_mediapipe_has_neutral_and_no_tongue():
     naming = understand(["_neutral", *(n for n in arkit.NAMES if n != "tongueOut")])
     assert naming.convention == "MediaPipe's order"
-    assert naming.missing == ("tongueOut",) and "_neutral" not in naming.columns
+    assert naming.missing == ("tongueOut",)
+    assert "_neutral" not in naming.columns
     assert naming.columns["browDownLeft"] == 1
 
 

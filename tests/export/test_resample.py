@@ -35,7 +35,8 @@ def test_values_keep_their_range_and_doubling_keeps_the_frames():
     assert (resample(track, 60).frames[::2] == frames).all()
     for rate in (24, 25, 50):
         moved = resample(track, rate).frames
-        assert moved.min() >= frames.min() and moved.max() <= frames.max()
+        assert moved.min() >= frames.min()
+        assert moved.max() <= frames.max()
 
 
 def test_angles_turn_the_short_way():

@@ -31,7 +31,8 @@ def test_gain_offset_clamp_and_mute():
 def test_a_mirrored_face():
     track = face(jawLeft=[1.0, 0], eyeBlinkRight=[0.5, 0], eyeBlinkLeft=[0, 0.25], head=[[0.1, 0.2, 0.3]] * 2)
     done = retarget(track, Profile(mirror=True)).track
-    assert done.column("jawRight").tolist() == [1, 0] and "jawLeft" not in done.names
+    assert done.column("jawRight").tolist() == [1, 0]
+    assert "jawLeft" not in done.names
     assert done.column("eyeBlinkLeft").tolist() == [0.5, 0]
     assert done.column("eyeBlinkRight").tolist() == [0, 0.25]
     np.testing.assert_allclose(done.head[0], [-0.1, 0.2, -0.3])
@@ -39,8 +40,10 @@ def test_a_mirrored_face():
 
 def test_mirrored_twice_is_the_same(track):
     again = mirror(mirror(track))
-    assert again.names == track.names and (again.frames == track.frames).all()
-    assert (again.eyes == track.eyes).all() and (again.head == track.head).all()
+    assert again.names == track.names
+    assert (again.frames == track.frames).all()
+    assert (again.eyes == track.eyes).all()
+    assert (again.head == track.head).all()
 
 
 def test_missing_shapes_go_elsewhere_and_are_named():
@@ -72,7 +75,8 @@ def test_a_character_with_nothing_to_show_it(track):
 
 def test_the_usual_ways_are_between_arkit_shapes():
     for name, ways in REROUTES.items():
-        assert name in arkit.INDEX and set(ways) <= set(arkit.NAMES)
+        assert name in arkit.INDEX
+        assert set(ways) <= set(arkit.NAMES)
 
 
 def test_smoothing_quiets_jitter_without_delay():

@@ -29,11 +29,14 @@ def saved(track, tmp_path):
 
 def test_a_saved_result_comes_in_whole(saved, track):
     reading = load(saved)
-    assert reading.format == "result" and reading.notes == ()
-    assert (reading.track.frames == track.frames).all() and reading.track.fps == 30
+    assert reading.format == "result"
+    assert reading.notes == ()
+    assert (reading.track.frames == track.frames).all()
+    assert reading.track.fps == 30
     np.testing.assert_allclose(reading.track.head, track.head, atol=1e-7)
     np.testing.assert_allclose(reading.track.audio, track.audio, atol=1e-4)
-    assert reading.track.text == track.text and reading.track.words[0].text == "Good"
+    assert reading.track.text == track.text
+    assert reading.track.words[0].text == "Good"
 
 
 def test_a_result_with_pieces_missing(saved):
@@ -41,9 +44,10 @@ def test_a_result_with_pieces_missing(saved):
     (saved / "reply.json").unlink()
     (saved / "face.json").unlink()
     reading = load(saved)
-    assert reading.track.n_frames == 90 and "there is no speech.wav" in reading.notes
+    assert reading.track.n_frames == 90
+    assert "there is no speech.wav" in reading.notes
     (saved / "face.csv").unlink()
-    with pytest.raises(InputError, match="neither face.json nor face.csv"):
+    with pytest.raises(InputError, match="neither face"):
         load(saved)
 
 
@@ -54,14 +58,14 @@ def test_audio_of_another_length_is_told(saved, track):
 
 def test_damaged_pieces_are_refused(saved):
     (saved / "reply.json").write_text('{"text": "a",\n "words": [1]}')
-    with pytest.raises(FormatError, match="reply.json: 'words'"):
+    with pytest.raises(FormatError, match=r"reply\.json: 'words'"):
         load(saved)
     (saved / "reply.json").write_text('{"text": \n')
-    with pytest.raises(FormatError, match="reply.json, line 2"):
+    with pytest.raises(FormatError, match=r"reply\.json, line 2"):
         load(saved)
     (saved / "reply.json").unlink()
     (saved / "speech.wav").write_bytes(b"RIFF of nothing")
-    with pytest.raises(FormatError, match="speech.wav"):
+    with pytest.raises(FormatError, match=r"speech\.wav"):
         load(saved)
 
 
@@ -92,7 +96,8 @@ def test_objects(track):
     assert load(load(track)).track is track
     assert load(track.frames, fps=30, order="exomni").track.names == arkit.NAMES
     by_name = load({"jawOpen": [0, 1], "MouthClose": [0.5, 0.5]}, fps=25).track
-    assert by_name.column("mouthClose").tolist() == [0.5, 0.5] and by_name.fps == 25
+    assert by_name.column("mouthClose").tolist() == [0.5, 0.5]
+    assert by_name.fps == 25
     for wrong in (3, None, object()):
         with pytest.raises(InputError, match="has no face"):
             load(wrong)
@@ -102,7 +107,8 @@ def test_objects(track):
 
 def test_audio_may_be_given(saved, track):
     reading = load(saved / "face.json", audio=saved / "speech.wav")
-    assert reading.track.sample_hz == SAMPLE_HZ and len(reading.track.audio) == len(track.audio)
+    assert reading.track.sample_hz == SAMPLE_HZ
+    assert len(reading.track.audio) == len(track.audio)
 
 
 def test_other_files_are_refused(tmp_path):

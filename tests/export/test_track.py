@@ -50,7 +50,7 @@ def test_arrays_cannot_be_changed_behind_the_track():
     track = FaceTrack(("jawOpen",), 30, source)
     source[0, 0] = 1
     assert track.frames[0, 0] == 0
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="read-only"):
         track.frames[0, 0] = 1
 
 

@@ -1,17 +1,24 @@
 """Take a face anywhere: read it from any file, fit it to a character, write it for any program."""
 
-from .a2f import read_a2f, write_a2f
-from .livelink_csv import read_livelink_csv, write_livelink_csv
+from .exporting import Export, export
+from .formats import FORMATS, Options
+from .profile import Profile, load_profile, save_profile
 from .reading import Reading
-from .track import FaceTrack, Word, as_rate
+from .retarget import retarget
+from .sources import load
+from .track import FaceTrack, Word
 
 __all__ = [
+    "FORMATS",
+    "Export",
     "FaceTrack",
+    "Options",
+    "Profile",
     "Reading",
     "Word",
-    "as_rate",
-    "read_a2f",
-    "read_livelink_csv",
-    "write_a2f",
-    "write_livelink_csv",
+    "export",
+    "load",
+    "load_profile",
+    "retarget",
+    "save_profile",
 ]

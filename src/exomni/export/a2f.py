@@ -87,9 +87,7 @@ def _counts(path: str | os.PathLike[str], document: dict, names: Sequence, rows:
     for i, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != len(names):
             found = len(row) if isinstance(row, list) else "no"
-            raise FormatError(
-                f"{path}: frame {i} has {found} weights where 'facsNames' has {len(names)} names"
-            )
+            raise FormatError(f"{path}: frame {i} has {found} weights where 'facsNames' has {len(names)} names")
     for key, count in (("numPoses", len(names)), ("numFrames", len(rows))):
         if document.get(key, count) != count:
             raise FormatError(f"{Path(path)}: '{key}' is {document[key]} but there are {count}: truncated?")

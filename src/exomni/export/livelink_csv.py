@@ -51,9 +51,7 @@ def write_livelink_csv(track: FaceTrack, path: str | os.PathLike[str]) -> None:
     values = np.concatenate([track.select(SHAPES), rotations(track)], axis=1).astype(np.float64)
     row_format = ",".join(["%s", str(N_VALUES)] + ["%.10f"] * N_VALUES)
     lines = [",".join(HEADER)]
-    lines += [
-        row_format % (timecode(track.start_s, i, track.fps), *row) for i, row in enumerate(values.tolist())
-    ]
+    lines += [row_format % (timecode(track.start_s, i, track.fps), *row) for i, row in enumerate(values.tolist())]
     write_text(path, "\n".join(lines) + "\n")
 
 

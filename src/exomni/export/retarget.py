@@ -82,7 +82,7 @@ def retarget(track: FaceTrack, profile: Profile, available: Collection[str] | No
     offsets = np.array([0.0 if rule.mute else rule.offset for rule in rules])
     values = dict(zip(track.names, (track.frames * gains + offsets).T, strict=True))
     has = available if profile.available is None else profile.available
-    notes = _reroute(values, has, {**REROUTES, **profile.reroute}) if has is not None else ()
+    notes = _reroute(values, has, profile.reroute) if has is not None else ()
     names = tuple(values)
     rules = [profile.shape(name) for name in names]
     low, high = np.array([(0, 0) if rule.mute else rule.clamp for rule in rules]).T
@@ -90,6 +90,13 @@ def retarget(track: FaceTrack, profile: Profile, available: Collection[str] | No
     frames = _smooth(frames, rules, profile.smoothing, float(track.fps))
     track = track.replace(names=names, frames=frames)
     return Fitted(track if profile.fps is None else resample(track, profile.fps), notes)
+
+
+def reroute(track: FaceTrack, has: Collection[str]) -> Fitted:
+    """Only what `retarget` does about missing shapes; see there."""
+    values = dict(zip(track.names, track.frames.T.astype(np.float64), strict=True))
+    notes = _reroute(values, has, {})
+    return Fitted(track.replace(names=tuple(values), frames=np.stack(list(values.values()), axis=1)), notes)
 
 
 def mirror(track: FaceTrack) -> FaceTrack:
@@ -112,10 +119,11 @@ def _other_side(name: str) -> str:
 
 
 def _reroute(
-    values: dict[str, np.ndarray], has: Collection[str], ways: Mapping[str, Mapping[str, float]]
+    values: dict[str, np.ndarray], has: Collection[str], own_ways: Mapping[str, Mapping[str, float]]
 ) -> tuple[str, ...]:
     """Take the shapes that `has` lacks out of `values` and add them where they go; says which."""
     moved, dropped = [], []
+    ways = {**REROUTES, **own_ways}
     for name in [n for n in values if n in arkit.INDEX and n not in has]:
         curve = values.pop(name)
         if np.abs(curve).max() <= STILL:
@@ -156,8 +164,7 @@ def _smooth(frames: np.ndarray, rules: list[Shape], usual: Smoothing | None, fps
     if not active:
         return frames
     settings = [
-        np.array([getattr(chosen[i], key) for i in active])
-        for key in ("min_cutoff_hz", "beta", "derivative_cutoff_hz")
+        np.array([getattr(chosen[i], key) for i in active]) for key in ("min_cutoff_hz", "beta", "derivative_cutoff_hz")
     ]
     frames = frames.copy()
     frames[:, active] = smooth(frames[:, active], fps, *settings)

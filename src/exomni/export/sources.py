@@ -79,9 +79,7 @@ def _from_path(path: Path, fps: Any, order: str | None) -> Reading:
         first = read_text(path).split("\n", 1)[0]
         return read_livelink_csv(path, fps) if is_livelink_header(first) else read_csv(path, fps, order)
     read_bytes(path)
-    raise InputError(
-        f"{path}: no face is read from '{suffix}' files, only from .json .csv .parquet .npz .glb"
-    )
+    raise InputError(f"{path}: no face is read from '{suffix}' files, only from .json .csv .parquet .npz .glb")
 
 
 def _from_object(source: Any, fps: Any, order: str | None) -> Reading:
@@ -125,9 +123,7 @@ def _with_rotations(reading: Reading, capture: Path) -> Reading:
         return reading
     turned = read_livelink_csv(capture, reading.track.fps).track
     if turned.n_frames != reading.track.n_frames:
-        note = (
-            f"{capture.name} has {turned.n_frames} frames, {FACE} {reading.track.n_frames}: only {FACE} used"
-        )
+        note = f"{capture.name} has {turned.n_frames} frames, {FACE} {reading.track.n_frames}: only {FACE} used"
         return Reading(reading.track, reading.format, (*reading.notes, note))
     changes = {key: getattr(turned, key) for key in ("head", "eyes") if getattr(turned, key) is not None}
     moved = {key: value for key, value in changes.items() if value.any()}

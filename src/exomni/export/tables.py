@@ -75,7 +75,7 @@ def write_npz(track: FaceTrack, path: str | os.PathLike[str]) -> None:
         if getattr(track, key) is not None:
             arrays[key] = np.array(getattr(track, key))
     with atomic_path(path) as part:
-        np.savez_compressed(part, **arrays)
+        np.savez(part, **arrays)
 
 
 def read_csv(path: str | os.PathLike[str], fps: Any = None, order: str | None = None) -> Reading:
@@ -143,9 +143,7 @@ def read_npz(path: str | os.PathLike[str], fps: Any = None, order: str | None = 
         raise FormatError(f"{path}: {error}") from None
 
 
-def from_table(
-    kind: str, header: Sequence[str] | None, table: np.ndarray, fps: Any, order: str | None
-) -> Reading:
+def from_table(kind: str, header: Sequence[str] | None, table: np.ndarray, fps: Any, order: str | None) -> Reading:
     """A face from columns with or without names, and with or without a clock among them.
 
     Args:
@@ -192,9 +190,7 @@ def _rotation_parts(where: dict[str, int], values: np.ndarray) -> list[np.ndarra
     return [turned[:, :3] if has_head else None, turned[:, 3:].reshape(-1, 2, 3) if has_eyes else None]
 
 
-def _on_even_times(
-    times_s: np.ndarray, table: np.ndarray, fps: Any
-) -> tuple[np.ndarray, Fraction, tuple[str, ...]]:
+def _on_even_times(times_s: np.ndarray, table: np.ndarray, fps: Any) -> tuple[np.ndarray, Fraction, tuple[str, ...]]:
     """Rows on an even grid, its rate, and a note if rows had to be interpolated onto it."""
     steps = np.diff(times_s)
     if not np.isfinite(times_s).all() or (steps <= 0).any():

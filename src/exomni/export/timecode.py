@@ -97,9 +97,7 @@ def even_grid(rows: Sequence[Row], short_fps: int) -> Grid:
     wrong = (steps == 0) | (steps > day / 2)
     if wrong.any():
         at = int(np.argmax(wrong))
-        raise FormatError(
-            f"line {rows[at + 1].line}: its timecode does not come after that of line {rows[at].line}"
-        )
+        raise FormatError(f"line {rows[at + 1].line}: its timecode does not come after that of line {rows[at].line}")
     step = max(1, round(float(np.median(steps)))) if len(steps) else 1
     if ((steps > 0.25 * step) & (steps < 1.75 * step)).all():
         index = np.arange(len(rows))

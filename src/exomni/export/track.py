@@ -155,9 +155,7 @@ def _names(names: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def _floats(
-    what: str, values: Any, shape: tuple[int, ...], columns: Sequence[str] | None = None
-) -> np.ndarray:
+def _floats(what: str, values: Any, shape: tuple[int, ...], columns: Sequence[str] | None = None) -> np.ndarray:
     """`values` as a read-only float32 array of just that shape without NaN and infinities."""
     try:
         array = np.array(values, np.float32)

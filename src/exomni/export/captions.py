@@ -1,0 +1,92 @@
+"""Captions: SRT and WebVTT from what is said."""
+
+import os
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from exomni.core.errors import FormatError
+
+from .atomic import write_text
+from .track import FaceTrack, Word
+
+QUIET_DB = -40.0
+"""Level under the loudest moment at which a recording counts as silent."""
+WINDOW_S = 0.02
+CLAUSE_PAUSE, SENTENCE_PAUSE = 2.0, 5.0
+"""What a comma and a full stop take, in letters."""
+DIGIT_LETTERS = 4.0
+"""What a digit takes to say, in letters."""
+
+
+def write_srt(track: FaceTrack, path: str | os.PathLike[str]) -> None:
+    """Write SubRip captions. Raises FormatError without text, OutputError where it cannot be written."""
+    import openfacefx
+
+    write_text(path, openfacefx.srt_text(_cues(track)))
+
+
+def write_vtt(track: FaceTrack, path: str | os.PathLike[str]) -> None:
+    """Write WebVTT captions. Raises FormatError without text, OutputError where it cannot be written."""
+    import openfacefx
+
+    write_text(path, openfacefx.vtt_text(_cues(track)))
+
+
+def spoken_words(track: FaceTrack) -> tuple[Word, ...]:
+    """The track's words with their times; estimated from the text's length where nobody measured them.
+
+    Args:
+        track: the face, with `words` or `text`.
+    Raises:
+        FormatError: it has neither.
+    """
+    if track.words:
+        return track.words
+    tokens = (track.text or "").split()
+    if not tokens:
+        raise FormatError("captions need what is said, and this source has no text")
+    start_s, end_s = _voiced_span_s(track)
+    lengths = np.array([_letters(token) + _pause(token) for token in tokens])
+    lengths[-1] = _letters(tokens[-1])
+    starts = np.concatenate([[0.0], np.cumsum(lengths)])
+    per_letter_s = (end_s - start_s) / starts[-1]
+    return tuple(
+        Word(token, start_s + at * per_letter_s, start_s + (at + _letters(token)) * per_letter_s)
+        for token, at in zip(tokens, starts, strict=False)
+    )
+
+
+def _cues(track: FaceTrack) -> Sequence:
+    import openfacefx
+
+    end_s = float(track.duration_s)
+    cues = openfacefx.build_cues([(word.text, word.start_s, word.end_s) for word in spoken_words(track)])
+    return [cue._replace(end=min(cue.end, max(end_s, cue.words[-1][2]))) for cue in cues]
+
+
+def _letters(token: str) -> float:
+    digits = sum(character.isdigit() for character in token)
+    return max(1.0, len(re.findall(r"[^\W\d_]", token)) + DIGIT_LETTERS * digits)
+
+
+def _pause(token: str) -> float:
+    bare = token.rstrip("\"')]}”’")
+    if bare.endswith((".", "!", "?", "…", "。")):
+        return SENTENCE_PAUSE
+    return CLAUSE_PAUSE if bare.endswith((",", ";", ":", "—")) else 0.5
+
+
+def _voiced_span_s(track: FaceTrack) -> tuple[float, float]:
+    """First and last moment that is not silent, in seconds; the whole track without audio."""
+    if track.audio is None or not len(track.audio):
+        return 0.0, float(track.duration_s)
+    window = max(1, int(track.sample_hz * WINDOW_S))
+    n_windows = -(-len(track.audio) // window)
+    padded = np.pad(track.audio, (0, n_windows * window - len(track.audio)))
+    level = np.sqrt((padded.reshape(n_windows, window).astype(np.float64) ** 2).mean(axis=1))
+    loud = np.flatnonzero(level > level.max() * 10 ** (QUIET_DB / 20))
+    if not len(loud):
+        return 0.0, float(track.duration_s)
+    return loud[0] * WINDOW_S, min((loud[-1] + 1) * WINDOW_S, float(track.duration_s))

@@ -1,0 +1,151 @@
+"""The one table of formats."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from exomni.core.errors import InputError
+
+from . import a2f, captions, engines, livelink_csv, plot, puppets, scenes, tables
+from .gltf import read_gltf
+from .reading import Reading
+from .track import FaceTrack
+
+
+@dataclass(frozen=True)
+class Options:
+    """What some formats need to know of the character.
+
+    Attributes:
+        head: a `.glb`, `.gltf` or `.vrm` to animate, for `glb`; the project's head without it.
+        mesh: where the face mesh is in the scene: Unity's path from the Animator, Godot's node path.
+        casing: how a perfect-sync avatar spells its expressions, `camel` or `pascal`.
+    """
+
+    head: Path | None = None
+    mesh: str = "Head"
+    casing: str = "camel"
+
+
+@dataclass(frozen=True)
+class Format:
+    """One way to write, and perhaps read, a face.
+
+    Attributes:
+        name: as in `--to`.
+        suffix: of its files.
+        what: what it is and who reads it.
+        write: writes a track to a path and returns notes, if there are any.
+        read: reads a path at a given frame rate, or None where a face cannot be had back.
+    """
+
+    name: str
+    suffix: str
+    what: str
+    write: Callable[[FaceTrack, Path, Options], Sequence[str] | None]
+    read: Callable[[Path, object], Reading] | None = None
+
+
+_TABLE = (
+    Format(
+        "livelink-csv", ".livelink.csv", "Live Link Face recording: Unreal, MetaHuman Animator, Faceit",
+        lambda t, p, o: livelink_csv.write_livelink_csv(t, p), livelink_csv.read_livelink_csv,
+    ),
+    Format(
+        "a2f", ".a2f.json", "Audio2Face blendshape weights: Omniverse, Blender and Maya add-ons",
+        lambda t, p, o: a2f.write_a2f(t, p), a2f.read_a2f,
+    ),
+    Format(
+        "glb", ".glb", "glTF head with morph animation, audio beside: three.js, Blender, Godot, Unity",
+        lambda t, p, o: scenes.write_glb(t, p, o.head), read_gltf,
+    ),
+    Format(
+        "vrma", ".vrma", "VRM animation of vowels and blinks: any VRM avatar",
+        lambda t, p, o: scenes.write_vrma(t, p),
+    ),
+    Format(
+        "vrma-perfect-sync", ".perfect-sync.vrma", "VRM animation of all 52: VRM avatars with perfect sync",
+        lambda t, p, o: scenes.write_vrma_perfect_sync(t, p, o.casing),
+    ),
+    Format(
+        "unity", ".anim", "Unity AnimationClip",
+        lambda t, p, o: engines.write_unity(t, p, o.mesh),
+    ),
+    Format(
+        "godot", ".tres", "Godot 4 Animation",
+        lambda t, p, o: engines.write_godot(t, p, o.mesh),
+    ),
+    Format(
+        "live2d", ".motion3.json", "Live2D Cubism motion: VTube Studio, Cubism SDK",
+        lambda t, p, o: puppets.write_live2d(t, p),
+    ),
+    Format(
+        "vmd", ".vmd", "MikuMikuDance motion",
+        lambda t, p, o: puppets.write_vmd(t, p),
+    ),
+    Format(
+        "rhubarb", ".rhubarb.tsv", "Rhubarb mouth cues, tab-separated: drawn animation, After Effects, Moho",
+        lambda t, p, o: puppets.write_rhubarb(t, p, "tsv"),
+    ),
+    Format(
+        "rhubarb-xml", ".rhubarb.xml", "Rhubarb mouth cues, XML",
+        lambda t, p, o: puppets.write_rhubarb(t, p, "xml"),
+    ),
+    Format(
+        "rhubarb-json", ".rhubarb.json", "Rhubarb mouth cues, JSON",
+        lambda t, p, o: puppets.write_rhubarb(t, p, "json"),
+    ),
+    Format(
+        "srt", ".srt", "SubRip captions",
+        lambda t, p, o: captions.write_srt(t, p),
+    ),
+    Format(
+        "vtt", ".vtt", "WebVTT captions",
+        lambda t, p, o: captions.write_vtt(t, p),
+    ),
+    Format(
+        "csv", ".csv", "coefficients, one row a frame: spreadsheets",
+        lambda t, p, o: tables.write_csv(t, p), tables.read_csv,
+    ),
+    Format(
+        "parquet", ".parquet", "coefficients with types and frame rate: pandas, Polars, DuckDB",
+        lambda t, p, o: tables.write_parquet(t, p), tables.read_parquet,
+    ),
+    Format(
+        "npz", ".npz", "coefficients, rotations, audio: NumPy",
+        lambda t, p, o: tables.write_npz(t, p), tables.read_npz,
+    ),
+    Format(
+        "plot", ".png", "picture of the curves",
+        lambda t, p, o: plot.write_plot(t, p),
+    ),
+    Format(
+        "wav", ".wav", "the audio alone",
+        lambda t, p, o: scenes.write_wav(t, p),
+    ),
+)  # fmt: skip
+
+FORMATS: dict[str, Format] = {row.name: row for row in _TABLE}
+
+
+def find(name: str) -> Format:
+    """The format of that name.
+
+    Raises:
+        InputError: there is none; the message lists what there is.
+    """
+    if name not in FORMATS:
+        raise InputError(f"no format '{name}'; there are {', '.join(FORMATS)}")
+    return FORMATS[name]
+
+
+def guess(path: Path) -> Format:
+    """The format that a file name asks for: that with the longest suffix that fits.
+
+    Raises:
+        InputError: there is none.
+    """
+    fits = [row for row in _TABLE if path.name.lower().endswith(row.suffix)]
+    if not fits:
+        raise InputError(f"{path}: no format writes '{path.suffix}' files; name one with FORMAT=PATH")
+    return max(fits, key=lambda row: len(row.suffix))

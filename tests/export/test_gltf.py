@@ -1,0 +1,266 @@
+import base64
+import json
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import openfacefx
+import pytest
+import trimesh
+
+from exomni.core import arkit
+from exomni.core.errors import FormatError, InputError
+from exomni.export.gltf import available_shapes, decode, load_gltf, read_gltf
+from exomni.export.scenes import write_glb, write_vrma, write_vrma_perfect_sync
+from exomni.export.visemes import vowels
+
+NODE = Path(__file__).parent / "node"
+
+
+@pytest.fixture(scope="session")
+def validator():
+    """The Khronos validator: a function from a path to its report."""
+    if shutil.which("npm") is None:
+        pytest.skip("needs Node.js")
+    if not (NODE / "node_modules" / "gltf-validator").exists():
+        done = subprocess.run(
+            ["npm", "install", "--no-package-lock"], cwd=NODE, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            pytest.skip(f"npm could not install the validator: {done.stderr[-300:]}")
+
+    def report(path):
+        done = subprocess.run(["node", NODE / "validate.mjs", path], capture_output=True, text=True, check=True)
+        return json.loads(done.stdout)
+
+    return report
+
+
+def user_head(path, names, *, where="mesh", vrm=None):
+    """A small glTF file as an avatar tool would make it: two meshes, the second with the eyelids alone."""
+    points = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], "<f4")
+    lids = [i for i, name in enumerate(names) if "link" in name.lower()]
+    blob = points.tobytes() + np.array([0.0, 1.0], "<f4").tobytes()
+    for i in range(len(names)):
+        blob += (points * 0 + i / 100).astype("<f4").tobytes()
+    views = [
+        {"buffer": 0, "byteOffset": 0, "byteLength": 36},
+        {"buffer": 0, "byteOffset": 36, "byteLength": 8},
+    ]
+    views += [{"buffer": 0, "byteOffset": 44 + 36 * i, "byteLength": 36} for i in range(len(names))]
+    vec3 = {"componentType": 5126, "count": 3, "type": "VEC3"}
+    accessors = [{**vec3, "bufferView": 0, "min": [0, 0, 0], "max": [1, 1, 0]}]
+    accessors.append({"bufferView": 1, "componentType": 5126, "count": 2, "type": "SCALAR", "min": [0], "max": [1]})
+    for i in range(len(names)):
+        edge = [float(np.float32(i / 100))] * 3
+        accessors.append({**vec3, "bufferView": 2 + i, "min": edge, "max": edge})
+
+    def mesh(name, chosen):
+        primitive = {"attributes": {"POSITION": 0}, "targets": [{"POSITION": 2 + i} for i in chosen]}
+        holder = primitive if where == "primitive" else {}
+        if where != "nowhere":
+            holder["extras"] = {"targetNames": [names[i] for i in chosen]}
+        return {"name": name, "primitives": [primitive], **(holder if where == "mesh" else {})}
+
+    document = {
+        "asset": {"version": "2.0", "generator": "somebody's tool"},
+        "scene": 0,
+        "scenes": [{"nodes": [0, 1, 2]}],
+        "nodes": [
+            {"name": "Hips"},
+            {"name": "Face", "mesh": 0},
+            {"name": "Lids", "mesh": 1, "extras": {"kept": True}},
+        ],
+        "meshes": [mesh("Face", range(len(names))), mesh("Lids", lids)],
+        "accessors": accessors,
+        "bufferViews": views,
+        "buffers": [{"byteLength": len(blob)}],
+    }
+    document |= vrm or {}
+    text = json.dumps(document).encode()
+    text += b" " * (-len(text) % 4)
+    blob += b"\0" * (-len(blob) % 4)
+    chunks = struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(blob), b"BIN\0") + blob
+    path.write_bytes(struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks)
+    return path
+
+
+def test_the_projects_head_speaks_without_an_error(track, tmp_path, validator):
+    assert write_glb(track, tmp_path / "a.glb") == ()
+    report = validator(tmp_path / "a.glb")
+    assert report["issues"]["numErrors"] == 0
+    assert report["issues"]["numWarnings"] == 0
+    assert report["info"]["hasMorphTargets"]
+    assert report["info"]["animationCount"] == 1
+
+
+def test_what_the_head_says_reads_back_to_the_bit(track, tmp_path):
+    write_glb(track, tmp_path / "a.glb")
+    reading = read_gltf(tmp_path / "a.glb")
+    assert reading.notes == ()
+    assert reading.track.fps == 30
+    assert reading.track.names == arkit.NAMES
+    assert (reading.track.frames == track.frames).all()
+
+
+def test_other_programs_read_the_same(track, tmp_path):
+    write_glb(track, tmp_path / "a.glb")
+    theirs, _ = openfacefx.read_gltf(str(tmp_path / "a.glb"), epsilon=0.0)
+    assert theirs.fps == pytest.approx(30)
+    for channel in theirs.channels:
+        shown = openfacefx.sample(channel, track.times_s)
+        np.testing.assert_allclose(shown, track.column(channel.name), atol=1e-4)
+    scene = trimesh.load_scene(tmp_path / "a.glb")
+    assert sum(len(mesh.faces) for mesh in scene.geometry.values()) == 2 * 5036
+    height_m = scene.extents[1]
+    assert 0.2 < height_m < 0.4
+
+
+def test_the_file_is_as_the_specification_asks(track, tmp_path):
+    write_glb(track, tmp_path / "a.glb")
+    gltf = load_gltf(tmp_path / "a.glb")
+    sampler = gltf.animations[0].samplers[0]
+    times = gltf.accessors[sampler.input]
+    assert (np.diff(decode(gltf, times).ravel()) > 0).all()
+    assert times.min == [0]
+    assert times.max == pytest.approx([89 / 30])
+    assert sampler.interpolation == "LINEAR"
+    assert gltf.animations[0].channels[0].target.path == "weights"
+    assert gltf.accessors[sampler.output].count == 90 * 52
+    assert gltf.meshes[0].extras["targetNames"] == list(arkit.NAMES)
+
+
+def test_the_audio_lies_beside(track, tmp_path):
+    import soundfile
+
+    write_glb(track, tmp_path / "a.glb")
+    assert load_gltf(tmp_path / "a.glb").animations[0].extras == {"audio": "a.wav"}
+    samples, sample_hz = soundfile.read(tmp_path / "a.wav")
+    assert len(samples) / sample_hz == pytest.approx(float(track.duration_s))
+
+
+@pytest.mark.parametrize("where", ["mesh", "primitive"])
+@pytest.mark.parametrize("spell", [lambda n: n, lambda n: n[:1].upper() + n[1:]])
+def test_a_users_head_speaks(where, spell, track, tmp_path, validator):
+    names = [spell(name) for name in reversed(arkit.NAMES)] + ["Fat"]
+    head = user_head(tmp_path / "user.glb", names, where=where)
+    assert write_glb(track, tmp_path / "a.glb", head) == ()
+    assert validator(tmp_path / "a.glb")["issues"]["numErrors"] == 0
+    gltf = load_gltf(tmp_path / "a.glb")
+    assert len(gltf.animations[0].channels) == 2
+    assert gltf.nodes[2].extras == {"kept": True}
+    assert gltf.meshes[0].extras["targetNames"] == names
+    np.testing.assert_array_equal(read_gltf(tmp_path / "a.glb").track.arkit(), track.arkit())
+    lids = decode(gltf, gltf.accessors[gltf.animations[0].samplers[1].output]).reshape(90, 2)
+    np.testing.assert_array_equal(lids[:, 0], track.column("eyeBlinkRight"))
+
+
+def test_a_head_that_lacks_shapes_gets_them_rerouted(track, tmp_path):
+    has = [n for n in arkit.NAMES if n not in ("mouthFunnel", "tongueOut")]
+    notes = write_glb(track, tmp_path / "a.glb", user_head(tmp_path / "user.glb", has))
+    assert "mouthFunnel to mouthPucker" in notes[0]
+    assert "tongueOut to jawOpen" in notes[0]
+    shown = read_gltf(tmp_path / "a.glb").track
+    more = track.column("mouthPucker") + 0.7 * track.column("mouthFunnel")
+    np.testing.assert_allclose(shown.column("mouthPucker"), more, atol=1e-6)
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_a_vrm_avatar_with_perfect_sync_speaks(version, track, tmp_path, validator):
+    if version == 1:
+        custom = {
+            name: {"morphTargetBinds": [{"node": 1, "index": i, "weight": 0.5}]} for i, name in enumerate(arkit.NAMES)
+        }
+        vrm = {"extensions": {"VRMC_vrm": {"specVersion": "1.0", "expressions": {"custom": custom}}}}
+        vrm["extensionsUsed"] = ["VRMC_vrm"]
+    else:
+        groups = [
+            {"name": name[:1].upper() + name[1:], "binds": [{"mesh": 0, "index": i, "weight": 50}]}
+            for i, name in enumerate(arkit.NAMES)
+        ]
+        vrm = {"extensions": {"VRM": {"blendShapeMaster": {"blendShapeGroups": groups}}}}
+        vrm["extensionsUsed"] = ["VRM"]
+    head = user_head(tmp_path / "user.vrm", list(arkit.NAMES), where="nowhere", vrm=vrm)
+    write_glb(track, tmp_path / "a.glb", head)
+    assert validator(tmp_path / "a.glb")["issues"]["numErrors"] == 0
+    np.testing.assert_allclose(read_gltf(tmp_path / "a.glb").track.arkit(), 0.5 * track.arkit(), atol=1e-7)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_head_in_pieces_is_put_together(inside, track, tmp_path, validator):
+    gltf = load_gltf(user_head(tmp_path / "user.glb", list(arkit.NAMES)))
+    document, blob = json.loads(gltf.gltf_to_json()), gltf.binary_blob()
+    pieces = [blob[:44], blob[44:]]
+    for view in document["bufferViews"][2:]:
+        view["buffer"], view["byteOffset"] = 1, view["byteOffset"] - 44
+    uris = ["data:application/octet-stream;base64," + base64.b64encode(p).decode() for p in pieces]
+    if not inside:
+        uris = ["first.bin", "my%20second.bin"]
+        (tmp_path / "first.bin").write_bytes(pieces[0])
+        (tmp_path / "my second.bin").write_bytes(pieces[1])
+    document["buffers"] = [{"uri": u, "byteLength": len(p)} for u, p in zip(uris, pieces, strict=True)]
+    (tmp_path / "user.gltf").write_text(json.dumps(document))
+    write_glb(track, tmp_path / "new" / "a.glb", tmp_path / "user.gltf")
+    assert validator(tmp_path / "new" / "a.glb")["issues"]["numErrors"] == 0
+    np.testing.assert_array_equal(read_gltf(tmp_path / "new" / "a.glb").track.arkit(), track.arkit())
+
+
+def test_heads_that_cannot_speak(track, tmp_path):
+    head = user_head(tmp_path / "a.glb", ["Smile", "Blink"])
+    with pytest.raises(FormatError, match="no morph target is an ARKit shape; 2 meshes have targets: Blink"):
+        write_glb(track, tmp_path / "out.glb", head)
+    data = user_head(tmp_path / "b.glb", list(arkit.NAMES)).read_bytes()
+    (tmp_path / "b.glb").write_bytes(data[:-100])
+    with pytest.raises(FormatError, match="cut off"):
+        write_glb(track, tmp_path / "out.glb", tmp_path / "b.glb")
+    (tmp_path / "c.glb").write_bytes(b"glTF nonsense")
+    with pytest.raises(FormatError):
+        write_glb(track, tmp_path / "out.glb", tmp_path / "c.glb")
+    outside = {"asset": {"version": "2.0"}, "buffers": [{"uri": "no.bin", "byteLength": 1}]}
+    (tmp_path / "d.gltf").write_text(json.dumps(outside))
+    with pytest.raises(InputError, match="cannot read"):
+        write_glb(track, tmp_path / "out.glb", tmp_path / "d.gltf")
+    with pytest.raises(InputError):
+        write_glb(track, tmp_path / "out.glb", tmp_path / "none.glb")
+    assert not (tmp_path / "out.glb").exists()
+    assert not (tmp_path / "out.wav").exists()
+    with pytest.raises(FormatError, match="no animation moves a morph target"):
+        read_gltf(user_head(tmp_path / "e.glb", list(arkit.NAMES)))
+    assert available_shapes(load_gltf(tmp_path / "e.glb")) == arkit.NAMES
+
+
+def expression_curves(path, group):
+    """Weights of a VRM animation's expressions over time."""
+    gltf = load_gltf(path)
+    extension = gltf.extensions["VRMC_vrm_animation"]
+    assert extension["specVersion"] == "1.0"
+    assert "VRMC_vrm_animation" in gltf.extensionsUsed
+    curves = {}
+    for name, entry in extension["expressions"][group].items():
+        (channel,) = [c for c in gltf.animations[0].channels if c.target.node == entry["node"]]
+        assert channel.target.path == "translation"
+        sampler = gltf.animations[0].samplers[channel.sampler]
+        times = decode(gltf, gltf.accessors[sampler.input]).ravel()
+        curves[name] = times, decode(gltf, gltf.accessors[sampler.output])[:, 0]
+    return curves
+
+
+def test_a_vrm_animation_plays_the_vowels(track, tmp_path, validator):
+    write_vrma(track, tmp_path / "a.vrma")
+    assert validator(tmp_path / "a.vrma")["issues"]["numErrors"] == 0
+    curves = expression_curves(tmp_path / "a.vrma", "preset")
+    assert set(curves) == {"aa", "ih", "ou", "ee", "oh", "blinkLeft", "blinkRight"}
+    for name, expected in vowels(track).items():
+        np.testing.assert_allclose(np.interp(track.times_s, *curves[name]), expected, atol=5e-3)
+
+
+@pytest.mark.parametrize("casing", ["camel", "pascal"])
+def test_a_vrm_animation_for_perfect_sync(casing, track, tmp_path, validator):
+    write_vrma_perfect_sync(track, tmp_path / "a.vrma", casing)
+    assert validator(tmp_path / "a.vrma")["issues"]["numErrors"] == 0
+    curves = expression_curves(tmp_path / "a.vrma", "custom")
+    assert len(curves) == 52
+    jaw = curves["jawOpen" if casing == "camel" else "JawOpen"][1]
+    np.testing.assert_array_equal(jaw, track.column("jawOpen"))
