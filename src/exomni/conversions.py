@@ -23,9 +23,7 @@ def _build_llm(folder: Path, sources: dict[str, list[Path]]) -> None:
     where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
     AutoTokenizer.from_pretrained(**where).save_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
-    state = {
-        k: v.to(torch.bfloat16).contiguous() for k, v in model.state_dict().items() if k != "lm_head.weight"
-    }
+    state = {k: v.to(torch.bfloat16).contiguous() for k, v in model.state_dict().items() if k != "lm_head.weight"}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     config = model.config.to_dict()
     config.pop("quantization_config", None)
@@ -82,11 +80,7 @@ def whisper_encoder_state(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray
     put("conv2", "encoder/conv2")
     put("layer_norm", "encoder/layer_norm", norm=True)
     n_layers = len(
-        {
-            k.split("/")[1]
-            for k in arrays
-            if k.startswith("encoder/layer_") and k.split("/")[1] != "layer_norm"
-        }
+        {k.split("/")[1] for k in arrays if k.startswith("encoder/layer_") and k.split("/")[1] != "layer_norm"}
     )
     for i in range(n_layers):
         ours, theirs = f"layers.{i}", f"encoder/layer_{i}"

@@ -105,10 +105,12 @@ def _dialogue(folder: Path, config: BuildConfig) -> Iterator[TextRow]:
     path = folder / "dialogue.jsonl"
     kept = [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
     yield from (TextRow(**k) for k in kept)
-    from ..model.language_model import load_llm
+    from ..conversions import LLM
+    from ..model.chat import ChatModel
     from .dialogue import dialogue_rows
 
-    model, tokenizer = load_llm()
+    chat = ChatModel(LLM.folder())
+    model, tokenizer = chat.model, chat.tokenizer
     rng = _rng(config, f"dialogue:{len(kept)}")
     path.parent.mkdir(parents=True, exist_ok=True)
     for rows in dialogue_rows(model, tokenizer, rng):
@@ -141,9 +143,7 @@ class _Worker:
         if self._judge is None:
             from faster_whisper import WhisperModel
 
-            self._judge = WhisperModel(
-                str(self.whisper_folder), device="cpu", compute_type="int8", cpu_threads=1
-            )
+            self._judge = WhisperModel(str(self.whisper_folder), device="cpu", compute_type="int8", cpu_threads=1)
         return self._judge
 
 

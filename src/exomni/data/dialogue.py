@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import torch
 
 from . import templates
-from .text import TextRow, speakable, split_passages
+from .text import TextRow, is_speakable, split_passages
 
 _USER = "<|im_start|>user\n"
 _ASSISTANT = "<|im_end|>\n<|im_start|>assistant\n"
@@ -51,7 +51,7 @@ def dialogue_rows(
         for text in _generate(model, tokenizer, [_USER] * (2 * n_own), 40):
             first = clean_reply(text.split("\n")[0])
             if (
-                speakable(first)
+                is_speakable(first)
                 and first.endswith(("?", ".", "!"))
                 and len(first) < 200
                 and len(prompts) < batch_size
@@ -62,7 +62,7 @@ def dialogue_rows(
         for prompt, reply in zip(prompts, replies, strict=True):
             whole = re.split(r"(?<=[.!?])(?=\s|$)(?!.*[.!?])", clean_reply(reply), maxsplit=1)[0]
             for passage in split_passages(whole, rng):
-                if speakable(passage) and passage.endswith((".", "!", "?")):
+                if is_speakable(passage) and passage.endswith((".", "!", "?")):
                     rows.append(TextRow(passage, prompt, "dialogue"))
         yield rows
 

@@ -48,9 +48,7 @@ def write_shard(path: Path, rows: Sequence[Mapping], metadata: Mapping) -> None:
         rows: equal keys each; numpy arrays, bytes, numbers and strings.
         metadata: JSON-able facts about how the shard was made.
     """
-    columns = {
-        k: [pack(v) if isinstance(v, np.ndarray) else v for r in rows for v in (r[k],)] for k in rows[0]
-    }
+    columns = {k: [pack(v) if isinstance(v, np.ndarray) else v for r in rows for v in (r[k],)] for k in rows[0]}
     table = pa.table(columns).replace_schema_metadata({b"exomni": json.dumps(dict(metadata)).encode()})
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_suffix(".part")

@@ -55,14 +55,10 @@ class TextSource:
     needs_path: bool = False
 
 
-def speakable(text: str) -> bool:
+def is_speakable(text: str) -> bool:
     """Whether a text is one that a voice can read as it stands."""
     letters = sum(c.isalpha() for c in text)
-    return (
-        MIN_CHARS <= len(text) <= MAX_CHARS
-        and _SPEAKABLE.fullmatch(text) is not None
-        and letters >= 0.5 * len(text)
-    )
+    return MIN_CHARS <= len(text) <= MAX_CHARS and _SPEAKABLE.fullmatch(text) is not None and letters >= 0.5 * len(text)
 
 
 def split_passages(text: str, rng: random.Random) -> Iterator[str]:
@@ -107,7 +103,7 @@ def wordnet_rows(rng: random.Random, folder: Path | None) -> Iterator[TextRow]:
                 else f"{_as_sentence(word).rstrip('.')}, that is, {definition}."
             )
         for text in texts:
-            if speakable(text):
+            if is_speakable(text):
                 yield TextRow(text, "", "wordnet")
 
 
@@ -121,7 +117,7 @@ def template_rows(rng: random.Random, folder: Path | None) -> Iterator[TextRow]:
     """Numbers, dates, names, lists, exclamations and feelings, from the templates of this package."""
     while True:
         text, prompt = templates.draw(rng)
-        if speakable(text):
+        if is_speakable(text):
             yield TextRow(text, prompt, "templates")
 
 

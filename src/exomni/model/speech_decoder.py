@@ -27,13 +27,9 @@ class SpeechDecoder(nn.Module):
         self.config = config
         self.quantizer = FiniteScalarQuantizer(levels)
         self.embed = nn.Linear(len(levels), config.d_unit)
-        self.unit_blocks = nn.ModuleList(
-            ConvBlock(config.d_unit, config.kernel) for _ in range(config.n_unit_layers)
-        )
+        self.unit_blocks = nn.ModuleList(ConvBlock(config.d_unit, config.kernel) for _ in range(config.n_unit_layers))
         self.to_slots = nn.Linear(config.d_unit, SLOTS_PER_UNIT * config.d_tick)
-        self.tick_blocks = nn.ModuleList(
-            ConvBlock(config.d_tick, config.kernel) for _ in range(config.n_tick_layers)
-        )
+        self.tick_blocks = nn.ModuleList(ConvBlock(config.d_tick, config.kernel) for _ in range(config.n_tick_layers))
         self.norm = nn.LayerNorm(config.d_tick)
         self.head = nn.Linear(config.d_tick, 2 * config.n_channels)
         self.register_buffer("mean", torch.zeros(config.n_channels))

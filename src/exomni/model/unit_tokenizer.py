@@ -97,9 +97,7 @@ class UnitTokenizer(nn.Module):
         self.config = config
         self.norm = nn.LayerNorm(config.d_features)
         self.proj = nn.Linear(config.d_features * config.frames_per_unit, config.d_model)
-        self.blocks = nn.ModuleList(
-            ConvBlock(config.d_model, config.kernel, 2) for _ in range(config.n_layers)
-        )
+        self.blocks = nn.ModuleList(ConvBlock(config.d_model, config.kernel, 2) for _ in range(config.n_layers))
         self.to_codes = nn.Linear(config.d_model, len(config.levels))
         self.quantizer = FiniteScalarQuantizer(config.levels)
 

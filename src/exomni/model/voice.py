@@ -43,9 +43,7 @@ def cut_graph(graph: Path, front: Path, back: Path) -> None:
         onnx.save(extractor.extract_model(["ids", "speed"], [_DURATIONS, _ACOUSTIC]), front)
         onnx.save(extractor.extract_model([_ACOUSTIC], _PLANES), back)
     except (KeyError, ValueError) as error:
-        raise AssetError(
-            f"{graph.name} has not the expected seams ({error}); install hibari-tts 0.2.1"
-        ) from error
+        raise AssetError(f"{graph.name} has not the expected seams ({error}); install hibari-tts 0.2.1") from error
 
 
 def _session(path: Path):

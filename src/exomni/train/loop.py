@@ -94,9 +94,7 @@ def rate_factor(step: int, config: LoopConfig) -> float:
     return 1.0
 
 
-def train(
-    task: Task, config: LoopConfig, folder: Path, *, device: str = "cpu", report=print
-) -> dict[str, float]:
+def train(task: Task, config: LoopConfig, folder: Path, *, device: str = "cpu", report=print) -> dict[str, float]:
     """Train a task, from where `folder` left off.
 
     Args:

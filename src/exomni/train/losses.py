@@ -19,9 +19,7 @@ def token_loss(logits: Tensor, targets: Tensor) -> Tensor:
     Source:
         Paper, training objectives.
     """
-    summed = F.cross_entropy(
-        logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE_INDEX, reduction="sum"
-    )
+    summed = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE_INDEX, reduction="sum")
     return summed / (targets != IGNORE_INDEX).sum().clamp(min=1)
 
 

@@ -84,9 +84,7 @@ class SpeechTask:
             "decoder": decoder.model_dump(),
             "rows": len(self.rows),
         }
-        sample = np.concatenate(
-            [a.astype(np.float32) for a in self.rows.acoustic[:: max(1, len(self.rows) // 400)]], 1
-        )
+        sample = np.concatenate([a.astype(np.float32) for a in self.rows.acoustic[:: max(1, len(self.rows) // 400)]], 1)
         self.decoder.mean.copy_(torch.from_numpy(sample.mean(1)))
         self.decoder.std.copy_(torch.from_numpy(sample.std(1) + 1e-4))
         self.weights = torch.ones(decoder.n_channels)

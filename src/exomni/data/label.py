@@ -1,0 +1,90 @@
+"""The data builder's later passes: hidden states, units and faces of rows that have been spoken."""
+
+import hashlib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..core.timebase import SAMPLE_HZ, samples_to_frames
+from . import store
+from .emotion import estimate_emotion
+from .teachers import PAD, Clip, FaceTeacher
+
+Label = Callable[[dict], dict]
+"""What a pass adds to one row of `speech/`; {} leaves the row out."""
+
+
+def run_pass(folder: Path, name: str, columns: list[str], label: Label, metadata: dict, progress=iter) -> int:
+    """Label every row of every spoken shard, shard by shard; shards that are there are left alone.
+
+    Args:
+        folder: the data set.
+        name: of the pass.
+        columns: of `speech/` that the label reads.
+        label: what to add to a row.
+        metadata: stored with each shard.
+        progress: wraps the list of shards, for a progress bar.
+    Returns:
+        Rows labelled now.
+    """
+    todo = [p for p in sorted((folder / "speech").glob("*.parquet")) if not (folder / name / p.name).exists()]
+    n_rows = 0
+    for path in progress(todo):
+        rows = []
+        for row in store.read_shard(path, ["id", *columns]):
+            if added := label(row):
+                rows.append({"id": row["id"]} | added)
+        if rows:
+            store.write_shard(folder / name / path.name, rows, metadata)
+            n_rows += len(rows)
+    return n_rows
+
+
+def hidden_label(chat) -> Label:
+    """LLM states of each row's text, float16 [T_llm, D], as an answer to its prompt."""
+
+    def label(row: dict) -> dict:
+        if row["disguised"]:
+            return {}
+        return {"hidden": chat.states(row["text"], row["prompt"]).half().numpy()}
+
+    return label
+
+
+def face_label(teacher: FaceTeacher, symbols: dict[int, str]) -> Label:
+    """Blendshapes of each row, float16 [T_frame, 52], and the emotion that coloured them, float32 [5]."""
+
+    def label(row: dict) -> dict:
+        if row["disguised"]:
+            return {}
+        emotion = estimate_emotion(row["text"])
+        n_frames = samples_to_frames(round(row["seconds"] * SAMPLE_HZ))
+        clip = Clip(
+            symbols=[symbols[int(i)] or PAD for i in row["phonemes"]],
+            ticks=row["ticks"].astype(int),
+            n_frames=n_frames,
+            emotion=emotion,
+            seed=int.from_bytes(hashlib.sha256(row["id"].encode()).digest()[:4], "big"),
+        )
+        return {"blendshapes": teacher.label(clip).astype(np.float16), "emotion": emotion.astype(np.float32)}
+
+    return label
+
+
+@torch.inference_mode()
+def _tokenize(tokenizer, features: np.ndarray) -> np.ndarray:
+    return tokenizer(torch.from_numpy(features.astype(np.float32))[None]).ids[0].numpy().astype(np.int16)
+
+
+def label_units(folder: Path, tokenizer, metadata: dict, progress=iter) -> None:
+    """Units of every row, int16 [T_unit]; made again when the tokenizer is another (`metadata` differs)."""
+    for path in progress(sorted((folder / "features").glob("*.parquet"))):
+        target = folder / "units" / path.name
+        if target.exists() and store.shard_metadata(target) == metadata:
+            continue
+        tokenize = partial(_tokenize, tokenizer.eval())
+        rows = [{"id": r["id"], "units": tokenize(r["features"])} for r in store.read_shard(path)]
+        store.write_shard(target, rows, metadata)

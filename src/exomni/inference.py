@@ -1,0 +1,372 @@
+"""`ExOmni`: text or a recording in; words, a voice and a face out, as a stream of typed events or as one result."""
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from .core.clauses import ClauseCutter, speakable
+from .core.errors import ConfigError, InputError
+from .core.events import DoneEvent, Event, FaceEvent, SpeechEvent, TextEvent
+from .core.timebase import (
+    ENCODER_FRAMES_PER_UNIT,
+    ENCODER_SAMPLE_HZ,
+    SAMPLE_HZ,
+    SAMPLES_PER_FRAME,
+    samples_to_frames,
+    units_to_frames,
+)
+from .results import Reply, collect
+
+MAX_TEXT_CHARS = 1_000_000
+"""Longest text that `speak` takes."""
+MAX_PROMPT_CHARS = 8_000
+"""Longest question that `respond` takes: more does not fit the LLM's memory."""
+
+
+class Stopwatch:
+    """Seconds spent on each part, and when the first pieces came."""
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter()
+        self.spent: dict[str, float] = {}
+        self._mark = self.began
+
+    def lap(self, part: str | None = None) -> None:
+        """Charge the time since the last lap to `part` (None: to nobody)."""
+        now = time.perf_counter()
+        if part is not None:
+            self.spent[part] = self.spent.get(part, 0.0) + now - self._mark
+        self._mark = now
+
+    def first(self, name: str) -> None:
+        """Note the time since the beginning under `name`, once."""
+        self.spent.setdefault(name, time.perf_counter() - self.began)
+
+
+class ExOmni:
+    """A talking face. Make one with `ExOmni.load`."""
+
+    def __init__(self, nano, llm_folder, load_s: float = 0.0):
+        self.nano = nano
+        self.load_s = load_s
+        self._llm_folder = llm_folder
+
+    @classmethod
+    def load(cls, preset: str = "nano", *, weights: str | Path | None = None) -> "ExOmni":
+        """Load a preset with its weights.
+
+        Args:
+            preset: "nano"; a published checkpoint is opened with `exomni.load_published`.
+            weights: folder of other weights for the same preset.
+        Raises:
+            ConfigError: no such preset, or one that has no shipped weights.
+            AssetError: a part is not installed or damaged.
+        """
+        began = time.perf_counter()
+        from .conversions import LLM, VOICE, WHISPER
+        from .model.config import SpeechDecoderConfig, load_config
+        from .model.nano import Nano
+
+        config = load_config(preset)
+        if not isinstance(config.speech_decoder, SpeechDecoderConfig):
+            raise ConfigError(f"preset {preset!r} ships no weights; open a published checkpoint with load_published")
+        folder = Path(weights) if weights else Path(str(resources.files("exomni") / "weights" / "nano"))
+        nano = Nano(config, folder, VOICE.folder(), WHISPER.folder)
+        return cls(nano, LLM.folder, time.perf_counter() - began)
+
+    @cached_property
+    def chat(self):
+        """The LLM, loaded when it is first needed."""
+        began = time.perf_counter()
+        from .model.chat import ChatModel
+
+        chat = ChatModel(self._llm_folder())
+        self.load_s += time.perf_counter() - began
+        return chat
+
+    def respond(self, prompt: str, **options) -> Reply:
+        """Answer a typed question with words, a voice and a face.
+
+        Args:
+            prompt: the question, at most `MAX_PROMPT_CHARS` characters.
+            **options: as `stream`.
+        Raises:
+            InputError: the prompt is empty or too long.
+        """
+        return self._collect(self.stream(prompt, **options), options.get("seed", 0))
+
+    def speak(self, text: str, **options) -> Reply:
+        """Say a given text (the TTSF task) of any length.
+
+        Args:
+            text: what to say.
+            **options: as `stream_speech`.
+        Raises:
+            InputError: nothing in the text can be spoken.
+        """
+        return self._collect(self.stream_speech(text, **options), options.get("seed", 0))
+
+    def animate(self, recording: str | Path | np.ndarray, sample_rate: int | None = None, *, emotion=None) -> Reply:
+        """A face for a recording of anybody's speech.
+
+        Args:
+            recording: a file in any common format, or float32 [N] mono samples.
+            sample_rate: of the samples, where `recording` is an array.
+            emotion: float32 [5] in 0..1 (`exomni.core.emotion.EMOTIONS`), or None to leave it open.
+        Returns:
+            A reply without text, whose samples are the recording at 24 kHz.
+        Raises:
+            InputError: not readable, empty or not finite.
+        """
+        return self._collect(self.stream_animation(recording, sample_rate, emotion=emotion), 0)
+
+    def stream(
+        self, prompt: str | Sequence, *, emotion: np.ndarray | None = None, seed: int = 0, speed: float = 1.0,
+        temperature: float = 0.0, max_new_tokens: int = 256,
+    ) -> Iterator[Event]:  # fmt: skip
+        """Answer a question as a stream; speech and face of a clause leave while the next is being written.
+
+        Args:
+            prompt: the question, or turns of a conversation (`exomni.model.chat.Turn`) that end with one.
+            emotion: float32 [5] in 0..1, or None to read it from the meaning.
+            seed: of every random choice; the same seed gives the same reply.
+            speed: above 1 speaks faster.
+            temperature: of the LLM; 0 takes the likeliest word.
+            max_new_tokens: longest reply in tokens.
+        Yields:
+            `TextEvent`s, and for each clause a `FaceEvent` and then a `SpeechEvent`; a `DoneEvent` at the end.
+        """
+        from .model.chat import Turn
+
+        turns = [Turn("user", _checked_prompt(prompt))] if isinstance(prompt, str) else list(prompt)
+        watch = Stopwatch()
+        chat = self.chat
+        watch.lap()
+        tokens = chat.reply(turns, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
+        return self._speak_clauses(_clauses_of_tokens(tokens), watch, emotion, seed, speed)
+
+    def stream_speech(
+        self, text: str, *, emotion: np.ndarray | None = None, seed: int = 0, speed: float = 1.0
+    ) -> Iterator[Event]:
+        """Say a given text as a stream; memory and cost a second of speech stay flat however long it is.
+
+        Args and Yields: as `stream`.
+
+        Raises:
+            InputError: nothing in the text can be spoken, or it is longer than `MAX_TEXT_CHARS`.
+        """
+        if len(text) > MAX_TEXT_CHARS:
+            raise InputError(f"the text has {len(text):,} characters; at most {MAX_TEXT_CHARS:,} are spoken at once")
+        spoken = "\n".join(filter(None, (speakable(line) for line in text.splitlines())))
+        if not any(c.isalnum() for c in spoken):
+            raise InputError("there is nothing to say: give a text with at least one English word in it")
+        watch = Stopwatch()
+        chat = self.chat
+        watch.lap()
+
+        def clauses():
+            cutter = ClauseCutter()
+            for line in spoken.splitlines(keepends=True):
+                for clause in cutter.add(line):
+                    yield clause, chat.states(clause.strip())
+            for clause in cutter.finish():
+                yield clause, chat.states(clause.strip())
+
+        return self._speak_clauses(((None, c) for c in clauses()), watch, emotion, seed, speed)
+
+    def stream_animation(
+        self, recording: str | Path | np.ndarray, sample_rate: int | None = None, *, emotion: np.ndarray | None = None
+    ) -> Iterator[Event]:
+        """A face for a recording, as a stream of faces and the speech they belong to; see `animate`."""
+        from .audio import read_audio, resample
+
+        watch = Stopwatch()
+        if isinstance(recording, np.ndarray):
+            samples = _checked_samples(recording, sample_rate)
+            rate = int(sample_rate or SAMPLE_HZ)
+        else:
+            samples, rate = read_audio(recording, SAMPLE_HZ), SAMPLE_HZ
+        return self._animate(resample(samples, rate, SAMPLE_HZ), resample(samples, rate, ENCODER_SAMPLE_HZ), watch,
+                             emotion)  # fmt: skip
+
+    def _speak_clauses(
+        self, parts: Iterable[tuple[str | None, tuple | None]], watch: Stopwatch, emotion, seed: int, speed: float
+    ) -> Iterator[Event]:
+        """Events of clauses as they come: (new text or None, (clause, states) or None)."""
+        if not 0.3 <= speed <= 3.0:
+            raise InputError(f"speed {speed} is outside 0.3..3")
+        return self._clause_events(parts, watch, emotion, seed, speed)
+
+    def _clause_events(self, parts, watch: Stopwatch, emotion, seed: int, speed: float) -> Iterator[Event]:
+        n_samples = n_frames = n_clauses = 0
+        for piece, clause in parts:
+            watch.lap("llm_s")
+            if piece:
+                yield TextEvent(piece)
+            if clause is None:
+                continue
+            if piece is None:
+                yield TextEvent(clause[0])
+            phonemes = self._phonemes(clause[0])
+            if not phonemes:
+                continue
+            made = self.nano.clause_units(phonemes, clause[1], seed=seed + n_clauses, speed=speed,
+                                          sampling=self.nano.config.unit_generator.sampling)  # fmt: skip
+            watch.lap("units_s")
+            frames = self.nano.clause_frames(made, emotion)
+            watch.lap("face_s")
+            watch.first("first_face_s")
+            yield FaceEvent(n_samples, n_frames, frames)
+            watch.lap()
+            samples = self.nano.clause_samples(made.units, seed + n_clauses)
+            watch.lap("speech_s")
+            watch.first("first_audio_s")
+            yield SpeechEvent(n_samples, samples, made.units.numpy(), speakable(clause[0]))
+            watch.lap()
+            n_samples, n_frames, n_clauses = n_samples + len(samples), n_frames + len(frames), n_clauses + 1
+        if not n_clauses:
+            raise InputError("nothing in the reply can be read aloud in English")
+        yield DoneEvent(n_samples, n_frames, self._timings(watch, n_samples))
+
+    def _phonemes(self, clause: str) -> str:
+        """Phonemes of a clause, "" where nothing in it can be said (a lone bracket, another script)."""
+        try:
+            return self.nano.phonemizer.phonemes(speakable(clause))
+        except InputError:
+            return ""
+
+    def _animate(self, samples: np.ndarray, heard: np.ndarray, watch: Stopwatch, emotion) -> Iterator[Event]:
+        nano = self.nano
+        n_wanted = max(1, samples_to_frames(len(samples)))
+        window = _UnitWindow(nano, emotion)
+        n_frames = 0
+        watch.lap()
+        for features in nano.speech_features.long(heard):
+            units = nano.hear(features[: len(features) // ENCODER_FRAMES_PER_UNIT * ENCODER_FRAMES_PER_UNIT])
+            watch.lap("units_s")
+            for frames, heard_units in window.add(units):
+                yield from _animation_events(frames[: n_wanted - n_frames], n_frames, samples, heard_units, watch)
+                n_frames += len(frames)
+        for frames, heard_units in window.finish():
+            kept = frames[: max(0, n_wanted - n_frames)]
+            if len(kept) and n_frames + len(kept) < n_wanted:
+                kept = np.concatenate([kept, np.repeat(kept[-1:], n_wanted - n_frames - len(kept), 0)])
+            yield from _animation_events(kept, n_frames, samples, heard_units, watch)
+            n_frames += len(kept)
+        yield DoneEvent(len(samples), n_wanted, self._timings(watch, len(samples)))
+
+    def _timings(self, watch: Stopwatch, n_samples: int) -> dict[str, float]:
+        watch.first("total_s")
+        rate = watch.spent["total_s"] / max(n_samples / SAMPLE_HZ, 1e-9)
+        return {"load_s": self.load_s, **watch.spent, "real_time_factor": rate}
+
+    def _collect(self, events: Iterator[Event], seed: int) -> Reply:
+        return collect(events, seed, self.nano.model_hash, self.nano.data_hash)
+
+
+class _UnitWindow:
+    """Decodes a recording's units in chunks that equal the whole, with as much context as the decoder reaches."""
+
+    CHUNK_UNITS = 50
+
+    def __init__(self, nano, emotion: np.ndarray | None):
+        self.nano, self.emotion = nano, emotion
+        reach = nano.blendshape_decoder.receptive_frames
+        multiple = nano.blendshape_decoder.chunk_unit_multiple
+        self.reach_units = -(-reach * 5 // 12 // multiple + 1) * multiple if reach else 0
+        self.units: deque[int] = deque()
+        self.first_unit = 0
+        self.next_unit = 0
+
+    def add(self, units) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Frames that are certain now that these units are known, each piece with its own units."""
+        self.units.extend(units.tolist())
+        while self.first_unit + len(self.units) >= self.next_unit + self.CHUNK_UNITS + self.reach_units:
+            yield self._decode(self.next_unit + self.CHUNK_UNITS)
+
+    def finish(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The rest."""
+        end = self.first_unit + len(self.units)
+        while self.next_unit < end:
+            yield self._decode(min(end, self.next_unit + self.CHUNK_UNITS))
+
+    def _decode(self, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        import torch
+
+        known = torch.tensor(list(self.units)[: stop + self.reach_units - self.first_unit])
+        frames = self.nano.recording_frames(known, self.first_unit, self.emotion)
+        before = units_to_frames(self.first_unit)
+        piece = frames[units_to_frames(self.next_unit) - before : units_to_frames(stop) - before]
+        own = known[self.next_unit - self.first_unit : stop - self.first_unit].numpy()
+        self.next_unit = stop
+        multiple = self.nano.blendshape_decoder.chunk_unit_multiple
+        keep_from = max(0, (stop - self.reach_units) // multiple * multiple)
+        for _ in range(keep_from - self.first_unit):
+            self.units.popleft()
+        self.first_unit = max(self.first_unit, keep_from)
+        return piece, own
+
+
+def _animation_events(
+    frames: np.ndarray, n_frames: int, samples: np.ndarray, units: np.ndarray, watch: Stopwatch
+) -> Iterator[Event]:
+    watch.lap("face_s")
+    if not len(frames):
+        return
+    watch.first("first_face_s")
+    start = n_frames * SAMPLES_PER_FRAME
+    stop = min(len(samples), (n_frames + len(frames)) * SAMPLES_PER_FRAME)
+    yield FaceEvent(start, n_frames, frames)
+    watch.first("first_audio_s")
+    yield SpeechEvent(start, samples[start:stop], units, "")
+    watch.lap()
+
+
+def _clauses_of_tokens(tokens) -> Iterator[tuple[str | None, tuple | None]]:
+    """Text as it is written, and each clause with the states of its tokens as soon as it is whole."""
+    import torch
+
+    cutter = ClauseCutter()
+    states: deque[tuple[int, object]] = deque()
+    written = given = 0
+
+    def states_until(end: int):
+        picked = []
+        while states and states[0][0] < end:
+            picked.append(states.popleft()[1])
+        return torch.stack(picked) if picked else None
+
+    for token in tokens:
+        states.append((written, token.state))
+        written += len(token.text)
+        clauses = cutter.add(token.text)
+        yield token.text, None
+        for clause in clauses:
+            given += len(clause)
+            yield "", (clause, states_until(given))
+    for clause in cutter.finish():
+        yield "", (clause, states_until(written + 1))
+
+
+def _checked_prompt(prompt: str) -> str:
+    text = prompt.strip()
+    if not any(c.isalnum() for c in text):
+        raise InputError("the question is empty: type at least one word")
+    if len(text) > MAX_PROMPT_CHARS:
+        raise InputError(f"the question has {len(text):,} characters; at most {MAX_PROMPT_CHARS:,} fit")
+    return text
+
+
+def _checked_samples(samples: np.ndarray, sample_rate: int | None) -> np.ndarray:
+    if not sample_rate:
+        raise InputError("samples need their sample_rate")
+    if samples.ndim != 1 or not len(samples):
+        raise InputError(f"samples must be mono, [N] and not empty; these are {samples.shape}")
+    if not np.isfinite(samples).all():
+        raise InputError("the samples hold values that are not finite")
+    return samples.astype(np.float32)

@@ -1,0 +1,223 @@
+"""Stage II: the unit generator and the blendshape decoder together, on text, speech and face (paper, stage II)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from ..core.arkit import EXPRESSION, INDEX, NAMES
+from ..data import store
+from ..face.head import Head
+from ..model.blendshape_decoder import BlendshapeDecoder
+from ..model.config import BlendshapeDecoderConfig, UnitGeneratorConfig
+from ..model.duration_pace import PacedUnitGenerator
+from ..model.tokens import IGNORE_INDEX
+from .losses import blendshape_loss, duration_loss, token_loss
+
+RANDOM_SHAPES = tuple(n for n in NAMES if n.startswith(("eyeBlink", "eyeLook")))
+"""Shapes that the teacher moves at random: their exact moments cannot be learned."""
+
+
+class JointConfig(BaseModel):
+    """Weights of the losses and how often a condition is withheld.
+
+    Attributes:
+        duration_weight: of the duration loss.
+        face_weight: of the blendshape loss.
+        velocity_weight: of its velocity term.
+        lip_weight: of the lip-vertex loss (mm^2).
+        expression_weight: extra weight of the expression shapes in the blendshape loss.
+        random_weight: weight of the shapes that the teacher moves at random.
+        no_llm: share of rows whose LLM states are withheld from the generator.
+        no_states: share of rows whose generator states are withheld from the decoder, so that recordings work.
+        no_emotion: share of rows whose emotion must be read from the meaning.
+        wrong_units: share of units that the decoder hears wrong, as it will from strangers' recordings.
+        tail_units: most units of silence that a row is lengthened by.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    duration_weight: float = 0.5
+    face_weight: float = 20.0
+    velocity_weight: float = 0.5
+    lip_weight: float = 0.05
+    expression_weight: float = Field(3.0, ge=0)
+    random_weight: float = Field(0.1, ge=0)
+    no_llm: float = Field(0.1, ge=0, le=1)
+    no_states: float = Field(0.25, ge=0, le=1)
+    no_emotion: float = Field(0.6, ge=0, le=1)
+    wrong_units: float = Field(0.03, ge=0, le=1)
+    tail_units: int = Field(4, ge=0)
+
+
+@dataclass
+class JointRow:
+    """One row: phonemes and ticks int [T_text], units [T_unit], hidden [T_llm, D], face [T_frame, 52], emotion [5]."""
+
+    text: str
+    phonemes: np.ndarray
+    ticks: np.ndarray
+    units: np.ndarray
+    hidden: np.ndarray
+    face: np.ndarray
+    emotion: np.ndarray
+
+
+def read_rows(folder: Path, split: str, limit: int = 0) -> list[JointRow]:
+    """Rows of a data set that every pass has, sorted by length; disguised ones are left out."""
+    rows = []
+    for path in sorted((folder / "speech").glob("*.parquet")):
+        if not all((folder / p / path.name).exists() for p in ("units", "hidden", "faces")):
+            continue
+        units = {r["id"]: r["units"] for r in store.read_shard(folder / "units" / path.name)}
+        hidden = {r["id"]: r["hidden"] for r in store.read_shard(folder / "hidden" / path.name)}
+        faces = {r["id"]: r for r in store.read_shard(folder / "faces" / path.name)}
+        for r in store.read_shard(path, ["id", "text", "split", "disguised", "phonemes", "ticks"]):
+            if r["split"] == split and not r["disguised"] and len(hidden[r["id"]]):
+                face = faces[r["id"]]
+                rows.append(JointRow(r["text"], r["phonemes"], r["ticks"], units[r["id"]], hidden[r["id"]],
+                                     face["blendshapes"], face["emotion"]))  # fmt: skip
+        if limit and len(rows) >= limit:
+            break
+    return sorted(rows, key=lambda r: len(r.units))
+
+
+def collate(rows: list[JointRow], tails: list[int]) -> dict[str, torch.Tensor]:
+    """Pad rows to a batch; each row gets `tails[i]` units of silence (its last unit and face held) at its end."""
+    units = [np.concatenate([r.units, np.repeat(r.units[-1:], t)]) for r, t in zip(rows, tails, strict=True)]
+    faces = [_held(r.face, len(u) * 12 // 5) for r, u in zip(rows, units, strict=True)]
+
+    def pad(arrays: list[np.ndarray], value: float, dtype: torch.dtype) -> torch.Tensor:
+        out = torch.full((len(arrays), max(map(len, arrays)), *arrays[0].shape[1:]), value, dtype=dtype)
+        for i, a in enumerate(arrays):
+            out[i, : len(a)] = torch.from_numpy(np.ascontiguousarray(a)).to(dtype)
+        return out
+
+    text = pad([r.phonemes for r in rows], -1, torch.long)
+    return {
+        "text_ids": text.clamp(min=0), "text_mask": text >= 0,
+        "durations": pad([r.ticks for r in rows], 0, torch.long),
+        "units": pad(units, IGNORE_INDEX, torch.long),
+        "llm_states": pad([r.hidden for r in rows], 0, torch.float),
+        "llm_mask": pad([np.ones(len(r.hidden)) for r in rows], 0, torch.bool),
+        "face": pad(faces, 0, torch.float), "frame_lengths": torch.tensor([len(f) for f in faces]),
+        "emotion": torch.from_numpy(np.stack([r.emotion for r in rows])).float(),
+    }  # fmt: skip
+
+
+def _held(face: np.ndarray, n_frames: int) -> np.ndarray:
+    """`n_frames` of a face, its last frame held where it is too short."""
+    return face[np.minimum(np.arange(n_frames), len(face) - 1)]
+
+
+class JointTask:
+    """Trains both parts on one forward pass: the face's gradient reaches the generator's states.
+
+    Args:
+        folder: a data set with all passes.
+        generator: configuration of the unit generator.
+        decoder: configuration of the blendshape decoder.
+        config: weights of the losses.
+        seed: of the initial weights.
+        limit: most training rows (0: all).
+    """
+
+    def __init__(
+        self, folder: Path, generator: UnitGeneratorConfig, decoder: BlendshapeDecoderConfig, config: JointConfig,
+        seed: int = 0, limit: int = 0,
+    ):  # fmt: skip
+        torch.manual_seed(seed)
+        self.config = config
+        self.rows, self.held_out = read_rows(folder, "train", limit), read_rows(folder, "validation")
+        self.generator, self.decoder = PacedUnitGenerator(generator), BlendshapeDecoder(decoder)
+        self.modules: dict[str, nn.Module] = {"generator": self.generator, "decoder": self.decoder}
+        self._facts = {
+            "generator": generator.model_dump(mode="json"), "decoder": decoder.model_dump(mode="json"),
+            "joint": config.model_dump(), "rows": len(self.rows),
+        }  # fmt: skip
+        self.weights = torch.ones(len(NAMES))
+        for name in EXPRESSION:
+            self.weights[INDEX[name]] = config.expression_weight
+        for name in RANDOM_SHAPES:
+            self.weights[INDEX[name]] = config.random_weight
+        head = Head.load()
+        lips = torch.from_numpy(head.deltas_mm[:, head.lip_vertices]).flatten(1)
+        # e^T gram e is the mean squared distance of the lip vertices that a weight error e moves, in mm^2.
+        self.gram = lips @ lips.T / len(head.lip_vertices)
+
+    def batch(self, generator: torch.Generator, size: int) -> dict[str, torch.Tensor]:
+        """Rows of about one length, so that little is padded."""
+        centre = int(torch.randint(len(self.rows), (1,), generator=generator))
+        first = max(0, min(centre - 2 * size, len(self.rows) - 4 * size))
+        window = torch.randperm(min(4 * size, len(self.rows)), generator=generator)[:size] + first
+        tails = torch.randint(self.config.tail_units + 1, (size,), generator=generator).tolist()
+        batch = collate([self.rows[i] for i in window.tolist()], tails)
+
+        def chosen(share: float, shape) -> torch.Tensor:
+            return torch.rand(shape, generator=generator) < share
+
+        config, units = self.config, batch["units"]
+        batch["llm_mask"] &= ~chosen(config.no_llm, (size, 1))
+        batch["states_known"] = ~chosen(config.no_states, (size, 1))
+        batch["emotion_known"] = ~chosen(config.no_emotion, (size,))
+        wrong = chosen(config.wrong_units, units.shape) & (units >= 0) & ~batch["states_known"]
+        other = torch.randint(self.generator.config.n_units, units.shape, generator=generator)
+        batch["heard_units"] = torch.where(wrong, other, units)
+        return batch
+
+    def losses(self, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Cross-entropy of units, squared errors of log-durations, of blendshapes and of lip vertices."""
+        config = self.config
+        out = self.generator(batch["text_ids"], batch["text_mask"], batch["durations"], batch["units"],
+                             batch["llm_states"], batch["llm_mask"])  # fmt: skip
+        unit, duration = token_loss(out.logits, batch["units"]), duration_loss(out.log_durations, batch["durations"])
+        face = self._face(batch, out.hidden_states)
+        shape = blendshape_loss(face, batch["face"], batch["frame_lengths"], velocity_weight=config.velocity_weight,
+                                channel_weights=self.weights.to(face.device))  # fmt: skip
+        lip = self._lip_loss(face, batch)
+        total = unit + config.duration_weight * duration + config.face_weight * shape + config.lip_weight * lip
+        accuracy = (out.logits.argmax(-1) == batch["units"]).sum() / (batch["units"] >= 0).sum()
+        return {"total": total, "unit": unit, "duration": duration, "shape": shape, "lip_mm2": lip,
+                "accuracy": accuracy}  # fmt: skip
+
+    def _face(self, batch: Mapping[str, torch.Tensor], states: torch.Tensor) -> torch.Tensor:
+        return self.decoder(
+            batch["heard_units"], states, (batch["units"] >= 0) & batch["states_known"], emotion=batch["emotion"],
+            emotion_known=batch["emotion_known"], frame_lengths=batch["frame_lengths"],
+        ).blendshapes  # fmt: skip
+
+    def _lip_loss(self, face: torch.Tensor, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Mean squared distance between predicted and labelled lip vertices, mm^2."""
+        error = face - batch["face"]
+        valid = torch.arange(error.shape[1], device=error.device)[None] < batch["frame_lengths"][:, None]
+        squared = torch.einsum("btk,kj,btj->bt", error, self.gram.to(error.device), error)
+        return (squared * valid).sum() / valid.sum()
+
+    def validate(self) -> dict[str, float]:
+        """The losses on held-out rows: with everything given but the emotion, and with units alone."""
+        sums: dict[str, float] = {}
+        step = max(1, len(self.held_out) // 64)
+        rows, n_batches = self.held_out[::step], 0
+        device = next(self.generator.parameters()).device
+        for i in range(0, len(rows), 16):
+            batch = collate(rows[i : i + 16], [0] * len(rows[i : i + 16]))
+            size = len(batch["units"])
+            given = {"states_known": torch.ones(size, 1, dtype=torch.bool),
+                     "emotion_known": torch.zeros(size, dtype=torch.bool), "heard_units": batch["units"]}  # fmt: skip
+            batch = {k: v.to(device) for k, v in (batch | given).items()}
+            figures = {k: float(v) for k, v in self.losses(batch).items()}
+            batch["states_known"] = ~batch["states_known"]
+            alone = self._face(batch, batch["face"].new_zeros(*batch["units"].shape, self.generator.d_model))
+            figures["lip_mm2_units_alone"] = float(self._lip_loss(alone, batch))
+            for key, value in figures.items():
+                sums[f"valid_{key}"] = sums.get(f"valid_{key}", 0.0) + value
+            n_batches += 1
+        return {k: v / n_batches for k, v in sums.items()}
+
+    def facts(self) -> dict:
+        """Configuration of what is trained."""
+        return self._facts

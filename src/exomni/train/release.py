@@ -1,0 +1,42 @@
+"""From training runs to the weights that ship: half precision, one file a part, with the facts of how they were made."""
+
+import json
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from ..core.errors import CheckpointError
+from .loop import load_weights
+
+RUN_PARTS = {
+    "speech": {"tokenizer": "unit_tokenizer", "decoder": "speech_decoder"},
+    "joint": {"generator": "unit_generator", "decoder": "blendshape_decoder"},
+}
+"""Which module of which run becomes which shipped part."""
+
+
+def release(runs: dict[str, Path], folder: Path, data: str) -> int:
+    """Write the shipped weights.
+
+    Args:
+        runs: folder of each run of `RUN_PARTS`.
+        folder: to write to.
+        data: SHA-256 of the data set.
+    Returns:
+        Bytes written.
+    Raises:
+        CheckpointError: a run or a part of it is missing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    facts: dict = {"data": data, "runs": {}}
+    for run, parts in RUN_PARTS.items():
+        weights = load_weights(runs[run] / "model.safetensors")
+        facts["runs"][run] = json.loads((runs[run] / "facts.json").read_text())
+        for module, part in parts.items():
+            own = {k.removeprefix(f"{module}."): v for k, v in weights.items() if k.startswith(f"{module}.")}
+            if not own:
+                raise CheckpointError(f"{runs[run]} has no weights of {module!r}")
+            half = {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in own.items()}
+            save_file(half, folder / f"{part}.safetensors")
+    (folder / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")
+    return sum(p.stat().st_size for p in folder.iterdir())
