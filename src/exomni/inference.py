@@ -251,13 +251,15 @@ class ExOmni:
             watch.lap("units_s")
             for frames, heard_units in window.add(units):
                 yield from _animation_events(frames[: n_wanted - n_frames], n_frames, samples, heard_units, watch)
-                n_frames += len(frames)
+                n_frames = min(n_wanted, n_frames + len(frames))
         for frames, heard_units in window.finish():
-            kept = frames[: max(0, n_wanted - n_frames)]
-            if len(kept) and n_frames + len(kept) < n_wanted:
-                kept = np.concatenate([kept, np.repeat(kept[-1:], n_wanted - n_frames - len(kept), 0)])
-            yield from _animation_events(kept, n_frames, samples, heard_units, watch)
-            n_frames += len(kept)
+            yield from _animation_events(frames[: n_wanted - n_frames], n_frames, samples, heard_units, watch)
+            n_frames = min(n_wanted, n_frames + len(frames))
+            last = frames[-1:]
+        if n_frames < n_wanted:
+            # Units are whole only every 80 ms: the last frame is held to the recording's very end.
+            held = np.repeat(last, n_wanted - n_frames, 0)
+            yield from _animation_events(held, n_frames, samples, np.zeros(0, np.int64), watch)
         yield DoneEvent(len(samples), n_wanted, self._timings(watch, len(samples)))
 
     def _timings(self, watch: Stopwatch, n_samples: int) -> dict[str, float]:

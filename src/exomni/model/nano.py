@@ -79,6 +79,7 @@ class Nano(nn.Module):
         self.model_hash = weights_hash(weights)
         self.data_hash = json.loads((weights / "facts.json").read_text())["data"]
         self.phonemizer, self.vocoder = Phonemizer(), Vocoder(voice / "back.onnx")
+        self.phonemizer.phonemes("ready")  # reads the lexicon now rather than in the first request
         self._whisper = whisper
 
     @cached_property
