@@ -1,6 +1,6 @@
 """What a stream yields: typed events, keyed to sample positions of the reply and not to wall time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
@@ -46,6 +46,9 @@ class SpeechEvent:
         units: the speech units that it was made from, int64 [n_units].
         text: the words that are spoken in the clause it belongs to.
         sample_rate: samples a second.
+        phonemes: the clause in the voice's alphabet, one symbol a character ("" for a recording).
+        ticks: how long each phoneme lasts, in ticks of 25 ms, int64 [1 + len(phonemes) + 1]: the first and the last
+            are the silence at both ends (empty for a recording).
     """
 
     start_sample: int
@@ -53,6 +56,8 @@ class SpeechEvent:
     units: np.ndarray
     text: str
     sample_rate: int = SAMPLE_HZ
+    phonemes: str = ""
+    ticks: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def start_s(self) -> Fraction:

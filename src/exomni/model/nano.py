@@ -36,10 +36,12 @@ class ClauseUnits:
     Attributes:
         units: int64 [T_unit], a multiple of 5, so that units, acoustic frames and face frames all end together.
         states: of the generator, float32 [T_unit, D].
+        ticks: duration of each phoneme and of the silence at both ends, int64 [T_text], in ticks of 25 ms.
     """
 
     units: torch.Tensor
     states: torch.Tensor
+    ticks: torch.Tensor
 
 
 def weights_hash(folder: Path) -> str:
@@ -107,7 +109,7 @@ class Nano(nn.Module):
         fused = generator.encode_text(ids, mask, states)
         durations = _whole_groups(generator.predict_durations(fused, mask, speed))
         made = generator.generate(generator.begin(fused, durations), [UnitSampler(sampling, seed)])
-        return ClauseUnits(made.units[0], made.hidden_states[0])
+        return ClauseUnits(made.units[0], made.hidden_states[0], durations[0])
 
     def clause_samples(self, units: torch.Tensor, seed: int) -> np.ndarray:
         """Speech of a clause's units, float32 [T_unit * 1920], 24 kHz."""
