@@ -1,7 +1,8 @@
 import torch
-from .conftest import close
 
 from exomni.train.losses import blendshape_loss
+
+from .conftest import close
 
 KIND = "blendshape_loss"
 

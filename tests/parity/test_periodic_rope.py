@@ -1,7 +1,8 @@
 import torch
-from .conftest import close
 
 from exomni.model.blendshape_decoder import periodic_rotary
+
+from .conftest import close
 
 KIND = "periodic_rope"
 

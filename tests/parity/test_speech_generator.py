@@ -1,6 +1,5 @@
 import pytest
 import torch
-from .conftest import close
 
 from exomni.model.checkpoint import UNIT_GENERATOR, load_strictly, optional_generator_keys
 from exomni.model.config import SamplingConfig
@@ -8,6 +7,8 @@ from exomni.model.free_pace import FreeUnitGenerator
 from exomni.model.published import unit_generator_config
 from exomni.model.sampling import UnitSampler
 from exomni.train.losses import token_loss
+
+from .conftest import close
 
 KIND = "speech_generator"
 GREEDY = SamplingConfig(temperature=0)
@@ -123,14 +124,14 @@ def test_training_pass_as_published(fixture):
     if "train.speech_tokens" not in io:
         pytest.skip("this folder has no training case")
     text, reps, chosen = io["train.text_tokens"], io["train.text_reps"], io["train.text_labels"] != -100
-    states = torch.nn.utils.rnn.pad_sequence([r[c] for r, c in zip(reps, chosen)], batch_first=True)
+    states = torch.nn.utils.rnn.pad_sequence([r[c] for r, c in zip(reps, chosen, strict=True)], batch_first=True)
     state_mask = torch.arange(states.shape[1])[None] < chosen.sum(dim=1)[:, None]
     out = generator(text.clamp(min=0), text != -100, io["train.speech_tokens"], states, state_mask)
     length = out.labels.shape[1]
     assert torch.equal(out.labels, io["train.labels"][:, 1 : length + 1])
     counts = out.labels != -100
     close(out.logits[counts], io["train.llm_decoder_logits"][:, :length][counts])
-    losses = [token_loss(logits[None], labels[None]) for logits, labels in zip(out.logits, out.labels)]
+    losses = [token_loss(logits[None], labels[None]) for logits, labels in zip(out.logits, out.labels, strict=True)]
     close(torch.stack(losses), io["train.loss_per_sample"])
     attended = (out.inputs != 0).any(dim=2)
     close(out.inputs[attended], io["train.inputs_embeds"][:, :length][attended])
@@ -159,7 +160,8 @@ def test_bugs_are_mended(fixture):
     ids, mask = text_of(fixture, "greedy")
     end = generator.end_unit
     nothing = generator.generate(ids[:, :0], mask[:, :0], [Script([])], io["greedy.tgt_text_reps"])
-    assert nothing.units.shape == (1, 0) and nothing.hidden_states.shape[1] == 0
+    assert nothing.units.shape == (1, 0)
+    assert nothing.hidden_states.shape[1] == 0
 
     class Eager:
         """Wants to end, then wants a special id, whenever it may."""

@@ -1,8 +1,8 @@
-from .conftest import close
-
 from exomni.model.checkpoint import SPEECH_PROJECTOR, load_strictly
 from exomni.model.config import SpeechProjectorConfig
 from exomni.model.speech_projector import SpeechProjector
+
+from .conftest import close
 
 KIND = "speech_projector"
 

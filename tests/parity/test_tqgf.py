@@ -1,9 +1,10 @@
 import torch
-from .conftest import close
 
 from exomni.model.checkpoint import FUSION, load_strictly
 from exomni.model.config import FusionConfig
 from exomni.model.fusion import Context, Fusion
+
+from .conftest import close
 
 KIND = "tqgf"
 

@@ -3,10 +3,9 @@
 A missing, surplus or misshapen key is an error that names it. Nothing is loaded in part.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from exomni.core.errors import CheckpointError
@@ -91,6 +90,7 @@ def load_strictly(
     tensors: Mapping[str, Tensor],
     rules: Rules,
     optional: Mapping[str, tuple[int, ...]] | None = None,
+    tied: Collection[str] = (),
 ) -> None:
     """Fill a module from tensors under published names, cast to the module's own types.
 
@@ -99,12 +99,14 @@ def load_strictly(
         tensors: by published key.
         rules: from our keys to published ones.
         optional: published keys that may be there, and their shapes; they are checked and not used.
+        tied: our keys that share another's weight: they may be missing, and the caller ties them again.
     Raises:
         CheckpointError: names every missing, surplus and misshapen key.
     """
     wanted = module.state_dict()
-    names = {published_key(key, rules): key for key in wanted}
+    names = {published_key(key, rules): key for key in wanted if key not in tied}
     shapes = {name: tuple(wanted[key].shape) for name, key in names.items()} | dict(optional or {})
+    shapes |= {published_key(key, rules): tuple(wanted[key].shape) for key in tied}
     faults = [f"missing: {name}" for name in names if name not in tensors]
     faults += [f"surplus: {name}" for name in tensors if name not in shapes]
     faults += [
@@ -115,7 +117,7 @@ def load_strictly(
     if faults:
         raise CheckpointError(f"the weights do not fit {type(module).__name__}: " + "; ".join(faults))
     state = {key: tensors[name].to(wanted[key].dtype) for name, key in names.items()}
-    module.load_state_dict(state, strict=True, assign=True)
+    module.load_state_dict(state, strict=not tied, assign=True)
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
@@ -141,38 +143,3 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
             raise CheckpointError(f"{file} repeats {', '.join(sorted(twice))}")
         tensors |= shard
     return tensors
-
-
-def save_weights(module: nn.Module, path: Path, *, half: bool = True) -> None:
-    """Write a module's own weights; `load_weights` reads them.
-
-    Args:
-        module: what to save.
-        path: a `.safetensors` file; written whole or not at all.
-        half: store matrices as float16, which halves the file.
-    """
-    from safetensors.torch import save_file
-
-    state = {
-        key: (value.half() if half and value.is_floating_point() and value.dim() > 1 else value).contiguous()
-        for key, value in module.state_dict().items()
-    }
-    partial = path.with_name(path.name + ".partial")
-    save_file(state, partial)
-    partial.replace(path)
-
-
-def load_weights(module: nn.Module, path: Path) -> None:
-    """Fill a module from a file that `save_weights` wrote, as strictly as published ones.
-
-    Raises:
-        CheckpointError: the file cannot be read or does not fit.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from error
-    load_strictly(module, tensors, (("", ""),))

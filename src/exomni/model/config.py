@@ -227,6 +227,8 @@ class SpeechDecoderConfig(Section):
 class OmniConfig(Section):
     """Every part of one preset. Sizes that two parts share must agree.
 
+    `speech_decoder`: sizes of the decoder to the embedded voice's vocoder, or the published flow matching and
+    HiFT, whose units come from a tokenizer of its own (`unit_tokenizer` is None).
     `dropped_text_token`: the reply's last token is dropped before speech only if it ends the reply
     (`end`), or `last` as published, whatever it is.
     """
@@ -236,7 +238,8 @@ class OmniConfig(Section):
     language_model: LanguageModelConfig
     unit_generator: UnitGeneratorConfig
     blendshape_decoder: BlendshapeDecoderConfig
-    speech_decoder: str
+    speech_decoder: Literal["flow_matching"] | SpeechDecoderConfig
+    unit_tokenizer: UnitTokenizerConfig | None = None
     dropped_text_token: Literal["end", "last"] = "end"
 
     @model_validator(mode="after")

@@ -156,9 +156,7 @@ class FreeUnitGenerator(UnitGeneratorBase):
             state = self.backbone(inputs, cache)[:, -1:]
             states.append(state)
             logits = self.unit_head(state[:, 0])
-            following = [
-                self._step(row, logits[i], samplers[i], inputs[i, -1]) for i, row in enumerate(rows)
-            ]
+            following = [self._step(row, logits[i], samplers[i], inputs[i, -1]) for i, row in enumerate(rows)]
             inputs = torch.stack(following)[:, None]
         return self._collect(rows, states, fused)
 

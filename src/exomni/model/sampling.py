@@ -1,4 +1,4 @@
-"""How the next speech unit is drawn: nucleus, and again from everything when it repeats too often."""
+"""How the next speech unit or text token is drawn: nucleus, and afresh when it repeats too often."""
 
 import torch
 from torch import Tensor
@@ -29,7 +29,7 @@ def nucleus(probabilities: Tensor, top_p: float, top_k: int) -> tuple[Tensor, Te
 
 
 class UnitSampler:
-    """Draws units; has its own generator, so that nothing else's draws change it nor it theirs.
+    """Draws ids; has its own generator, so that nothing else's draws change it nor it theirs.
 
     Args:
         config: how to draw.
@@ -41,11 +41,11 @@ class UnitSampler:
         self._generator = torch.Generator().manual_seed(seed)
 
     def __call__(self, logits: Tensor, recent: list[int]) -> int:
-        """Draw one unit.
+        """Draw one id.
 
         Args:
             logits: unnormalised log-probabilities of one step, [V]; -inf forbids an id.
-            recent: units drawn so far in this sequence, oldest first.
+            recent: ids drawn so far in this sequence, oldest first.
         Returns:
             An id in 0..V-1.
         """
