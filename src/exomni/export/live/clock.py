@@ -1,0 +1,120 @@
+"""Whose time a live face follows: the audio's where something plays it, else the wall's."""
+
+import threading
+import time
+from typing import Protocol
+
+import numpy as np
+
+from exomni.core.errors import FormatError, ServiceError
+
+LONGEST_NAP_S = 0.25
+"""A sleeper looks at the clock at least this often, so that a clock that stands or jumps is noticed."""
+
+
+class Clock(Protocol):
+    """A position in the performance."""
+
+    def position_s(self) -> float:
+        """Seconds of the performance that have been heard; may stand still, never runs backwards."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait about so long in the clock's own time."""
+        ...
+
+
+class WallClock:
+    """Real time from the first look."""
+
+    def __init__(self) -> None:
+        """Not yet running."""
+        self._start_s: float | None = None
+
+    def position_s(self) -> float:
+        """Seconds since the first call."""
+        now_s = time.monotonic()
+        if self._start_s is None:
+            self._start_s = now_s
+        return now_s - self._start_s
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(max(0.0, seconds))
+
+
+class SampleClock:
+    """The time of audio that somebody plays, told in samples: exact, however far their crystal is off ours.
+
+    Between tellings it runs on with the wall clock, by no more than the samples that it was told are playing.
+    """
+
+    def __init__(self, sample_hz: int) -> None:
+        """At zero.
+
+        Args:
+            sample_hz: samples a second of the audio.
+        """
+        self._sample_hz = sample_hz
+        self._lock = threading.Lock()
+        self._heard, self._playing, self._told_s = 0, 0, time.monotonic()
+
+    def played(self, n_samples: int) -> None:
+        """Tell that the next `n_samples` have begun to play, and that all before them have been heard."""
+        with self._lock:
+            self._heard += self._playing
+            self._playing, self._told_s = n_samples, time.monotonic()
+
+    def position_s(self) -> float:
+        """Seconds of the audio that have been heard."""
+        with self._lock:
+            since = (time.monotonic() - self._told_s) * self._sample_hz
+            return (self._heard + min(max(since, 0.0), self._playing)) / self._sample_hz
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(max(0.0, seconds))
+
+
+class Player(SampleClock):
+    """Plays the audio on this machine's sound card and is its clock; needs the package `sounddevice`."""
+
+    def __init__(self, samples: np.ndarray | None, sample_hz: int | None) -> None:
+        """Open the sound card; playing begins with the first look at the clock.
+
+        Args:
+            samples: mono, [N].
+            sample_hz: samples a second.
+        Raises:
+            FormatError: there is no audio.
+            ServiceError: there is no sound card, or no `sounddevice`.
+        """
+        if samples is None or sample_hz is None:
+            raise FormatError("there is no audio to play")
+        super().__init__(sample_hz)
+        self._samples, self._at = np.asarray(samples, np.float32), 0
+        try:
+            import sounddevice
+
+            self._stream = sounddevice.OutputStream(samplerate=sample_hz, channels=1, callback=self._fill)
+        except (ImportError, OSError) as error:
+            raise ServiceError(f"no sound card can be played on ({error}); pip install sounddevice") from error
+        except sounddevice.PortAudioError as error:
+            raise ServiceError(f"the sound card cannot be opened: {error}") from error
+
+    def position_s(self) -> float:
+        """Seconds of the audio that have been heard."""
+        if not self._stream.active and self._at == 0:
+            self._stream.start()
+        return super().position_s()
+
+    def close(self) -> None:
+        """Stop playing."""
+        self._stream.close()
+
+    def _fill(self, out: np.ndarray, n_samples: int, _time: object, _status: object) -> None:
+        piece = self._samples[self._at : self._at + n_samples]
+        out[:] = 0
+        out[: len(piece), 0] = piece
+        self._at += n_samples
+        self.played(n_samples)

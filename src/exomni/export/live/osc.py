@@ -1,0 +1,149 @@
+"""OSC over UDP: VMC for avatar programs, and plain addresses for everything else."""
+
+import struct
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+
+import numpy as np
+
+from exomni.core import arkit
+from exomni.core.errors import InputError
+
+from ..names import pascal
+from ..track import FaceTrack
+from ..visemes import blinks, vowels
+from .frames import LiveFrame
+from .udp import UdpSocket
+
+VMC_PORT = 39539
+"""Where a program that shows avatars (a marionette) listens; a performer does on 39540."""
+OSC_PORT = 9000
+BUNDLE_BYTES = 1400
+"""A bundle stays under an Ethernet packet, so that it is not split on the way."""
+IMMEDIATELY = b"#bundle\0" + struct.pack(">Q", 1)
+VRM0_NAMES = {"aa": "A", "ih": "I", "ou": "U", "ee": "E", "oh": "O", "blinkLeft": "Blink_L", "blinkRight": "Blink_R"}
+VMC_NAMES = ("camel", "pascal", "vrm0", "vrm1")
+"""How the avatar's expressions are called: `jawOpen`, `JawOpen`, or only vowels and blinks by VRM's names."""
+
+
+class VmcSender:
+    """A performer of the VMC protocol: blendshapes, head and eyes."""
+
+    def __init__(self, host: str, port: int = VMC_PORT, names: str = "pascal") -> None:
+        """Choose how the avatar's expressions are called.
+
+        Args:
+            host: of the program.
+            port: that it listens on.
+            names: one of `VMC_NAMES`.
+        Raises:
+            InputError: no such host or names.
+        """
+        if names not in VMC_NAMES:
+            raise InputError(f"no names '{names}' for VMC; there are {', '.join(VMC_NAMES)}")
+        self._names = names
+        self._socket = UdpSocket(host, port)
+
+    def send(self, frame: LiveFrame) -> None:
+        """Send one face. Raises ServiceError where there is no way to the host."""
+        messages = [message("/VMC/Ext/OK", 1), message("/VMC/Ext/T", frame.time_s)]
+        messages += _bones(frame)
+        messages += [message("/VMC/Ext/Blend/Val", *pair) for pair in expressions(frame, self._names).items()]
+        messages.append(message("/VMC/Ext/Blend/Apply"))
+        for bundle in bundles(messages):
+            self._socket.send(bundle)
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._socket.close()
+
+
+class OscSender:
+    """One float a shape, at `PREFIX/jawOpen`; `PREFIX/head` and `PREFIX/eyes` in radians; `PREFIX/frame`."""
+
+    def __init__(self, host: str, port: int = OSC_PORT, prefix: str = "/exomni") -> None:
+        """Choose the addresses.
+
+        Args:
+            host: of the program.
+            port: that it listens on.
+            prefix: of every address.
+        Raises:
+            InputError: no such host, or a prefix that is no address.
+        """
+        if not prefix.startswith("/") or set(prefix) & set(" #*,?[]{}") or not prefix.isascii():
+            raise InputError(f"'{prefix}' is not the beginning of an OSC address, such as /face")
+        self._prefix = prefix.rstrip("/")
+        self._socket = UdpSocket(host, port)
+
+    def send(self, frame: LiveFrame) -> None:
+        """Send one face. Raises ServiceError where there is no way to the host."""
+        messages = [message(f"{self._prefix}/frame", frame.index)]
+        messages += [message(f"{self._prefix}/{name}", value) for name, value in frame.weights.items()]
+        messages.append(message(f"{self._prefix}/head", *map(float, frame.head)))
+        messages.append(message(f"{self._prefix}/eyes", *map(float, frame.eyes.ravel())))
+        for bundle in bundles(messages):
+            self._socket.send(bundle)
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._socket.close()
+
+
+def message(address: str, *arguments: str | float | int) -> bytes:
+    """One OSC 1.0 message; strings, float32 and int32."""
+    tags, body = ",", b""
+    for argument in arguments:
+        if isinstance(argument, str):
+            tags, body = tags + "s", body + _padded(argument)
+        elif isinstance(argument, int):
+            tags, body = tags + "i", body + struct.pack(">i", argument)
+        else:
+            tags, body = tags + "f", body + struct.pack(">f", argument)
+    return _padded(address) + _padded(tags) + body
+
+
+def bundles(messages: list[bytes]) -> Iterator[bytes]:
+    """Messages in as few bundles as fit a packet each, in order."""
+    bundle = IMMEDIATELY
+    for each in messages:
+        if len(bundle) + 4 + len(each) > BUNDLE_BYTES and bundle != IMMEDIATELY:
+            yield bundle
+            bundle = IMMEDIATELY
+        bundle += struct.pack(">i", len(each)) + each
+    yield bundle
+
+
+def expressions(frame: LiveFrame, names: str) -> Mapping[str, float]:
+    """The face's expressions under the avatar's names, see `VMC_NAMES`."""
+    if names in ("camel", "pascal"):
+        spell = pascal if names == "pascal" else str
+        return {spell(name): frame.weights.get(name, 0.0) for name in arkit.NAMES}
+    track = FaceTrack(tuple(frame.weights), Fraction(frame.fps), [list(frame.weights.values())])
+    simple = {name: float(curve[0]) for name, curve in {**vowels(track), **blinks(track)}.items()}
+    return simple if names == "vrm1" else {VRM0_NAMES[name]: value for name, value in simple.items()}
+
+
+def quaternion(yaw: float, pitch: float, roll: float) -> tuple[float, float, float, float]:
+    """Yaw about y, then pitch about x, then roll about z, radians, as x, y, z, w."""
+    (sy, cy), (sp, cp), (sr, cr) = ((np.sin(a / 2), np.cos(a / 2)) for a in (yaw, pitch, roll))
+    return (
+        float(cy * sp * cr + sy * cp * sr),
+        float(sy * cp * cr - cy * sp * sr),
+        float(cy * cp * sr - sy * sp * cr),
+        float(cy * cp * cr + sy * sp * sr),
+    )
+
+
+def _bones(frame: LiveFrame) -> list[bytes]:
+    """Head and eyes, in Unity's left-handed axes: x is mirrored, so turns about y and z change their sign."""
+    bones = []
+    for name, angles in (("Head", frame.head), ("LeftEye", frame.eyes[0]), ("RightEye", frame.eyes[1])):
+        x, y, z, w = quaternion(*angles)
+        bones.append(message("/VMC/Ext/Bone/Pos", name, 0.0, 0.0, 0.0, x, -y, -z, w))
+    return bones
+
+
+def _padded(text: str) -> bytes:
+    data = text.encode() + b"\0"
+    return data + b"\0" * (-len(data) % 4)
