@@ -2,6 +2,7 @@
 
 from .exporting import Export, export
 from .formats import FORMATS, Options
+from .inspection import Inspection, inspect
 from .profile import Profile, load_profile, save_profile
 from .reading import Reading
 from .retarget import retarget
@@ -12,11 +13,13 @@ __all__ = [
     "FORMATS",
     "Export",
     "FaceTrack",
+    "Inspection",
     "Options",
     "Profile",
     "Reading",
     "Word",
     "export",
+    "inspect",
     "load",
     "load_profile",
     "retarget",

@@ -52,7 +52,7 @@ def name_columns(table: np.ndarray, order: str | None) -> Guess:
     n_columns = table.shape[1]
     if order is not None and order not in ORDERS:
         raise FormatError(f"no order '{order}': there are {', '.join(ORDERS)}")
-    choices = {key: _layout(key, n_columns) for key in ORDERS if order in (None, key)}
+    choices = {key: layout(key, n_columns) for key in ORDERS if order in (None, key)}
     choices = {key: names for key, names in choices.items() if names is not None}
     if not choices:
         raise FormatError(f"{n_columns} columns without names; only 51, 52, 60 or 61 could be ARKit's")
@@ -68,6 +68,15 @@ def name_columns(table: np.ndarray, order: str | None) -> Guess:
     if best.startswith("livelink"):
         note += " (or in the other of Live Link's two, which swap jaw and mouth sideways)"
     return Guess(choices[best], note)
+
+
+def layout(order: str, n_columns: int) -> tuple[str, ...] | None:
+    """An order whole (52) or without the tongue (51), and either with the nine rotations behind it."""
+    names = ORDERS[order]
+    if order == "mediapipe":
+        return names if n_columns == len(names) else None
+    short = tuple(name for name in names if name != "tongueOut")
+    return {51: short, 52: names, 60: short + ROTATIONS, 61: names + ROTATIONS}.get(n_columns)
 
 
 def pair_fit(names: Sequence[str], table: np.ndarray) -> float | None:
@@ -90,15 +99,6 @@ def pair_fit(names: Sequence[str], table: np.ndarray) -> float | None:
         if max(a.std(), b.std()) > MOVES:
             fits.append(0.0 if min(a.std(), b.std()) < MOVES else float(np.corrcoef(a, b)[0, 1]))
     return float(np.mean(fits)) if len(fits) >= ENOUGH_PAIRS else None
-
-
-def _layout(order: str, n_columns: int) -> tuple[str, ...] | None:
-    """An order whole (52) or without the tongue (51), and either with the nine rotations behind it."""
-    names = ORDERS[order]
-    if order == "mediapipe":
-        return names if n_columns == len(names) else None
-    short = tuple(name for name in names if name != "tongueOut")
-    return {51: short, 52: names, 60: short + ROTATIONS, 61: names + ROTATIONS}.get(n_columns)
 
 
 def _best(table: np.ndarray, choices: Mapping[str, tuple[str, ...]]) -> tuple[str, float, float]:
