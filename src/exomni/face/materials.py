@@ -91,9 +91,7 @@ def _smoothstep(low: float, high: float, x: np.ndarray) -> np.ndarray:
 def skin_colour(rest: np.ndarray, red: np.ndarray, cavity: np.ndarray) -> np.ndarray:
     """Skin, lips, brows and hair at places of the head at rest, linear RGB [N, 3]."""
     x, y, z = np.abs(rest[:, 0]), rest[:, 1], rest[:, 2]
-    cheek = np.exp(-(((x - 42) / 20) ** 2 + ((y - 690) / 20) ** 2)) + np.exp(
-        -((x / 12) ** 2 + ((y - 692) / 12) ** 2)
-    )
+    cheek = np.exp(-(((x - 42) / 20) ** 2 + ((y - 690) / 20) ** 2)) + np.exp(-((x / 12) ** 2 + ((y - 692) / 12) ** 2))
     colour = _mix(SKIN, BLUSH, 0.55 * np.clip(cheek * (z > 60), 0, 1))
     colour = _over(colour, LIPS, 0.85 * _smoothstep(0.25, 0.75, red))
     colour = _over(colour, BROW, 0.85 * _brow(x, y, z))
@@ -106,8 +104,8 @@ def _brow(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
     along = np.clip((x - 11.0) / 40.0, 0.0, 1.0)
     middle = 744.5 + 9.0 * np.sin(np.pi * (0.12 + 0.62 * along)) - 4.0 * along**3
     half = 3.4 * (1.0 - 0.70 * along) * _smoothstep(0.0, 0.08, along) + 0.6
-    strand = 0.10 * np.sin(3.0 * (x * 0.9 + y * 0.8)) + 0.06 * np.sin(7.1 * x - 3.3 * y)
-    inside = 1.0 - _smoothstep(0.35, 1.15, np.abs(y - middle) / half + strand)
+    strand = 0.16 * np.sin(2.2 * x + 1.6 * y) * np.sin(0.9 * x - 0.7 * y + 1.0)
+    inside = 1.0 - _smoothstep(0.25, 1.25, np.abs(y - middle) / half + strand)
     ends = _smoothstep(9.0, 16.0, x) * (1.0 - _smoothstep(46.0, 53.0, x))
     return inside * ends * (z > 60)
 
@@ -139,11 +137,11 @@ def teeth_colour(rest: np.ndarray, upper: bool) -> np.ndarray:
 
 
 def lash_cover(local: np.ndarray) -> np.ndarray:
-    """How opaque a lash is at places relative to the middle of its eye, [N]: thick at the lid, thin outside."""
+    """How opaque a lash is at places relative to its eye's middle, [N]: thick at the lid, thin outside."""
     out = np.linalg.norm(local, axis=1)
-    hairs = 0.6 + 0.4 * np.sin(9.0 * local[:, 0] + 0.8 * out)
-    upper = np.where(local[:, 1] > 0, 1.0, 0.35)
-    return upper * hairs * (1.0 - _smoothstep(16.5, 21.5, out))
+    hairs = 0.75 + 0.25 * np.sin(6.0 * local[:, 0] + 0.8 * out)
+    upper = np.where(local[:, 1] > 0, 1.0, 0.25)
+    return upper * hairs * (1.0 - _smoothstep(15.0, 19.0, out))
 
 
 def eye_colour(local: np.ndarray) -> np.ndarray:
@@ -158,9 +156,7 @@ def eye_colour(local: np.ndarray) -> np.ndarray:
     limbus = np.exp(-(((radius - IRIS_MM + 0.3) / 0.7) ** 2)) * 0.6 * front
     colour = _over(colour, iris, edge)
     colour = _over(colour, IRIS * 0.25, limbus)
-    return _over(
-        colour, np.zeros(3, np.float32), (1.0 - _smoothstep(PUPIL_MM - 0.5, PUPIL_MM + 0.3, radius)) * front
-    )
+    return _over(colour, np.zeros(3, np.float32), (1.0 - _smoothstep(PUPIL_MM - 0.5, PUPIL_MM + 0.3, radius)) * front)
 
 
 def _mix(low: np.ndarray, high: np.ndarray, t: np.ndarray) -> np.ndarray:

@@ -111,3 +111,18 @@ def lip_teeth_gap_mm(weights: np.ndarray) -> np.ndarray:
     near = np.abs(np.array(COLUMNS_MM)) <= TEETH_X_MM
     top = lower.at(weights)[:, :, near, 1].max(1).min(1)
     return np.maximum(_teeth_edge_y_mm() - top, 0.0)
+
+
+def lip_vertex_error_mm(weights: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Lip vertex error of each frame: the largest distance over all lip vertices (paper, evaluation).
+
+    Args:
+        weights: [T, K].
+        reference: [T, K].
+    Returns:
+        mm, float32 [T]; its mean is the LVE of a clip.
+    """
+    head = Head.load()
+    difference = np.asarray(weights, np.float32) - np.asarray(reference, np.float32)
+    moved = difference @ head.deltas_mm[:, head.lip_vertices].reshape(K, -1)
+    return np.linalg.norm(moved.reshape(len(difference), -1, 3), axis=-1).max(1)

@@ -27,9 +27,7 @@ class Seen:
         return out + self.bary[:, 2:] * values[corners[:, 2]]
 
 
-def rasterize(
-    screen: np.ndarray, nearness: np.ndarray, triangles: np.ndarray, shape: tuple[int, int]
-) -> Seen:
+def rasterize(screen: np.ndarray, nearness: np.ndarray, triangles: np.ndarray, shape: tuple[int, int]) -> Seen:
     """Find the nearest triangle at each pixel's middle.
 
     Args:
@@ -42,26 +40,29 @@ def rasterize(
     """
     height, width = shape
     corners = screen[triangles].astype(np.float32)
-    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
-    area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
-    low = np.maximum(np.ceil(corners.min(1) - 0.5), 0).astype(np.int64)
-    high = np.minimum(np.floor(corners.max(1) - 0.5), (width - 1, height - 1)).astype(np.int64)
+    low = np.maximum(np.ceil(corners.min(1) - 0.5), 0).astype(np.int32)
+    high = np.minimum(np.floor(corners.max(1) - 0.5), (width - 1, height - 1)).astype(np.int32)
     size = np.maximum(high - low + 1, 0)
-    count = np.where(area < -1e-6, size[:, 0] * size[:, 1], 0)
-    owner = np.repeat(np.arange(len(triangles)), count)
-    place = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
-    column = low[owner, 0] + place % np.maximum(size[owner, 0], 1)
-    row = low[owner, 1] + place // np.maximum(size[owner, 0], 1)
-    x, y = (column + 0.5).astype(np.float32), (row + 0.5).astype(np.float32)
-    a, b, c, area = a[owner], b[owner], c[owner], area[owner]
-    wa = ((b[:, 0] - x) * (c[:, 1] - y) - (b[:, 1] - y) * (c[:, 0] - x)) / area
-    wb = ((c[:, 0] - x) * (a[:, 1] - y) - (c[:, 1] - y) * (a[:, 0] - x)) / area
+    ax, ay, bx, by, cx, cy = corners.reshape(-1, 6).T
+    area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+    kept = np.flatnonzero((area < -1e-6) & (size[:, 0] * size[:, 1] > 0))
+    count = size[kept, 0] * size[kept, 1]
+    owner = np.repeat(kept, count)
+    place = np.arange(len(owner), dtype=np.int32) - np.repeat((np.cumsum(count) - count).astype(np.int32), count)
+    down = place // size[owner, 0]
+    column, row = low[owner, 0] + place - down * size[owner, 0], low[owner, 1] + down
+    # The weights of a and b change linearly over the screen: one slope a triangle, one product a pixel.
+    wa_x, wa_y = (by - cy) / area, (cx - bx) / area
+    wb_x, wb_y = (cy - ay) / area, (ax - cx) / area
+    dx, dy = column + np.float32(0.5) - cx[owner], row + np.float32(0.5) - cy[owner]
+    wa = dx * wa_x[owner] + dy * wa_y[owner]
+    wb = dx * wb_x[owner] + dy * wb_y[owner]
+    inside = np.flatnonzero((wa > -1e-5) & (wb > -1e-5) & (wa + wb < 1.0 + 1e-5))
+    owner, wa, wb, pixel = owner[inside], wa[inside], wb[inside], (row * width + column)[inside]
     bary = np.stack([wa, wb, 1.0 - wa - wb], 1)
-    inside = (bary >= -1e-5).all(1)
-    owner, bary, pixel = owner[inside], bary[inside], (row * width + column)[inside]
-    depth = (bary * nearness[triangles[owner]]).sum(1)
-    order = np.argsort(depth, kind="stable")
+    near = nearness.astype(np.float32)[triangles[owner]]
+    order = np.argsort(np.einsum("nk,nk->n", bary, near), kind="stable")
     nearest = np.full(height * width, -1)
     nearest[pixel[order]] = order
     chosen = nearest[nearest >= 0]
-    return Seen(pixel[chosen], owner[chosen], bary[chosen].astype(np.float32))
+    return Seen(pixel[chosen], owner[chosen], bary[chosen])

@@ -14,14 +14,22 @@ from .subdivide import Subdivision
 
 CAMERA_MM = 900.0
 """Distance of the camera from the middle of the picture."""
-KEY, FILL, RIM = (
-    (np.array([-0.45, 0.55, 0.70]), np.array([1.0, 0.95, 0.88]) * 2.3),
-    (np.array([0.75, 0.10, 0.65]), np.array([0.75, 0.85, 1.0]) * 0.75),
-    (np.array([0.5, 0.35, -0.8]), np.array([1.0, 0.95, 0.9]) * 1.2),
+
+
+def _lamp(direction: tuple[float, float, float], colour: tuple[float, float, float]):
+    """A far light: unit vector towards it, and its colour."""
+    towards = np.array(direction, np.float32)
+    return towards / np.linalg.norm(towards), np.array(colour, np.float32)
+
+
+LIGHTS = (
+    _lamp((-0.45, 0.55, 0.70), (1.26, 1.20, 1.11)),
+    _lamp((0.75, 0.10, 0.65), (0.31, 0.35, 0.41)),
+    _lamp((0.50, 0.35, -0.80), (0.66, 0.63, 0.59)),
 )
-"""Lights: direction to each, colour."""
-SKY, GROUND = np.array([0.34, 0.37, 0.42]), np.array([0.20, 0.17, 0.15])
-SKIN_WRAP = np.array([0.42, 0.20, 0.14])
+"""Key, fill and rim light: direction, colour."""
+SKY, GROUND = np.array([0.34, 0.37, 0.42], np.float32), np.array([0.20, 0.17, 0.15], np.float32)
+SKIN_WRAP = np.array([0.42, 0.20, 0.14], np.float32)
 """How far light creeps round the skin, by colour: red goes deepest."""
 
 
@@ -142,9 +150,7 @@ def _normals(positions: np.ndarray) -> np.ndarray:
 def _turn(yaw_deg: float) -> np.ndarray:
     """Turns row vectors about the upright axis, [3, 3]."""
     angle = np.deg2rad(yaw_deg)
-    return np.array(
-        [[np.cos(angle), 0, -np.sin(angle)], [0, 1, 0], [np.sin(angle), 0, np.cos(angle)]], np.float32
-    )
+    return np.array([[np.cos(angle), 0, -np.sin(angle)], [0, 1, 0], [np.sin(angle), 0, np.cos(angle)]], np.float32)
 
 
 def _background(shape: tuple[int, int]) -> np.ndarray:
@@ -158,9 +164,7 @@ def _shade(seen: Seen, positions: np.ndarray, normals: np.ndarray) -> np.ndarray
     """Linear colour of the covered pixels, [N, 3]."""
     skin, triangles = _mesh().surface, _mesh().solid
     part = skin.part[triangles[seen.triangle, 0]]
-    fields = np.concatenate(
-        [normals, positions, skin.rest_mm, skin.eye_mm, skin.red[:, None], skin.cavity[:, None]], 1
-    )
+    fields = np.concatenate([normals, positions, skin.rest_mm, skin.eye_mm, skin.red[:, None], skin.cavity[:, None]], 1)
     pixel = seen.blend(fields.astype(np.float32), triangles)
     normal, place, rest, eye = pixel[:, :3], pixel[:, 3:6], pixel[:, 6:9], pixel[:, 9:12]
     red, cavity = pixel[:, 12], pixel[:, 13]
@@ -186,7 +190,7 @@ def _shade(seen: Seen, positions: np.ndarray, normals: np.ndarray) -> np.ndarray
         )
     chosen = part == PARTS.index("tongue")
     colour[chosen], gloss[chosen], sharp[chosen] = TONGUE, 0.35, 40.0
-    lit = _light(normal, look, gloss, sharp, np.where((is_skin & (cavity < 0.5))[:, None], SKIN_WRAP, 0.05))
+    lit = _light(normal, look, gloss, sharp, np.where((is_skin & (cavity < 0.5))[:, None], SKIN_WRAP, np.float32(0.05)))
     return (colour * lit[0] + lit[1]) * _reach(part, rest, cavity, eye)[:, None]
 
 
@@ -201,19 +205,20 @@ def _draw_lashes(flat: np.ndarray, solid: Seen, lashes: Seen, nearness: np.ndarr
     flat[pixel] += (LASH - flat[pixel]) * cover
 
 
-def _light(normal, look, gloss, sharp, wrap) -> tuple[np.ndarray, np.ndarray]:
-    """Diffuse light [N, 3] and shine [N, 3]."""
+def _light(
+    normal: np.ndarray, look: np.ndarray, gloss: np.ndarray, sharp: np.ndarray, wrap: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Diffuse light [N, 3] and shine [N, 3] on surfaces that look along `normal` and are seen along `look`."""
     up = 0.5 + 0.5 * normal[:, 1:2]
     diffuse = GROUND + (SKY - GROUND) * up
     shine = np.zeros_like(normal)
-    for direction, colour in (KEY, FILL, RIM):
-        to_light = direction / np.linalg.norm(direction)
-        cos = (normal @ to_light)[:, None]
-        diffuse = diffuse + colour * np.clip((cos + wrap) / (1 + wrap) ** 2, 0, None) * 0.55
-        half = look + to_light
-        half /= np.linalg.norm(half, axis=1, keepdims=True)
-        glint = np.clip((normal * half).sum(1), 0, None) ** sharp * gloss * (cos[:, 0] > 0)
-        shine += glint[:, None] * colour * 0.55
+    for direction, colour in LIGHTS:
+        cos = normal @ direction
+        diffuse += np.maximum((cos[:, None] + wrap) / (1 + wrap) ** 2, 0) * colour
+        half = look + direction
+        toward = np.einsum("nk,nk->n", normal, half) / np.sqrt(np.einsum("nk,nk->n", half, half))
+        glint = np.maximum(toward, 0) ** sharp * gloss * (cos > 0)
+        shine += glint[:, None] * colour
     return diffuse, shine
 
 
@@ -221,9 +226,7 @@ def _reach(part: np.ndarray, rest: np.ndarray, cavity: np.ndarray, eye: np.ndarr
     """How much light gets there, 0..1, [N]: little into the mouth and under the lids."""
     reach = np.ones(len(part), np.float32)
     inner = (cavity > 0.5) | np.isin(part, [PARTS.index(p) for p in ("upper_teeth", "lower_teeth", "tongue")])
-    depth = np.clip((rest[:, 2] - 108.0) / 36.0, 0, 1) * (
-        1.0 - 0.9 * np.clip((np.abs(rest[:, 0]) - 13) / 11, 0, 1)
-    )
+    depth = np.clip((rest[:, 2] - 108.0) / 36.0, 0, 1) * (1.0 - 0.9 * np.clip((np.abs(rest[:, 0]) - 13) / 11, 0, 1))
     reach[inner] = (0.06 + 0.94 * depth)[inner]
     is_eye = part == PARTS.index("eye")
     reach[is_eye] = np.clip(1.0 - 0.09 * np.clip(eye[is_eye, 1] - 0.0, 0, 8), 0.3, 1) * 0.95

@@ -36,5 +36,5 @@ class FaceTeacher(Protocol):
     name: str
 
     def label(self, clip: Clip) -> np.ndarray:
-        """ARKit weights, float32 [T_frame, K] in 0..1, 30 frames a second; frame k shows k/30 to (k+1)/30 s."""
+        """ARKit weights, float32 [T_frame, K] in 0..1; frame k shows k/30 to (k+1)/30 s, its middle."""
         ...

@@ -2,10 +2,11 @@
 
 The library gives each phoneme class an activation over time (dominance functions after Cohen and Massaro;
 they sum to one). Its own viseme table would give every class the same say over the whole mouth; here each
-class has its own say over the jaw, the rounding, the lips and the tongue, so that a t between two rounded vowels
-stays rounded and an s still closes the jaw.
+class has its own say over the jaw, the rounding, the lips and the tongue, so that a t between two rounded
+vowels stays rounded and an s still closes the jaw.
 """
 
+import itertools
 from functools import cache
 
 import numpy as np
@@ -14,21 +15,23 @@ from openfacefx.coarticulation import CoartParams, build_viseme_curves
 from openfacefx.mapping import Mapping, Target
 
 from ...core.timebase import FRAME_HZ
-from .poses import CHANNELS, DIPHTHONGS, GLIDE_AT, POSES, REST, STRESS_GAIN
+from .poses import CHANNELS, DIPHTHONGS, GLIDE_AT, POSES, STRESS_GAIN
 from .timing import VOWELS, Phone
 
 SOLVE_HZ = 120
 PIECE_S = 0.060
 """Long phones are handed over in pieces of about this length, so that they hold instead of swelling."""
 LEAD_S = 0.11
-"""Reach of a phone's influence in the library's terms (its own default, 0.4, mumbles at this pace of speech)."""
+"""Reach of a phone's influence in the library's terms (its own default, 0.4, mumbles at this pace)."""
+WINDOW_S, BEYOND_S = 4.0, 0.7
+"""Length of a window, and how much it sees beyond each end."""
 SMOOTH_S = 0.020
 """Standard deviation of the last smoothing: motion stays below some 8 Hz, as lips do."""
 
 
 @cache
 def _classes() -> tuple[Mapping, np.ndarray, np.ndarray]:
-    """openfacefx's mapping with one target for each phoneme and stress, and their targets and weights [N, C]."""
+    """openfacefx's mapping, one class for each phoneme and stress; their targets and weights [N, C]."""
     names, rows, targets, weights = [], {}, [], []
     for symbol, pose in POSES.items():
         for stress in STRESS_GAIN if symbol in VOWELS else (0,):
@@ -56,14 +59,15 @@ def _pieces(phones: list[Phone]) -> list[PhonemeSegment]:
             stress = phone.stress if symbol in VOWELS else 0
             n = max(1, round((end - start) / PIECE_S))
             cuts = np.linspace(start, end, n + 1)
-            out += [
-                PhonemeSegment(f"{symbol}{stress}", a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True)
-            ]
+            out += [PhonemeSegment(f"{symbol}{stress}", a, b) for a, b in itertools.pairwise(cuts)]
     return out
 
 
 def blend(phones: list[Phone], n_frames: int) -> np.ndarray:
     """Where the articulators are, before lips are made to meet.
+
+    The clip is solved in windows, so that cost grows with its length and not with the square of it; a window
+    sees enough beyond its ends for its edges to make no difference.
 
     Args:
         phones: of the whole clip, without holes, from 0.
@@ -71,8 +75,20 @@ def blend(phones: list[Phone], n_frames: int) -> np.ndarray:
     Returns:
         CHANNELS over time, float [T_frame, C], each in 0..1; frame k is read at its middle.
     """
-    if not phones:
-        return np.zeros((n_frames, len(CHANNELS)))
+    out = np.zeros((n_frames, len(CHANNELS)))
+    pieces = _pieces(phones)
+    middles_s = (np.arange(n_frames) + 0.5) / FRAME_HZ
+    for start_s in np.arange(0.0, phones[-1].end_s if phones else 0.0, WINDOW_S):
+        low, high = start_s - BEYOND_S, start_s + WINDOW_S + BEYOND_S
+        times_s, curves = _solve([p for p in pieces if p.end > low and p.start < high])
+        frames = (middles_s >= start_s) & (middles_s < start_s + WINDOW_S)
+        for c in range(len(CHANNELS)):
+            out[frames, c] = np.interp(middles_s[frames], times_s, curves[:, c])
+    return out
+
+
+def _solve(pieces: list[PhonemeSegment]) -> tuple[np.ndarray, np.ndarray]:
+    """Times in seconds [N] and CHANNELS at them [N, C] of a run of pieces."""
     mapping, targets, weights = _classes()
     params = CoartParams(
         lead=dict.fromkeys(("basic", "jaw", "lips", "tongue"), (LEAD_S, LEAD_S)),
@@ -80,11 +96,9 @@ def blend(phones: list[Phone], n_frames: int) -> np.ndarray:
         closure_floor=0.0,
         split_diphthongs=False,
     )
-    times, activation = build_viseme_curves(_pieces(phones), SOLVE_HZ, mapping, params)
-    say = activation @ weights
-    curves = (activation @ (weights * targets)) / np.maximum(say, 1e-9)
-    curves = np.where(say > 1e-9, curves, np.array(REST.targets))
-    return _at_frames(times, _smooth(curves), n_frames)
+    times_s, activation = build_viseme_curves(pieces, SOLVE_HZ, mapping, params)
+    curves = (activation @ (weights * targets)) / np.maximum(activation @ weights, 1e-9)
+    return times_s, _smooth(curves)
 
 
 def _smooth(curves: np.ndarray) -> np.ndarray:
@@ -95,9 +109,3 @@ def _smooth(curves: np.ndarray) -> np.ndarray:
     kernel /= kernel.sum()
     padded = np.pad(curves, ((reach, reach), (0, 0)), mode="edge")
     return np.stack([np.convolve(column, kernel, "valid") for column in padded.T], 1)
-
-
-def _at_frames(times: np.ndarray, curves: np.ndarray, n_frames: int) -> np.ndarray:
-    """Curves read at the middle of each frame, ends held, [T_frame, C]."""
-    middles = (np.arange(n_frames) + 0.5) / FRAME_HZ
-    return np.stack([np.interp(middles, times, column) for column in curves.T], 1)

@@ -1,5 +1,7 @@
 """Blinks and glances: random by seed, and in channels of their own (eyeBlink*, eyeLook*)."""
 
+import itertools
+
 import numpy as np
 
 from ...core.arkit import INDEX, K
@@ -12,6 +14,17 @@ SHORTEST_GAP_S, LONGEST_GAP_S = 2.0, 6.0
 GLANCE_GAP_S = (0.9, 2.8)
 GLANCE_S = 0.045
 GLANCE_SIZE = 0.10
+GLANCE_DIRECTIONS: dict[str, tuple[int, int]] = {
+    "eyeLookOutLeft": (1, 0),
+    "eyeLookInRight": (1, 0),
+    "eyeLookInLeft": (-1, 0),
+    "eyeLookOutRight": (-1, 0),
+    "eyeLookUpLeft": (0, 1),
+    "eyeLookUpRight": (0, 1),
+    "eyeLookDownLeft": (0, -1),
+    "eyeLookDownRight": (0, -1),
+}
+"""To the head's left, and up, of each shape."""
 
 
 def eye_weights(phones: list[Phone], n_frames: int, seed: int) -> np.ndarray:
@@ -22,22 +35,18 @@ def eye_weights(phones: list[Phone], n_frames: int, seed: int) -> np.ndarray:
     out[:, INDEX["eyeBlinkLeft"]] = lids
     out[:, INDEX["eyeBlinkRight"]] = lids
     side, up = _glances(middle_s, np.random.default_rng([seed, 2]))
-    for name, value in (
-        ("eyeLookOutLeft", side), ("eyeLookInRight", side), ("eyeLookInLeft", -side), ("eyeLookOutRight", -side),
-        ("eyeLookUpLeft", up), ("eyeLookUpRight", up), ("eyeLookDownLeft", -up), ("eyeLookDownRight", -up),
-    ):  # fmt: skip
-        out[:, INDEX[name]] = np.maximum(value, 0.0)
+    for name, direction in GLANCE_DIRECTIONS.items():
+        value = side if direction[0] else up
+        out[:, INDEX[name]] = np.maximum(value * sum(direction), 0.0)
     return out
 
 
 def _phrase_ends_s(phones: list[Phone]) -> list[float]:
-    return [
-        p.start_s for before, p in zip(phones, phones[1:], strict=False) if not p.symbol and before.symbol
-    ]
+    return [p.start_s for before, p in itertools.pairwise(phones) if not p.symbol and before.symbol]
 
 
 def _blinks(t: np.ndarray, ends_s: list[float], rng: np.random.Generator) -> np.ndarray:
-    """Lids over time, 0 open to 1 shut, [T]; a blink that is nearly due waits for or hurries to a phrase's end."""
+    """Lids over time, 0 open to 1 shut, [T]; a blink that is nearly due is drawn to a phrase's end."""
     lids = np.zeros(len(t))
     clock, last = rng.uniform(0.6, LONGEST_GAP_S - 1.0), t[-1] if len(t) else 0.0
     while clock < last:
@@ -59,7 +68,7 @@ def _glances(t: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.nd
         times.append(times[-1] + rng.uniform(*GLANCE_GAP_S))
         places.append(np.zeros(2) if rng.uniform() < 0.5 else rng.normal(0.0, GLANCE_SIZE, 2) * (1.0, 0.5))
     knots = [k for start in times[1:] for k in (start, start + GLANCE_S)]
-    values = [p for before, after in zip(places[:-1], places[1:], strict=True) for p in (before, after)]
+    values = [p for before, after in itertools.pairwise(places) for p in (before, after)]
     if not knots:
         return np.zeros(len(t)), np.zeros(len(t))
     both = np.array(values)

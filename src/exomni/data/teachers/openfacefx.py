@@ -1,4 +1,4 @@
-"""The default teacher: openfacefx's blend of phonemes, our mouths, contacts solved on the mesh, expression."""
+"""The default teacher: openfacefx's blend of phonemes, our mouths, contacts made on the mesh, expression."""
 
 import numpy as np
 

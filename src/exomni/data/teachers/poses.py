@@ -8,16 +8,16 @@ exactly. Lips that must touch are not here but in `lips`, which solves them on t
 from dataclasses import dataclass
 
 CHANNELS: tuple[str, ...] = ("jaw", "funnel", "pucker", "spread", "upper", "lower", "tongue")
-"""What coarticulation blends: jawOpen; mouthFunnel; mouthPucker; corners drawn back; upper lip raised; lower lip
-lowered; tongueOut."""
+"""What coarticulation blends: jawOpen; mouthFunnel; mouthPucker; corners drawn back; upper lip raised; lower
+lip lowered; tongueOut."""
 
 
 @dataclass(frozen=True)
 class Pose:
     """Targets in the order of CHANNELS, and weights with which they are held against the neighbours'.
 
-    The weights are for the jaw, for rounding (funnel, pucker, spread), for the lips (upper, lower) and for the
-    tongue; 0 leaves the articulator to the neighbours.
+    The weights are for the jaw, for rounding (funnel, pucker, spread), for the lips (upper, lower) and for
+    the tongue; 0 leaves the articulator to the neighbours.
     """
 
     targets: tuple[float, float, float, float, float, float, float]
@@ -96,7 +96,7 @@ DIPHTHONGS: dict[str, tuple[str, str]] = {
     "W": ("a", "ʊ"),
     "O": ("o", "ʊ"),
     "Q": ("ə", "ʊ"),
-    "Y": ("ɔ", "ɪ"),
+    "Y": ("o", "ɪ"),
 }
 """The voice's capitals: from, to."""
 GLIDE_AT = 0.55

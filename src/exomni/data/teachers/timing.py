@@ -7,7 +7,7 @@ begins, the rest of its ticks being silence.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,9 +25,11 @@ SHORTEST_S = 0.030
 """No phone is taken to be shorter."""
 
 STRESS_MARKS = {"ˈ": 2, "ˌ": 1}
-LENGTH_MARKS = frozenset("ːʰʲ̃ᵝ")
 PAUSES = frozenset(';:,.!?—…"()“”')
-ARROWS = frozenset("↓→↗↘")
+SILENT_MARKS = frozenset(PAD + '"()“”')
+"""Pauses that say nothing about how a phrase ends."""
+IGNORED = frozenset(" ːʰʲ̃ᵝ↓→↗↘")
+"""Symbols that only lengthen the sound before them."""
 VOWELS = frozenset("aeiouyAIOQWYæøœɐɑɒɔəɚɛɜɤɨɪɯʊʌᵊᵻ")
 
 
@@ -68,47 +70,46 @@ def voice_phones(symbols: Sequence[str], ticks: Sequence[int] | np.ndarray) -> l
     if (ticks < 0).any():
         raise InputError("a symbol has a negative duration")
     end_s = float(ticks.sum()) * TICK_S
-    return _fill(_onsets(symbols, np.concatenate([[0.0], np.cumsum(ticks) * TICK_S])), end_s)
+    starts_s = np.concatenate([[0.0], np.cumsum(ticks) * TICK_S])
+    return _fill(_onsets(symbols, np.maximum(starts_s[:-1] - VOICE_LEAD_S, 0.0)), end_s)
 
 
-def _onsets(symbols: Sequence[str], edges_s: np.ndarray) -> list[tuple[str, float, int, str, int]]:
-    """(symbol, heard onset, stress, closing punctuation, sentence) of each phone and of each first pause mark."""
-    out: list[tuple[str, float, int, str, int]] = []
-    stress, mark_start, sentence = 0, None, 0
-    for i, symbol in enumerate(symbols):
-        start = max(float(edges_s[i]) - VOICE_LEAD_S, 0.0)
+def _onsets(symbols: Sequence[str], heard_s: np.ndarray) -> list[Phone]:
+    """Phones and pauses with their true starts; ends are not known yet."""
+    out: list[Phone] = []
+    stress, stress_start_s, sentence, after_pad = 0, 0.0, 0, False
+    for symbol, start_s in zip(symbols, heard_s.tolist(), strict=True):
         if symbol in STRESS_MARKS:
-            stress, mark_start = STRESS_MARKS[symbol], start
+            stress, stress_start_s = STRESS_MARKS[symbol], start_s
         elif symbol == PAD or symbol in PAUSES:
-            if symbol == PAD and out and out[-1][0] and i + 1 < len(symbols):
-                sentence += 1
-            if symbol == PAD and i and symbols[i - 1] == PAD:
-                sentence += 1
-            if out and out[-1][0] == "":
-                mark = out[-1][3] if symbol in (PAD, '"', "”", ")") else symbol
-                out[-1] = ("", out[-1][1], 0, mark or symbol, out[-1][4])
+            after_pad = after_pad or symbol == PAD
+            mark = "" if symbol in SILENT_MARKS else symbol
+            if out and not out[-1].symbol:
+                out[-1] = replace(out[-1], ends=mark or out[-1].ends)
             else:
-                out.append(("", start, 0, symbol, sentence))
-        elif symbol not in LENGTH_MARKS and symbol not in ARROWS and symbol != " ":
-            vowel = symbol in VOWELS
-            onset = mark_start if vowel and mark_start is not None else start
-            out.append((symbol, onset, stress if vowel else 0, "", sentence))
-            if vowel:
-                stress, mark_start = 0, None
+                out.append(Phone("", start_s, start_s, ends=mark, sentence=sentence))
+        elif symbol not in IGNORED:
+            if after_pad and any(p.symbol for p in out):
+                sentence += 1
+            after_pad = False
+            stressed = stress and symbol in VOWELS
+            start_s = stress_start_s if stressed else start_s
+            out.append(Phone(symbol, start_s, start_s, stress if stressed else 0, "", sentence))
+            stress = 0 if stressed else stress
     return out
 
 
-def _fill(onsets: list[tuple[str, float, int, str, int]], end_s: float) -> list[Phone]:
+def _fill(onsets: list[Phone], end_s: float) -> list[Phone]:
     """Phones that reach to the next one; a pause begins when the sound before it has died away."""
     phones: list[Phone] = []
-    for i, (symbol, start, stress, ends, sentence) in enumerate(onsets):
-        if phones:
-            start = phones[-1].end_s
-        end = onsets[i + 1][1] if i + 1 < len(onsets) else end_s
-        if symbol and (i + 1 == len(onsets) or onsets[i + 1][0] == ""):
+    for i, phone in enumerate(onsets):
+        start = phones[-1].end_s if phones else 0.0
+        following = onsets[i + 1] if i + 1 < len(onsets) else None
+        end = following.start_s if following else end_s
+        if phone.symbol and (following is None or not following.symbol):
             end = min(end, start + LAST_SOUND_S)
         end = min(max(end, start + SHORTEST_S), end_s)
-        phones.append(Phone(symbol, start, end, stress, ends, sentence))
+        phones.append(replace(phone, start_s=start, end_s=end))
     if phones and phones[-1].end_s < end_s:
-        phones.append(Phone("", phones[-1].end_s, end_s, 0, phones[-1].ends, phones[-1].sentence))
+        phones.append(Phone("", phones[-1].end_s, end_s, sentence=phones[-1].sentence))
     return phones
