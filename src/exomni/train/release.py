@@ -1,4 +1,4 @@
-"""From training runs to the weights that ship: half precision, one file a part, with the facts of how they were made."""
+"""From training runs to the weights that ship: half precision, one file a part, and the facts of their making."""
 
 import json
 from pathlib import Path
@@ -9,26 +9,27 @@ from ..core.errors import CheckpointError
 from .loop import load_weights
 
 RUN_PARTS = {
-    "speech": {"tokenizer": "unit_tokenizer", "decoder": "speech_decoder"},
+    "speech": {"tokenizer": "unit_tokenizer"},
+    "decoder": {"decoder": "speech_decoder"},
     "joint": {"generator": "unit_generator", "decoder": "blendshape_decoder"},
 }
 """Which module of which run becomes which shipped part."""
 
 
-def release(runs: dict[str, Path], folder: Path, data: str) -> int:
+def release(runs: dict[str, Path], folder: Path, origin: dict) -> int:
     """Write the shipped weights.
 
     Args:
         runs: folder of each run of `RUN_PARTS`.
         folder: to write to.
-        data: SHA-256 of the data set.
+        origin: "data" (SHA-256 of the data set) and "commit" (see `stages.provenance`).
     Returns:
         Bytes written.
     Raises:
         CheckpointError: a run or a part of it is missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    facts: dict = {"data": data, "runs": {}}
+    facts: dict = {**origin, "runs": {}}
     for run, parts in RUN_PARTS.items():
         weights = load_weights(runs[run] / "model.safetensors")
         facts["runs"][run] = json.loads((runs[run] / "facts.json").read_text())

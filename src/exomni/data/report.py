@@ -1,0 +1,68 @@
+"""What was built: a table like the paper's, and plots."""
+
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from . import store
+
+
+def summarize(folder: Path) -> dict[str, dict[str, float]]:
+    """Hours, and mean, median, min, max and std of seconds, for each source and for all rows together."""
+    seconds: dict[str, list[float]] = defaultdict(list)
+    for path in sorted((folder / "speech").glob("*.parquet")):
+        for row in store.read_shard(path, ["source", "seconds", "prompt"]):
+            seconds[row["source"]].append(row["seconds"])
+            seconds["S2SF" if row["prompt"] else "TTSF"].append(row["seconds"])
+            seconds["all"].append(row["seconds"])
+    return {name: _figures(np.array(values)) for name, values in seconds.items()}
+
+
+def _figures(seconds: np.ndarray) -> dict[str, float]:
+    return {
+        "rows": len(seconds), "hours": float(seconds.sum() / 3600), "mean_s": float(seconds.mean()),
+        "median_s": float(np.median(seconds)), "min_s": float(seconds.min()), "max_s": float(seconds.max()),
+        "std_s": float(seconds.std()),
+    }  # fmt: skip
+
+
+def dropped(folder: Path) -> Counter:
+    """How many rows were kept, and how many dropped for each fault."""
+    counts: Counter = Counter()
+    for path in sorted((folder / "speech").glob("*.parquet")):
+        counts.update(store.shard_metadata(path).get("counts", {}))
+    return counts
+
+
+def table(summary: dict[str, dict[str, float]]) -> str:
+    """The summary as lines of text."""
+    heads = ("rows", "hours", "mean_s", "median_s", "min_s", "max_s", "std_s")
+    lines = [f"{'':<12}" + "".join(f"{h:>10}" for h in heads)]
+    for name, figures in summary.items():
+        lines.append(
+            f"{name:<12}{figures['rows']:>10.0f}" + "".join(f"{figures[h]:>10.2f}" for h in heads[1:])
+        )  # fmt: skip
+    return "\n".join(lines)
+
+
+def plot(folder: Path) -> Path:
+    """Draw the durations of each source as a picture in the data folder."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    seconds: dict[str, list[float]] = defaultdict(list)
+    for path in sorted((folder / "speech").glob("*.parquet")):
+        for row in store.read_shard(path, ["source", "seconds"]):
+            seconds[row["source"]].append(row["seconds"])
+    figure, axis = pyplot.subplots(figsize=(6, 3.2))
+    axis.hist(list(seconds.values()), bins=40, stacked=True, label=list(seconds))
+    axis.set_xlabel("seconds")
+    axis.set_ylabel("rows")
+    axis.legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(folder / "durations.png", dpi=120)
+    pyplot.close(figure)
+    return folder / "durations.png"

@@ -1,0 +1,150 @@
+"""The table of stages, and how each is set up from a recipe."""
+
+import hashlib
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ..core.errors import ConfigError, UserError
+from ..data import store
+from ..data.build import BuildConfig
+from ..data.label import label_units
+from ..model.config import OmniConfig, SpeechDecoderConfig
+from ..model.unit_tokenizer import UnitTokenizer
+from .joint import JointConfig, JointTask
+from .loop import LoopConfig, Task, load_parts, load_weights
+from .speech import SpeechTask
+
+
+class SpeechRecipe(BaseModel):
+    """Stages "speech" and "decoder": how to train the tokenizer with the speech decoder, then the decoder alone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    crop_units: int = 50
+    loop: LoopConfig
+
+
+class JointRecipe(BaseModel):
+    """Stage "joint" (the paper's II): how to train the unit generator and the blendshape decoder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    losses: JointConfig
+    loop: LoopConfig
+
+
+class Recipe(BaseModel):
+    """How weights are made, start to end."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: BuildConfig
+    speech: SpeechRecipe
+    decoder: SpeechRecipe
+    joint: JointRecipe
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One row of the table.
+
+    Attributes:
+        trains: parts whose weights change.
+        frozen: parts that are used as they are.
+        passes: of the data set that it reads.
+        losses: what is minimised.
+        setup: makes the task from (recipe, model configuration, data folder, folder of all runs).
+    """
+
+    trains: tuple[str, ...]
+    frozen: tuple[str, ...]
+    passes: tuple[str, ...]
+    losses: tuple[str, ...]
+    setup: Callable[[Recipe, OmniConfig, Path, Path], Task]
+
+
+def _speech(recipe: Recipe, config: OmniConfig, data: Path, runs: Path) -> Task:
+    assert config.unit_tokenizer is not None
+    assert isinstance(config.speech_decoder, SpeechDecoderConfig)
+    return SpeechTask(
+        data, config.unit_tokenizer, config.speech_decoder, recipe.speech.crop_units, recipe.speech.loop.seed
+    )
+
+
+def _decoder(recipe: Recipe, config: OmniConfig, data: Path, runs: Path) -> Task:
+    task = _speech(recipe, config, data, runs)
+    load_parts(task.modules, load_weights(_tokenizer_weights(runs)))
+    return task
+
+
+def _tokenizer_weights(runs: Path) -> Path:
+    path = runs / "speech" / "model.safetensors"
+    if not path.is_file():
+        raise UserError(f"this stage needs the tokenizer of stage 'speech', and there is no {path}: train it first")
+    return path
+
+
+def _joint(recipe: Recipe, config: OmniConfig, data: Path, runs: Path) -> Task:
+    assert config.unit_tokenizer is not None
+    tokenizer = UnitTokenizer(config.unit_tokenizer)
+    load_parts({"tokenizer": tokenizer}, load_weights(_tokenizer_weights(runs)))
+    digest = hashlib.sha256(b"".join(v.numpy().tobytes() for v in tokenizer.state_dict().values())).hexdigest()
+    label_units(data, tokenizer, {"tokenizer": digest})
+    return JointTask(
+        data, config.unit_generator, config.blendshape_decoder, recipe.joint.losses, recipe.joint.loop.seed
+    )
+
+
+STAGES: dict[str, Stage] = {
+    "speech": Stage(
+        ("unit tokenizer", "speech decoder"),
+        ("speech encoder", "vocoder"),
+        ("speech", "features"),
+        ("absolute and squared error of acoustic channels",),
+        _speech,
+    ),
+    "decoder": Stage(
+        ("speech decoder",),
+        ("speech encoder", "unit tokenizer", "vocoder"),
+        ("speech", "features"),
+        ("absolute and squared error of acoustic channels",),
+        _decoder,
+    ),
+    "joint": Stage(
+        ("unit generator", "blendshape decoder"),
+        ("LLM", "unit tokenizer"),
+        ("speech", "units", "hidden", "faces"),
+        ("unit cross-entropy", "log-duration", "blendshapes with velocity", "lip vertices"),
+        _joint,
+    ),
+}
+
+
+def load_recipe(source: str | Path) -> Recipe:
+    """Read a recipe by name ("nano") or a YAML file by path.
+
+    Raises:
+        ConfigError: no such recipe or file, or not a valid one; says which field.
+    """
+    packaged = resources.files("exomni") / "configs" / "recipes" / f"{source}.yaml"
+    file = packaged if packaged.is_file() else Path(source)
+    try:
+        return Recipe.model_validate(yaml.safe_load(file.read_text("utf-8")))
+    except OSError:
+        raise ConfigError(f"'{source}' is neither a recipe of exomni nor a file") from None
+    except (yaml.YAMLError, ValidationError) as error:
+        raise ConfigError(f"{source}: {error}") from error
+
+
+def provenance(data: Path) -> dict:
+    """What a checkpoint records of where it came from: the commit, and the hash of the data."""
+    answer = subprocess.run(
+        ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return {"commit": answer.stdout.strip(), "data": store.data_hash(data)}
