@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# How the shipped weights of nano are made, start to end. Every step resumes where it was stopped; data and
+# training state lie in the user's cache folder. Needs WordNet 3.0 (Debian: apt-get install wordnet-base).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PATH="$PWD/.venv/bin:$PATH"
+DEVICE="${DEVICE:-cpu}"
+
+exomni data build --config nano
+exomni train speech --config nano --device "$DEVICE"
+# The two below need only the units of the stage above: they may run side by side.
+exomni train decoder --config nano --device "$DEVICE"
+exomni train joint --config nano --device "$DEVICE"
+exomni release src/exomni/weights/nano --config nano
+exomni evaluate all -o evaluation
