@@ -283,7 +283,8 @@ def release(
     from .train.stages import provenance
 
     out = runs or cache_folder() / "runs" / Path(config).stem
-    size = put_together({s: out / s for s in ("speech", "decoder", "joint")}, target, provenance(_data_folder(folder, config)))
+    origin = provenance(_data_folder(folder, config))
+    size = put_together({stage: out / stage for stage in ("speech", "decoder", "joint")}, target, origin)
     print(f"{size / 1e6:.1f} MB in {target}")
 
 

@@ -28,26 +28,32 @@ migration probability thunderstorms dinosaurs bridges soap memory bamboo""".spli
 TOPICS = [t.replace("_", " ") for t in TOPICS]
 
 FEELINGS = {
-    "joy": """I am so happy for you!|What wonderful news, congratulations!|That is fantastic, well done!|I love it, it is
+    "joy": """I am so happy for you!|What wonderful news, congratulations!|That is fantastic, well done!|I love it,
+it is
 absolutely delightful!|Hooray, we did it!|You make me smile every single day.|This is the best present I have ever had!|
 We had such a lovely time at the party.|I am thrilled that you passed the exam!|What a beautiful morning, I feel great!|
 Your baby is adorable, what a joy!|We laughed and danced until midnight.|I am delighted to meet you, {name}!|
-{name} won the prize, isn't that amazing?|Thank you so much, that is very kind of you!|I feel cheerful and full of hope.|
+{name} won the prize, isn't that amazing?|Thank you so much, that is very kind of you!|I feel cheerful and full of
+hope.|
 It was a pleasure to help you, {name}.|Great, your package arrived and everything is perfect!""",
-    "sadness": """I am so sorry for your loss.|It breaks my heart to hear that.|She cried all night and felt terribly lonely.|
+    "sadness": """I am so sorry for your loss.|It breaks my heart to hear that.|She cried all night and felt
+terribly lonely.|
 I miss my grandmother very much.|Sadly, the old dog died last week.|He was heartbroken when {name} left.|
 I feel miserable and I do not know why.|Unfortunately, the funeral is on {day}.|It is a sad and gloomy story.|
 We lost everything in the flood.|I am disappointed and a little depressed.|{name} is grieving, please be gentle.|
 That is a tragic accident, I am very sorry.|She said goodbye with tears in her eyes.""",
-    "anger": """I am furious about this!|How dare you speak to me like that!|That is completely unacceptable!|Stop it right now, I
+    "anger": """I am furious about this!|How dare you speak to me like that!|That is completely unacceptable!|Stop
+it right now, I
 am sick of your lies!|I hate being treated this way.|They cheated us, and I am really angry.|This is an outrage, and
 I demand an apology!|Leave me alone, you have ruined everything!|{name} was enraged by the insult.|He shouted and
 slammed the door in rage.|I am so annoyed with that stupid machine!|Enough! I will not tolerate this any more.""",
-    "fear": """I am terrified of spiders.|Watch out, there is something behind you!|I am scared that we will not make it.|Please
+    "fear": """I am terrified of spiders.|Watch out, there is something behind you!|I am scared that we will not
+make it.|Please
 help me, I am so afraid!|The storm was frightening, and we panicked.|I am worried and very nervous about the operation.|
 She trembled with fear in the dark.|It is a dangerous place, be careful!|{name} had a nightmare and woke up screaming.|
 I am anxious about the test on {day}.|Oh no, the brakes are not working!""",
-    "disgust": """Yuck, that is disgusting!|The smell was revolting and it made me sick.|Ew, there is mould on the bread!|That is
+    "disgust": """Yuck, that is disgusting!|The smell was revolting and it made me sick.|Ew, there is mould on the
+bread!|That is
 the most repulsive thing I have ever seen.|The kitchen was filthy and full of rotten food.|I find that behaviour
 vile and nasty.|It tastes awful, like rotten eggs.|Gross, do not touch that slimy thing!""",
 }
@@ -134,28 +140,48 @@ def _fill(rng: random.Random, text: str) -> str:
     return re.sub(r"\{(\w+)\}", lambda match: _SLOTS[match.group(1)](rng), text)
 
 
-FACTS = """{name} {surname} was born in {place} on {month} {date}, {year}.|The train to {place} leaves at {hour}:{minute} {half}.|
-It costs {n} dollars, which is {count} more than last year.|Please {verb} the {adj} {thing} before {day}.|There are {count} {thing}
-and {count} {thing} in the {adj} box.|My favourite places are {place}, {place}, and the {adj} hills near the sea.|The answer
-is {n}.|In {year}, about {n} people lived in {place}.|Call {name} {surname} on {day}, {month} {date}, at {hour}:{minute}.|First,
-{verb} the {thing}. Second, {verb} the {thing}. Finally, {verb} everything else.|You will need {count} {thing}, {count} {thing},
-and a {adj} bowl.|{name} and {name} moved from {place} to {place} in {year}.|The temperature in {place} will be {count} degrees
-on {day}.|Chapter {count} is about {topic} and {topic}.|Bob and Pam bought a {adj} map of {place} for {name}.|Peter Piper picked a
-peck of pickled peppers.|The {adj}, {adj} {thing} were on the {adj} table.|Did {name} {verb} the {thing}?|Would you like me to
-{verb} the {adj} {thing}, or the {thing}?|What do you think about {topic}?|Could you tell me how {topic} works?|Where is the nearest
-airport to {place}?|Have you ever been to {place}, {name}?|How many {thing} do we need, {count} or {count}?|{adj} {thing} are much
-better than {adj} {thing}, aren't they?|I think {topic} is a fascinating subject.|My mother {name} baked {count} blueberry muffins
-for the {month} meeting.|The phone number is {count}, {count}, {count}.|Here are three ideas: {verb} the {thing}, {verb} the {thing},
-and read about {topic}.|Remember that {topic} and {topic} are quite different things.|From {place} to {place} it is {n} miles.|Do not
-{verb} the {thing}!|Look at that {adj} {thing}!|Five very fluffy vans drove over the bumpy bridge.|We pumped up the bamboo boat and
+FACTS = """{name} {surname} was born in {place} on {month} {date}, {year}.|The train to {place} leaves at
+{hour}:{minute} {half}.|
+It costs {n} dollars, which is {count} more than last year.|Please {verb} the {adj} {thing} before {day}.|There are
+{count} {thing}
+and {count} {thing} in the {adj} box.|My favourite places are {place}, {place}, and the {adj} hills near the
+sea.|The answer
+is {n}.|In {year}, about {n} people lived in {place}.|Call {name} {surname} on {day}, {month} {date}, at
+{hour}:{minute}.|First,
+{verb} the {thing}. Second, {verb} the {thing}. Finally, {verb} everything else.|You will need {count} {thing},
+{count} {thing},
+and a {adj} bowl.|{name} and {name} moved from {place} to {place} in {year}.|The temperature in {place} will be
+{count} degrees
+on {day}.|Chapter {count} is about {topic} and {topic}.|Bob and Pam bought a {adj} map of {place} for {name}.|Peter
+Piper picked a
+peck of pickled peppers.|The {adj}, {adj} {thing} were on the {adj} table.|Did {name} {verb} the {thing}?|Would you
+like me to
+{verb} the {adj} {thing}, or the {thing}?|What do you think about {topic}?|Could you tell me how {topic}
+works?|Where is the nearest
+airport to {place}?|Have you ever been to {place}, {name}?|How many {thing} do we need, {count} or {count}?|{adj}
+{thing} are much
+better than {adj} {thing}, aren't they?|I think {topic} is a fascinating subject.|My mother {name} baked {count}
+blueberry muffins
+for the {month} meeting.|The phone number is {count}, {count}, {count}.|Here are three ideas: {verb} the {thing},
+{verb} the {thing},
+and read about {topic}.|Remember that {topic} and {topic} are quite different things.|From {place} to {place} it is
+{n} miles.|Do not
+{verb} the {thing}!|Look at that {adj} {thing}!|Five very fluffy vans drove over the bumpy bridge.|We pumped up the
+bamboo boat and
 moved it from the pub to the pier.""".replace("\n", " ").split("|")
 
-QUESTIONS = """What is {topic}?|How does {topic} work?|Why is {topic} important?|Tell me something about {topic}.|Can you explain
-{topic} to a child?|Who discovered {topic}?|What should I know about {place}?|How do I {verb} {thing}?|What is the difference between
-{topic} and {topic}?|Give me a tip about {topic}.|What do you like about {place}?|How are you today?|Can you recommend a {adj} hobby?|
-I feel {adj} today.|What is the history of {topic}?|Tell me a short story about {adj} {thing}.|I had a terrible day.|I just got a new
-job!|My friend {name} is ill.|What can I cook with {thing}?|Is {place} a good place to live?|How can I learn about {topic}?|Describe
-{adj} {thing}.|Why do people like {topic}?|What would you do in {place}?|I am afraid of {topic}.|I love {thing}!""".replace(
+QUESTIONS = """What is {topic}?|How does {topic} work?|Why is {topic} important?|Tell me something about
+{topic}.|Can you explain
+{topic} to a child?|Who discovered {topic}?|What should I know about {place}?|How do I {verb} {thing}?|What is the
+difference between
+{topic} and {topic}?|Give me a tip about {topic}.|What do you like about {place}?|How are you today?|Can you
+recommend a {adj} hobby?|
+I feel {adj} today.|What is the history of {topic}?|Tell me a short story about {adj} {thing}.|I had a terrible
+day.|I just got a new
+job!|My friend {name} is ill.|What can I cook with {thing}?|Is {place} a good place to live?|How can I learn about
+{topic}?|Describe
+{adj} {thing}.|Why do people like {topic}?|What would you do in {place}?|I am afraid of {topic}.|I love
+{thing}!""".replace(
     "\n", " "
 ).split("|")
 

@@ -12,6 +12,7 @@ from .attention import EncoderLayer, Rotation, rotation
 from .config import BlendshapeDecoderConfig
 from .fusion import Context, Fusion, lerp_rows
 from .tokens import IGNORE_INDEX
+from .unit_tables import UnitEmbedding
 
 UNITS_PER_FRAME = UNIT_HZ / FRAME_HZ
 ROTARY_BASE = 10_000.0
@@ -75,7 +76,10 @@ class BlendshapeDecoder(nn.Module):
         super().__init__()
         d_model = config.d_model
         self.config = config
-        self.unit_embedding = nn.Embedding(config.n_units, config.d_unit)
+        if config.unit_levels:
+            self.unit_embedding: nn.Embedding = UnitEmbedding(config.unit_levels, config.d_unit)
+        else:
+            self.unit_embedding = nn.Embedding(config.n_units, config.d_unit)
         self.unit_projection = nn.Linear(config.d_unit, d_model)
         self.context_projection = nn.Linear(config.d_generator, d_model)
         if config.null_context:

@@ -112,11 +112,13 @@ class DurationPace(Section):
 class UnitGeneratorConfig(Section):
     """The speech unit generator: `d_llm` wide states and text in, units and their states out.
 
-    `null_context` adds one learned row that stands for missing states of the language model.
+    `null_context` adds one learned row that stands for missing states of the language model. `unit_levels` (those
+    of the tokenizer's quantiser) lets units that share digits of their code learn from each other; paced only.
     """
 
     d_llm: Size
     n_units: Size
+    unit_levels: tuple[Size, ...] | None = None
     context_expansion: Size = 4
     null_context: bool = False
     fusion: FusionConfig
@@ -137,6 +139,7 @@ class BlendshapeDecoderConfig(Section):
 
     d_generator: Size
     n_units: Size
+    unit_levels: tuple[Size, ...] | None = None
     d_unit: Size
     d_model: Size
     n_layers: Size

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from .backbone import Backbone
 from .config import UnitGeneratorConfig
 from .fusion import Context, Fusion
+from .unit_tables import UnitEmbedding, UnitHead
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,12 @@ class UnitGeneratorBase(nn.Module):
             self.null_context = nn.Parameter(torch.randn(d_model))
         self.fusion = Fusion(d_model, config.fusion)
         self.backbone = Backbone(config.backbone)
-        self.unit_embedding = nn.Embedding(config.n_units + n_special, d_model)
-        self.unit_head = nn.Linear(d_model, config.n_units + n_special)
+        if config.unit_levels:
+            self.unit_embedding: nn.Embedding = UnitEmbedding(config.unit_levels, d_model)
+            self.unit_head: nn.Linear = UnitHead(d_model, config.unit_levels)
+        else:
+            self.unit_embedding = nn.Embedding(config.n_units + n_special, d_model)
+            self.unit_head = nn.Linear(d_model, config.n_units + n_special)
 
     def expand_context(self, llm_states: Tensor | None, llm_mask: Tensor | None, batch: int) -> Context:
         """Widen each state of the language model into `context_expansion` rows, sub-step fastest.
