@@ -143,7 +143,7 @@ class ExOmni:
         """
         from .model.chat import Turn
 
-        turns = [Turn("user", _checked_prompt(prompt))] if isinstance(prompt, str) else list(prompt)
+        turns = [Turn("user", checked_prompt(prompt))] if isinstance(prompt, str) else list(prompt)
         watch = Stopwatch()
         chat = self.chat
         watch.lap()
@@ -160,11 +160,7 @@ class ExOmni:
         Raises:
             InputError: nothing in the text can be spoken, or it is longer than `MAX_TEXT_CHARS`.
         """
-        if len(text) > MAX_TEXT_CHARS:
-            raise InputError(f"the text has {len(text):,} characters; at most {MAX_TEXT_CHARS:,} are spoken at once")
-        spoken = "\n".join(filter(None, (speakable(line) for line in text.splitlines())))
-        if not any(c.isalnum() for c in spoken):
-            raise InputError("there is nothing to say: give a text with at least one English word in it")
+        spoken = spoken_text(text)
         watch = Stopwatch()
         chat = self.chat
         watch.lap()
@@ -356,7 +352,26 @@ def _clauses_of_tokens(tokens) -> Iterator[tuple[str | None, tuple | None]]:
         yield "", (clause, states_until(written + 1))
 
 
-def _checked_prompt(prompt: str) -> str:
+def spoken_text(text: str) -> str:
+    """A text as it is spoken, line by line.
+
+    Raises:
+        InputError: nothing in it can be spoken, or it is longer than `MAX_TEXT_CHARS`.
+    """
+    if len(text) > MAX_TEXT_CHARS:
+        raise InputError(f"the text has {len(text):,} characters; at most {MAX_TEXT_CHARS:,} are spoken at once")
+    spoken = "\n".join(filter(None, (speakable(line) for line in text.splitlines())))
+    if not any(c.isalnum() for c in spoken):
+        raise InputError("there is nothing to say: give a text with at least one English word in it")
+    return spoken
+
+
+def checked_prompt(prompt: str) -> str:
+    """A question without the space around it.
+
+    Raises:
+        InputError: it is empty, or longer than `MAX_PROMPT_CHARS`.
+    """
     text = prompt.strip()
     if not any(c.isalnum() for c in text):
         raise InputError("the question is empty: type at least one word")

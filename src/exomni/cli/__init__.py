@@ -1,0 +1,50 @@
+"""The command line. Every heavy import waits inside its command, so that `--help` is quick."""
+
+import sys
+
+import typer
+
+from ..core.errors import ExomniError, UserError
+from . import faces, talking, training
+
+USER_MISTAKE, OWN_FAILURE = 2, 1
+
+app = typer.Typer(
+    help="A machine that answers with words, a voice and a living face.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="Build training data.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+for command in (
+    talking.talk,
+    talking.speak,
+    talking.animate,
+    faces.export,
+    faces.inspect,
+    faces.live,
+    training.train,
+    training.release,
+    training.evaluate,
+    training.doctor,
+):
+    app.command()(command)
+data_app.command("build")(training.data_build)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake exits with 2 and a message, never with a traceback."""
+    try:
+        app()
+    except UserError as error:
+        _fail(error, USER_MISTAKE)
+    except ExomniError as error:
+        _fail(error, OWN_FAILURE)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _fail(error: Exception, code: int) -> None:
+    print(f"exomni: {error}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,165 @@
+"""Commands that talk: `talk`, `speak`, `animate`."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .shared import Emotion, Out, Seed, Speed, Stream, To, waiting
+
+
+def _load():
+    from ..inference import ExOmni
+
+    with waiting("Loading the model (the first time, its parts are converted)"):
+        return ExOmni.load("nano")
+
+
+def _emotion(text: str | None):
+    from ..core.emotion import parse_emotion
+
+    return None if text is None else parse_emotion(text)
+
+
+def _check_out(folder: Path) -> None:
+    """Find out before the work whether its results can be written."""
+    from ..core.errors import OutputError
+    from ..export.atomic import write_bytes
+
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file; give a folder with -o")
+    probe = folder / ".exomni-probe"
+    write_bytes(probe, b"")
+    probe.unlink()
+
+
+def talk(
+    text: Annotated[str, typer.Argument(help="What you say to it.")],
+    out: Out = Path("out"),
+    emotion: Emotion = None,
+    seed: Seed = 0,
+    speed: Speed = 1.0,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 takes the likeliest words.")] = 0.0,
+    max_tokens: Annotated[int, typer.Option(min=1, max=1024, help="Longest reply in tokens.")] = 256,
+    to: To = None,
+    stream: Stream = False,
+) -> None:
+    """Answer a typed question with words, a voice and a face."""
+    from ..inference import checked_prompt
+
+    checked_prompt(text)
+    _check_out(out)
+    options = {"emotion": _emotion(emotion), "seed": seed, "speed": speed}
+    options |= {"temperature": temperature, "max_new_tokens": max_tokens}
+    omni = _load()
+    omni.chat  # noqa: B018  loaded now, so that the request is timed warm
+    _run(omni, lambda: omni.stream(text, **options), out, seed, to, stream)
+
+
+def speak(
+    text: Annotated[str | None, typer.Argument(help="What to say.")] = None,
+    text_file: Annotated[Path | None, typer.Option(help="A UTF-8 file with what to say.")] = None,
+    out: Out = Path("out"),
+    emotion: Emotion = None,
+    seed: Seed = 0,
+    speed: Speed = 1.0,
+    to: To = None,
+    stream: Stream = False,
+) -> None:
+    """Say a given text, of any length, with a face."""
+    from ..inference import spoken_text
+
+    words = _given_text(text, text_file)
+    spoken_text(words)  # a text without words is refused before the model is loaded
+    _check_out(out)
+    options = {"emotion": _emotion(emotion), "seed": seed, "speed": speed}
+    omni = _load()
+    omni.chat  # noqa: B018
+    _run(omni, lambda: omni.stream_speech(words, **options), out, seed, to, stream)
+
+
+def animate(
+    recording: Annotated[Path, typer.Argument(help="Anybody's speech: wav, mp3, m4a, webm, flac…")],
+    out: Out = Path("out"),
+    emotion: Emotion = None,
+    to: To = None,
+    stream: Stream = False,
+) -> None:
+    """Make a face for a recording of speech."""
+    from ..core.errors import InputError
+
+    if not recording.is_file():
+        raise InputError(f"{recording} is not a file")
+    _check_out(out)
+    feeling = _emotion(emotion)
+    omni = _load()
+    _run(omni, lambda: omni.stream_animation(recording, emotion=feeling), out, 0, to, stream)
+
+
+def _given_text(text: str | None, file: Path | None) -> str:
+    from ..core.errors import InputError
+
+    if (text is None) == (file is None):
+        raise InputError("give either a text or --text-file")
+    if file is None:
+        return text or ""
+    try:
+        return file.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is not UTF-8 text (byte {error.start})") from error
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _run(omni, events: Callable, out: Path, seed: int, to: list[str] | None, as_stream: bool) -> None:
+    """Show events as they come and save the result."""
+    from ..core.events import DoneEvent, SpeechEvent, TextEvent
+    from ..results import collect
+
+    def shown() -> Iterator:
+        for event in events():
+            if as_stream:
+                print(_event_line(event), flush=True)
+            elif isinstance(event, TextEvent):
+                print(event.text, end="", flush=True)
+            elif isinstance(event, SpeechEvent) and not event.text:
+                seconds = (event.start_sample + len(event.samples)) / event.sample_rate
+                print(f"\r{seconds:.0f} s of speech read", end="", file=sys.stderr, flush=True)
+            elif isinstance(event, DoneEvent):
+                print(flush=True)
+            yield event
+
+    reply = collect(shown(), seed, omni.nano.model_hash, omni.nano.data_hash)
+    folder = reply.save(out)
+    if to:
+        from ..export import export
+
+        for done in export(reply.track, to, folder):
+            print(done.path, file=sys.stderr)
+    times = reply.timings
+    print(
+        f"{reply.duration_s:.1f} s of speech and {len(reply.frames)} frames in {folder}/ "
+        f"(first audio {times.first_audio_s:.2f} s, real-time factor {times.real_time_factor:.2f})",
+        file=sys.stderr,
+    )
+
+
+def _event_line(event) -> str:
+    """An event as one line of JSON: text whole, arrays by position and size."""
+    import json
+
+    from ..core.events import DoneEvent, FaceEvent, SpeechEvent, TextEvent
+
+    match event:
+        case TextEvent():
+            fields = {"event": "text", "text": event.text}
+        case FaceEvent():
+            fields = {"event": "face", "start_sample": event.start_sample, "frames": len(event.frames)}
+        case SpeechEvent():
+            fields = {"event": "speech", "start_sample": event.start_sample, "samples": len(event.samples),
+                      "text": event.text}  # fmt: skip
+        case DoneEvent():
+            fields = {"event": "done", "samples": event.n_samples, "frames": event.n_frames, "timings": event.timings}
+    return json.dumps(fields, ensure_ascii=False)

@@ -1,0 +1,115 @@
+"""Commands that make and measure models: `data build`, `train`, `release`, `evaluate`, `doctor`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .shared import Data, Runs, waiting
+
+
+def _data_folder(folder: Path | None, name: str) -> Path:
+    from ..assets import cache_folder
+
+    return folder or cache_folder() / "data" / Path(name).stem
+
+
+def data_build(
+    config: Annotated[str, typer.Option(help="A recipe: its name, or a YAML file.")] = "nano",
+    folder: Data = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes at once.")] = 2,
+) -> None:
+    """Build a training set: texts, speech, encoder features, LLM states and faces; a stopped build goes on."""
+    from tqdm import tqdm
+
+    from ..conversions import LLM, VOICE, WHISPER
+    from ..data import build, label, report
+    from ..data.teachers import get_teacher
+    from ..model.chat import ChatModel
+    from ..model.voice import Phonemizer
+    from ..train.stages import load_recipe
+
+    recipe = load_recipe(config)
+    target = _data_folder(folder, config)
+    for part in (LLM, VOICE, WHISPER):
+        part.folder()  # converted here once, not by every worker
+    for source in recipe.data.hours:
+        with waiting(f"Texts of {source}"):
+            build.plan_texts(target, recipe.data, source)
+    build.speak_all(target, recipe.data, workers, report=lambda line: print(line, file=sys.stderr, flush=True))
+    symbols, chat = Phonemizer().symbols, ChatModel(LLM.folder())
+    passes = {
+        "hidden": (["text", "prompt", "disguised"], label.hidden_label(chat)),
+        "faces": (["text", "phonemes", "ticks", "seconds", "disguised"],
+                  label.face_label(get_teacher("openfacefx"), symbols)),
+    }  # fmt: skip
+    for name, (columns, row_label) in passes.items():
+        label.run_pass(target, name, columns, row_label, {}, lambda shards, name=name: tqdm(shards, desc=name))
+    print(report.table(report.summarize(target)))
+    print(f"dropped: {dict(report.dropped(target))}\nplot: {report.plot(target)}")
+
+
+def train(
+    stage: Annotated[str, typer.Argument(help="speech, decoder, or joint (the paper's stage II).")],
+    config: Annotated[str, typer.Option(help="A recipe: its name, or a YAML file.")] = "nano",
+    preset: Annotated[str, typer.Option(help="The model: its name, or a YAML file.")] = "nano",
+    folder: Data = None,
+    runs: Runs = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Train one stage; a stopped run goes on at its step."""
+    from ..assets import cache_folder
+    from ..core.errors import UserError
+    from ..model.config import load_config
+    from ..train.loop import train as train_loop
+    from ..train.stages import STAGES, load_recipe
+
+    if stage not in STAGES:
+        raise UserError(f"no stage {stage!r}; there are {', '.join(STAGES)}")
+    recipe, model = load_recipe(config), load_config(preset)
+    data, out = _data_folder(folder, config), runs or cache_folder() / "runs" / Path(config).stem
+    if not (data / "speech").is_dir():
+        raise UserError(f"no data set in {data}; build one with: exomni data build --config {config}")
+    with waiting(f"Reading {data}"):
+        task = STAGES[stage].setup(recipe, model, data, out)
+    figures = train_loop(task, getattr(recipe, stage).loop, out / stage, device=device)
+    print(" ".join(f"{k}={v:.4g}" for k, v in figures.items()))
+
+
+def release(
+    target: Annotated[Path, typer.Argument(help="Folder for the weights.")],
+    config: Annotated[str, typer.Option(help="The recipe that the runs were made with.")] = "nano",
+    folder: Data = None,
+    runs: Runs = None,
+) -> None:
+    """Put trained weights together as they ship."""
+    from ..assets import cache_folder
+    from ..train.release import release as put_together
+    from ..train.stages import provenance
+
+    out = runs or cache_folder() / "runs" / Path(config).stem
+    origin = provenance(_data_folder(folder, config))
+    size = put_together({stage: out / stage for stage in ("speech", "decoder", "joint")}, target, origin)
+    print(f"{size / 1e6:.1f} MB in {target}")
+
+
+def doctor() -> None:
+    """Say what is installed, cached or missing, which versions, and how quick this machine is."""
+    from ..doctor import report
+
+    print(report())
+
+
+def evaluate(
+    suite: Annotated[str, typer.Argument(help="consistency, face, latency, or all.")],
+    system: Annotated[str, typer.Option(help="exomni, cascade, or both.")] = "both",
+    limit: Annotated[int, typer.Option(min=0, help="Texts of each kind (0: all).")] = 0,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for JSON and plots.")] = Path("evaluation"),
+    weights: Annotated[Path | None, typer.Option(help="Other weights than the shipped ones.")] = None,
+    recordings: Annotated[Path | None, typer.Option(help="Recordings with phone times, for the lag.")] = None,
+) -> None:
+    """Measure on held-out text, with the cascade beside it in the same run."""
+    from ..evaluate import run
+
+    run(suite, system, limit, out, weights, recordings)
