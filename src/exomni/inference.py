@@ -28,6 +28,10 @@ MAX_PROMPT_CHARS = 8_000
 """Longest question that `respond` takes: more does not fit the LLM's memory."""
 
 
+MAX_SEED = 2**62
+"""Largest seed; each clause counts on from it."""
+
+
 class Stopwatch:
     """Seconds spent on each part, and when the first pieces came."""
 
@@ -196,6 +200,8 @@ class ExOmni:
         """Events of clauses as they come: (new text or None, (clause, states) or None)."""
         if not 0.3 <= speed <= 3.0:
             raise InputError(f"speed {speed} is outside 0.3..3")
+        if not 0 <= seed <= MAX_SEED:
+            raise InputError(f"seed {seed} is outside 0..{MAX_SEED}")
         return self._clause_events(parts, watch, emotion, seed, speed)
 
     def _clause_events(self, parts, watch: Stopwatch, emotion, seed: int, speed: float) -> Iterator[Event]:

@@ -18,16 +18,21 @@ _NOT_AN_END = re.compile(
     r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|etc|e\.g|i\.e|approx|No|Inc|Ltd|U\.S|[A-Z])|^\s*\d{1,3})\.$"
 )
 _LIST_MARK = re.compile(r"^\s*[-*•]\s+", re.M)
-_MARKUP = re.compile(r"(?:\*\*|__|~~|`+|^#+\s*|^>\s*|\|)", re.M)
+_MARKUP = re.compile(r"(?:\*\*|__|~~|`+|^#+\s*|^>\s*)", re.M)
+_DEGREES = re.compile(r"\s*°\s?(C|F)?\b|\s*°")
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)|https?://(\S+)")
 
 
 def speakable(text: str) -> str:
     """Written style as words: markdown, links, emoji and control characters go, everything that is said stays."""
-    text = unicodedata.normalize("NFKC", text)
+    # NFKC would turn x² into x2 and ½ into 1/2, which the voice reads wrong: numerals like these are left alone.
+    text = "".join(c if unicodedata.category(c) == "No" else unicodedata.normalize("NFKC", c)
+                   for c in unicodedata.normalize("NFC", text))  # fmt: skip
+    text = _DEGREES.sub(lambda m: " degrees" + {"C": " Celsius", "F": " Fahrenheit"}.get(m.group(1), ""), text)
     text = _LINK.sub(lambda m: m.group(1) or m.group(2), text)
-    text = _MARKUP.sub("", _LIST_MARK.sub("", text)).replace("*", " ")
-    kept = (c if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn", "So", "Sk") else " " for c in text)
+    text = _MARKUP.sub("", _LIST_MARK.sub("", text)).replace("*", " ").replace("|", " ")
+    text = "".join(c for c in text if unicodedata.category(c) != "Cf")  # soft hyphens and joiners part no words
+    kept = (c if unicodedata.category(c) not in ("Cc", "Cs", "Co", "Cn", "So", "Sk") else " " for c in text)
     return " ".join("".join(kept).split())
 
 
@@ -58,7 +63,12 @@ class ClauseCutter:
     def finish(self) -> list[str]:
         """The last clauses, once no more text will come."""
         rest, self.pending = self.pending, ""
-        return [rest] if rest.strip() else []
+        clauses = []
+        while len(rest) > MAX_CLAUSE_CHARS:
+            end = _last_space(rest, MAX_CLAUSE_CHARS)
+            clauses.append(rest[:end])
+            rest = rest[end:]
+        return [*clauses, rest] if rest.strip() else clauses
 
     def _end(self) -> int:
         """Where the next clause ends in the pending text; 0 while it does not."""

@@ -27,7 +27,8 @@ PASSES = ("texts", "speech", "features", "units", "hidden", "faces")
 
 
 def pack(array: np.ndarray) -> dict:
-    """An array as a struct of bytes, dtype and shape."""
+    """An array of numbers as a struct of bytes, dtype and shape."""
+    assert array.dtype != object
     return {
         "data": np.ascontiguousarray(array).tobytes(),
         "dtype": array.dtype.str,
@@ -45,7 +46,7 @@ def write_shard(path: Path, rows: Sequence[Mapping], metadata: Mapping) -> None:
 
     Args:
         path: of the shard.
-        rows: equal keys each; numpy arrays, bytes, numbers and strings.
+        rows: at least one; equal keys each; numpy arrays, bytes, numbers and strings.
         metadata: JSON-able facts about how the shard was made.
     """
     columns = {k: [pack(v) if isinstance(v, np.ndarray) else v for r in rows for v in (r[k],)] for k in rows[0]}
@@ -71,8 +72,15 @@ def read_shard(path: Path, columns: Sequence[str] | None = None) -> Iterator[dic
 
 
 def shard_metadata(path: Path) -> dict:
-    """What `write_shard` stored with the shard."""
-    return json.loads((pq.read_schema(path).metadata or {}).get(b"exomni", b"{}"))
+    """What `write_shard` stored with the shard.
+
+    Raises:
+        FormatError: not a shard.
+    """
+    try:
+        return json.loads((pq.read_schema(path).metadata or {}).get(b"exomni", b"{}"))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise FormatError(f"{path} cannot be read as a data shard: {error}") from error
 
 
 def data_hash(folder: Path, passes: Sequence[str] = PASSES) -> str:

@@ -62,7 +62,7 @@ def is_speakable(text: str) -> bool:
 
 
 def split_passages(text: str, rng: random.Random) -> Iterator[str]:
-    """Cut a long text into passages of one to four whole sentences, each at most `MAX_CHARS` long."""
+    """Cut a text into passages of one to four whole sentences; more than one only within `MAX_CHARS`."""
     passage: list[str] = []
     want = rng.choice((1, 1, 2, 2, 3, 4))
     for sentence in _SENTENCE_END.split(" ".join(text.split())):
@@ -70,7 +70,7 @@ def split_passages(text: str, rng: random.Random) -> Iterator[str]:
             yield " ".join(passage)
             passage, want = [], rng.choice((1, 1, 2, 2, 3, 4))
         passage.append(sentence)
-    if passage:
+    if any(passage):
         yield " ".join(passage)
 
 

@@ -201,14 +201,3 @@ class Backbone(nn.Module):
         if cache is not None:
             cache.length += n_new
         return self.norm(inputs)
-
-
-def store_by_columns(module: nn.Module) -> None:
-    """Lay out the weights of every linear layer so that a single row is multiplied about twice as fast.
-
-    Shapes and values stay; only strides change. For generation on a CPU, after loading: a step at batch 1 is
-    bound by reading the weights, and the CPU kernel reads a column-major matrix faster.
-    """
-    for part in module.modules():
-        if isinstance(part, nn.Linear):
-            part.weight.data = part.weight.data.t().contiguous().t()

@@ -11,6 +11,7 @@ from .backbone import KeyValueCache
 from .config import DurationPace, UnitGeneratorConfig
 from .pacing import pacing, round_durations, ticks_to_units
 from .sampling import UnitSampler
+from .stepping import BackboneStepper
 from .tokens import IGNORE_INDEX
 from .unit_generator import GeneratedUnits, UnitGeneratorBase
 
@@ -108,6 +109,17 @@ class PacedUnitGenerator(UnitGeneratorBase):
         self.pace_projection = nn.Linear((1 + pace.lookahead_units) * d_model, d_model)
         self.start = nn.Parameter(torch.randn(d_model))
         self.dropped_unit = nn.Parameter(torch.randn(d_model))
+        self._stepper: BackboneStepper | None = None
+
+    def prepare_steps(self) -> None:
+        """Make `generate` faster from now on; weights must not change any more (training undoes it)."""
+        self._stepper = BackboneStepper(self.backbone)
+
+    def train(self, mode: bool = True) -> "PacedUnitGenerator":
+        """As of any module; a generator that trains steps with its own weights again."""
+        if mode:
+            self._stepper = None
+        return super().train(mode)
 
     def forward(
         self,
@@ -228,11 +240,12 @@ class PacedUnitGenerator(UnitGeneratorBase):
             samplers: one for each row, the same ones for the whole stream.
             n_units: the most to generate now; None generates all that remain.
         """
+        step_once = self._stepper or self.backbone
         n_now = stream.remaining_units if n_units is None else min(n_units, stream.remaining_units)
         begin, end, states = stream.step, stream.step + n_now, []
         for step in range(begin, end):
             inputs = self._previous(stream)[:, None] + stream.paced[:, step : step + 1]
-            states.append(self.backbone(inputs, stream.cache))
+            states.append(step_once(inputs, stream.cache))
             logits = self.unit_head(states[-1][:, 0])
             for row, (units, sampler) in enumerate(zip(stream.drawn, samplers, strict=True)):
                 units.append(sampler(logits[row], units) if step < stream.n_units[row] else IGNORE_INDEX)

@@ -15,7 +15,6 @@ from torch import nn
 from ..core.errors import AssetError, CheckpointError
 from ..core.timebase import ENCODER_FRAMES_PER_UNIT
 from .acoustics import SpeechFeatures
-from .backbone import store_by_columns
 from .blendshape_decoder import BlendshapeDecoder
 from .config import OmniConfig, SamplingConfig, SpeechDecoderConfig
 from .duration_pace import PacedUnitGenerator
@@ -77,7 +76,7 @@ class Nano(nn.Module):
         for part in PARTS:
             _load(getattr(self, part), weights / f"{part}.safetensors")
         self.requires_grad_(False).eval()
-        store_by_columns(self.unit_generator)
+        self.unit_generator.prepare_steps()
         self.model_hash = weights_hash(weights)
         self.data_hash = json.loads((weights / "facts.json").read_text())["data"]
         self.phonemizer, self.vocoder = Phonemizer(), Vocoder(voice / "back.onnx")

@@ -6,6 +6,7 @@ turns such channels, wherever they come from, into five spectral planes that the
 makes a waveform of; it is the vocoder of the `nano` speech decoder.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,9 @@ TICK_HZ = 40
 FRAMES_PER_TICK = VOCODER_HZ // TICK_HZ
 MAX_PHONEMES = 400
 """Symbols that the voice takes at once."""
+
+_LONG_NUMBER = re.compile(r"\d(?:[\d,.]*\d)?(?<=[\d,.]{16})")
+"""Numbers that are too long to have a name; they are read digit by digit."""
 
 _DURATIONS = "/Clip_output_0"
 _ACOUSTIC = "/Concat_43_output_0"
@@ -99,7 +103,12 @@ class Phonemizer:
         Raises:
             InputError: nothing in it can be spoken.
         """
-        symbols = "".join(c for c in self._hibari.g2p(" ".join(text.split())) if c in self.vocabulary)
+        text = _LONG_NUMBER.sub(lambda m: " ".join(c for c in m.group() if c.isdigit()), " ".join(text.split()))
+        try:
+            spoken = self._hibari.g2p(text)
+        except (IndexError, ValueError, OverflowError) as error:
+            raise InputError(f"the voice cannot read {text[:60]!r} aloud: {error}") from error
+        symbols = "".join(c for c in spoken if c in self.vocabulary)
         if not any(c.isalpha() for c in symbols):
             raise InputError(f"nothing to say in {text[:60]!r}: no word in it can be read aloud in English")
         return symbols

@@ -88,7 +88,7 @@ def rate_factor(step: int, config: LoopConfig) -> float:
     """Learning-rate factor at a step: rise, level, then a cosine down to 1%."""
     rise, fall = config.warmup * config.steps, config.decay * config.steps
     if step < rise:
-        return (step + 1) / rise
+        return min(1.0, (step + 1) / rise)
     if fall and step > config.steps - fall:
         return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - config.steps + fall) / fall))
     return 1.0
