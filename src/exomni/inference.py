@@ -214,34 +214,33 @@ class ExOmni:
                 continue
             if piece is None:
                 yield TextEvent(clause[0])
-            phonemes = self._phonemes(clause[0])
-            if not phonemes:
-                continue
-            made = self.nano.clause_units(phonemes, clause[1], seed=seed + n_clauses, speed=speed,
-                                          sampling=self.nano.config.unit_generator.sampling)  # fmt: skip
-            watch.lap("units_s")
-            frames = self.nano.clause_frames(made, emotion)
-            watch.lap("face_s")
-            watch.first("first_face_s")
-            yield FaceEvent(n_samples, n_frames, frames)
-            watch.lap()
-            samples = self.nano.clause_samples(made.units, seed + n_clauses)
-            watch.lap("speech_s")
-            watch.first("first_audio_s")
-            yield SpeechEvent(n_samples, samples, made.units.numpy(), speakable(clause[0]), phonemes=phonemes,
-                              ticks=made.ticks.numpy())  # fmt: skip
-            watch.lap()
-            n_samples, n_frames, n_clauses = n_samples + len(samples), n_frames + len(frames), n_clauses + 1
+            for phonemes in self._phonemes(clause[0]):
+                made = self.nano.clause_units(phonemes, clause[1], seed=seed + n_clauses, speed=speed,
+                                              sampling=self.nano.config.unit_generator.sampling)  # fmt: skip
+                watch.lap("units_s")
+                frames = self.nano.clause_frames(made, emotion)
+                watch.lap("face_s")
+                watch.first("first_face_s")
+                yield FaceEvent(n_samples, n_frames, frames)
+                watch.lap()
+                samples = self.nano.clause_samples(made.units, seed + n_clauses)
+                watch.lap("speech_s")
+                watch.first("first_audio_s")
+                yield SpeechEvent(n_samples, samples, made.units.numpy(), speakable(clause[0]))
+                watch.lap()
+                n_samples, n_frames, n_clauses = n_samples + len(samples), n_frames + len(frames), n_clauses + 1
         if not n_clauses:
             raise InputError("nothing in the reply can be read aloud in English")
         yield DoneEvent(n_samples, n_frames, self._timings(watch, n_samples))
 
-    def _phonemes(self, clause: str) -> str:
-        """Phonemes of a clause, "" where nothing in it can be said (a lone bracket, another script)."""
+    def _phonemes(self, clause: str) -> list[str]:
+        """Phonemes of a clause in pieces the voice can take; none where nothing can be said (another script)."""
+        from .model.voice import bounded
+
         try:
-            return self.nano.phonemizer.phonemes(speakable(clause))
+            return bounded(self.nano.phonemizer.phonemes(speakable(clause)))
         except InputError:
-            return ""
+            return []
 
     def _animate(self, samples: np.ndarray, heard: np.ndarray, watch: Stopwatch, emotion) -> Iterator[Event]:
         nano = self.nano

@@ -19,7 +19,7 @@ _NOT_AN_END = re.compile(
 )
 _LIST_MARK = re.compile(r"^\s*[-*•]\s+", re.M)
 _MARKUP = re.compile(r"(?:\*\*|__|~~|`+|^#+\s*|^>\s*)", re.M)
-_DEGREES = re.compile(r"\s*°\s?(C|F)?\b|\s*°")
+_DEGREES = re.compile(r"\s*°(?:\s?([CF])\b)?")
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)|https?://(\S+)")
 
 

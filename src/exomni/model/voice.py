@@ -118,6 +118,17 @@ class Phonemizer:
         return np.array([0, *(self.vocabulary[c] for c in phonemes), 0], np.int64)
 
 
+def bounded(phonemes: str) -> list[str]:
+    """Phonemes cut at spaces into strings of at most `MAX_PHONEMES` symbols."""
+    parts = []
+    while len(phonemes) > MAX_PHONEMES:
+        end = phonemes.rfind(" ", 1, MAX_PHONEMES + 1)
+        end = end if end > 0 else MAX_PHONEMES
+        parts.append(phonemes[:end])
+        phonemes = phonemes[end:].lstrip()
+    return [*parts, phonemes] if phonemes else parts
+
+
 class VoiceFront:
     """The first half: phonemes to durations and acoustic channels. Training data and baselines only."""
 
