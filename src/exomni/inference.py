@@ -226,7 +226,9 @@ class ExOmni:
                 samples = self.nano.clause_samples(made.units, seed + n_clauses)
                 watch.lap("speech_s")
                 watch.first("first_audio_s")
-                yield SpeechEvent(n_samples, samples, made.units.numpy(), speakable(clause[0]))
+                yield SpeechEvent(
+                    n_samples, samples, made.units.numpy(), speakable(clause[0]), phonemes, made.ticks.numpy()
+                )
                 watch.lap()
                 n_samples, n_frames, n_clauses = n_samples + len(samples), n_frames + len(frames), n_clauses + 1
         if not n_clauses:
