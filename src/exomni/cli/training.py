@@ -51,29 +51,35 @@ def data_build(
 
 
 def train(
-    stage: Annotated[str, typer.Argument(help="speech, decoder, or joint (the paper's stage II).")],
+    stage: Annotated[str, typer.Argument(help="speech, decoder, joint (the paper's stage II), or face (ablations).")],
     config: Annotated[str, typer.Option(help="A recipe: its name, or a YAML file.")] = "nano",
     preset: Annotated[str, typer.Option(help="The model: its name, or a YAML file.")] = "nano",
     folder: Data = None,
     runs: Runs = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    fusion: Annotated[
+        str | None, typer.Option(help="Of the blendshape decoder: tqgf, units_only, hidden_only or concat.")
+    ] = None,
 ) -> None:
     """Train one stage; a stopped run goes on at its step."""
     from ..assets import cache_folder
     from ..core.errors import UserError
-    from ..model.config import load_config
+    from ..model.config import load_config, with_fusion
     from ..train.loop import train as train_loop
     from ..train.stages import STAGES, load_recipe
 
     if stage not in STAGES:
         raise UserError(f"no stage {stage!r}; there are {', '.join(STAGES)}")
     recipe, model = load_recipe(config), load_config(preset)
+    if fusion is not None:
+        model = with_fusion(model, fusion)
     data, out = _data_folder(folder, config), runs or cache_folder() / "runs" / Path(config).stem
     if not (data / "speech").is_dir():
         raise UserError(f"no data set in {data}; build one with: exomni data build --config {config}")
     with waiting(f"Reading {data}"):
         task = STAGES[stage].setup(recipe, model, data, out)
-    figures = train_loop(task, getattr(recipe, stage).loop, out / stage, device=device)
+    folder_name = stage if fusion is None else f"{stage}-{fusion}"
+    figures = train_loop(task, getattr(recipe, stage).loop, out / folder_name, device=device)
     print(" ".join(f"{k}={v:.4g}" for k, v in figures.items()))
 
 

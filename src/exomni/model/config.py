@@ -273,3 +273,17 @@ def load_config(source: str | Path) -> OmniConfig:
         raise ConfigError(f"'{source}' is neither a preset ({', '.join(names)}) nor a file") from None
     except (yaml.YAMLError, ValidationError) as error:
         raise ConfigError(f"{source}: {error}") from error
+
+
+def with_fusion(config: OmniConfig, mode: str) -> OmniConfig:
+    """The same configuration with another fusion in the blendshape decoder, for ablations.
+
+    Raises:
+        ConfigError: no such mode.
+    """
+    values = config.model_dump()
+    values["blendshape_decoder"]["fusion"]["mode"] = mode
+    try:
+        return OmniConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"fusion {mode!r}: {error}") from error

@@ -31,7 +31,7 @@ class SpeechRecipe(BaseModel):
 
 
 class JointRecipe(BaseModel):
-    """Stage "joint" (the paper's II): how to train the unit generator and the blendshape decoder."""
+    """Stages "joint" (the paper's II) and "face": how to train generator and blendshape decoder, or that alone."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -48,6 +48,7 @@ class Recipe(BaseModel):
     speech: SpeechRecipe
     decoder: SpeechRecipe
     joint: JointRecipe
+    face: JointRecipe
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,15 @@ def _joint(recipe: Recipe, config: OmniConfig, data: Path, runs: Path) -> Task:
     )
 
 
+def _face(recipe: Recipe, config: OmniConfig, data: Path, runs: Path) -> Task:
+    path = runs / "joint" / "model.safetensors"
+    if not path.is_file():
+        raise UserError(f"this stage needs the generator of stage 'joint', and there is no {path}: train it first")
+    task = JointTask(data, config.unit_generator, config.blendshape_decoder, recipe.face.losses, recipe.face.loop.seed)
+    load_parts({"generator": task.generator}, load_weights(path))
+    return task
+
+
 STAGES: dict[str, Stage] = {
     "speech": Stage(
         ("unit tokenizer", "speech decoder"),
@@ -122,6 +132,13 @@ STAGES: dict[str, Stage] = {
         ("speech", "units", "hidden", "faces"),
         ("unit cross-entropy", "log-duration", "blendshapes with velocity", "lip vertices"),
         _joint,
+    ),
+    "face": Stage(
+        ("blendshape decoder",),
+        ("LLM", "unit tokenizer", "unit generator"),
+        ("speech", "units", "hidden", "faces"),
+        ("blendshapes with velocity", "lip vertices"),
+        _face,
     ),
 }
 

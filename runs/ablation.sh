@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# What the fusion is worth: the blendshape decoder trained alike with each, on the same generator's states.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PATH="$PWD/.venv/bin:$PATH"
+DEVICE="${DEVICE:-cpu}"
+
+for fusion in tqgf units_only hidden_only concat; do
+  exomni train face --config nano --fusion "$fusion" --device "$DEVICE"
+done
