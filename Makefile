@@ -29,7 +29,7 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(PIP) -e ".[dev,evaluate]"
+	$(PIP) -e ".[dev]"
 	touch $@
 
 clean:
