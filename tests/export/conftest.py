@@ -1,6 +1,10 @@
 """Faces to export."""
 
+import json
+import shutil
+import subprocess
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +12,22 @@ import pytest
 from exomni.core import arkit
 from exomni.core.timebase import FRAME_HZ, SAMPLE_HZ, SAMPLES_PER_FRAME
 from exomni.export.track import FaceTrack
+
+NODE = Path(__file__).parent / "node"
+
+
+@pytest.fixture(scope="session")
+def node_packages() -> Path:
+    """The folder of our Node.js programs, with the packages that they need."""
+    if shutil.which("npm") is None:
+        pytest.skip("needs Node.js")
+    wanted = json.loads((NODE / "package.json").read_text())["dependencies"]
+    if not all((NODE / "node_modules" / name).is_dir() for name in wanted):
+        command = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund"]
+        done = subprocess.run(command, cwd=NODE, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"npm cannot install: {done.stderr[-300:]}")
+    return NODE
 
 
 def _moving(n_frames: int, n_shapes: int = arkit.K, fps: float = FRAME_HZ, seed: int = 0) -> np.ndarray:

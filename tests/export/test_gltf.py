@@ -1,9 +1,7 @@
 import base64
 import json
-import shutil
 import struct
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import openfacefx
@@ -16,23 +14,14 @@ from exomni.export.gltf import available_shapes, decode, load_gltf, read_gltf
 from exomni.export.scenes import write_glb, write_vrma, write_vrma_perfect_sync
 from exomni.export.visemes import vowels
 
-NODE = Path(__file__).parent / "node"
-
 
 @pytest.fixture(scope="session")
-def validator():
+def validator(node_packages):
     """The Khronos validator: a function from a path to its report."""
-    if shutil.which("npm") is None:
-        pytest.skip("needs Node.js")
-    if not (NODE / "node_modules" / "gltf-validator").exists():
-        done = subprocess.run(
-            ["npm", "install", "--no-package-lock"], cwd=NODE, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            pytest.skip(f"npm could not install the validator: {done.stderr[-300:]}")
 
     def report(path):
-        done = subprocess.run(["node", NODE / "validate.mjs", path], capture_output=True, text=True, check=True)
+        command = ["node", str(node_packages / "validate.mjs"), str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
         return json.loads(done.stdout)
 
     return report

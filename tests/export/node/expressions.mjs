@@ -1,0 +1,16 @@
+// The expression curves that three-vrm finds in a VRM animation, as JSON on standard output.
+import { readFileSync } from "node:fs";
+import { GLTFLoader } from "three/addons/loaders/GLTFLoader.js";
+import { VRMAnimationLoaderPlugin } from "@pixiv/three-vrm-animation";
+
+console.warn = () => {};
+const file = readFileSync(process.argv[2]);
+const loader = new GLTFLoader();
+loader.register((parser) => new VRMAnimationLoaderPlugin(parser));
+const gltf = await loader.parseAsync(new Uint8Array(file).buffer, "");
+const { preset, custom } = gltf.userData.vrmAnimations[0].expressionTracks;
+const curves = {};
+for (const [name, track] of [...preset, ...custom]) {
+  curves[name] = { times: [...track.times], values: [...track.values] };
+}
+console.log(JSON.stringify(curves));
