@@ -190,6 +190,13 @@ class Converted:
     sources: tuple[str, ...]
     build: Callable[[Path, dict[str, list[Path]]], None]
 
+    @property
+    def stamp(self) -> str:
+        """Names what comes out: the sources and the version of the conversion."""
+        return hashlib.sha256(
+            f"{self.version}:{':'.join(ASSETS[s].sha256 for s in self.sources)}".encode()
+        ).hexdigest()[:12]
+
     def folder(self) -> Path:
         """The converted files' folder; converts first where it is missing or damaged.
 
@@ -200,10 +207,7 @@ class Converted:
         """
         from filelock import FileLock
 
-        stamp = hashlib.sha256(
-            f"{self.version}:{':'.join(ASSETS[s].sha256 for s in self.sources)}".encode()
-        ).hexdigest()[:12]
-        target = cache_folder() / "converted" / f"{self.name}-{stamp}"
+        target = cache_folder() / "converted" / f"{self.name}-{self.stamp}"
         if _intact(target):
             return target
         try:

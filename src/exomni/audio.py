@@ -39,14 +39,14 @@ def _decode(container, sample_rate: int) -> Iterator[np.ndarray]:
 
     resampler = av.AudioResampler(format="flt", layout="mono", rate=sample_rate)
     held: list[np.ndarray] = []
-    n_held = 0
+    n_held = n_given = 0
     frames = container.decode(container.streams.audio[0])
     while True:
         try:
             frame = next(frames, None)
         except av.FFmpegError:
             # A recording cut off in the middle: what could be read is used. With nothing read it is an error.
-            if not held:
+            if not held and not n_given:
                 raise
             frame = None
         for piece in resampler.resample(frame):
@@ -54,6 +54,7 @@ def _decode(container, sample_rate: int) -> Iterator[np.ndarray]:
             n_held += len(held[-1])
         if held and (frame is None or n_held >= PIECE_SECONDS * sample_rate):
             yield np.concatenate(held)
+            n_given += n_held
             held, n_held = [], 0
         if frame is None:
             return

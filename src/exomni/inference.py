@@ -1,5 +1,7 @@
 """`ExOmni`: text or a recording in; words, a voice and a face out, as a stream of typed events or as one result."""
 
+import itertools
+import re
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,13 +12,16 @@ from pathlib import Path
 import numpy as np
 
 from .core.clauses import ClauseCutter, speakable
+from .core.emotion import checked_emotion
 from .core.errors import ConfigError, InputError
 from .core.events import DoneEvent, Event, FaceEvent, SpeechEvent, TextEvent
 from .core.timebase import (
-    ENCODER_FRAMES_PER_UNIT,
     ENCODER_SAMPLE_HZ,
+    FRAME_HZ,
     SAMPLE_HZ,
     SAMPLES_PER_FRAME,
+    UNIT_HZ,
+    rescale_ceil,
     samples_to_frames,
     units_to_frames,
 )
@@ -28,6 +33,8 @@ MAX_PROMPT_CHARS = 8_000
 """Longest question that `respond` takes: more does not fit the LLM's memory."""
 
 
+_BLOCK = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*•#>|]|\d{1,3}[.)])\s)")
+"""Where a text has a break that is heard: blank lines and list marks; other line ends only wrap."""
 MAX_SEED = 2**62
 """Largest seed; each clause counts on from it."""
 
@@ -148,9 +155,8 @@ class ExOmni:
         from .model.chat import Turn
 
         turns = [Turn("user", checked_prompt(prompt))] if isinstance(prompt, str) else list(prompt)
+        chat = self.chat  # loaded before the clock starts: a request is timed warm
         watch = Stopwatch()
-        chat = self.chat
-        watch.lap()
         tokens = chat.reply(turns, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
         return self._speak_clauses(_clauses_of_tokens(tokens), watch, emotion, seed, speed)
 
@@ -165,9 +171,8 @@ class ExOmni:
             InputError: nothing in the text can be spoken, or it is longer than `MAX_TEXT_CHARS`.
         """
         spoken = spoken_text(text)
+        chat = self.chat  # loaded before the clock starts: a request is timed warm
         watch = Stopwatch()
-        chat = self.chat
-        watch.lap()
 
         def clauses():
             cutter = ClauseCutter()
@@ -185,6 +190,7 @@ class ExOmni:
         """A face for a recording, as a stream of faces and the speech they belong to; see `animate`."""
         from .audio import read_audio, resample
 
+        emotion = None if emotion is None else checked_emotion(emotion)
         watch = Stopwatch()
         if isinstance(recording, np.ndarray):
             samples = _checked_samples(recording, sample_rate)
@@ -202,6 +208,7 @@ class ExOmni:
             raise InputError(f"speed {speed} is outside 0.3..3")
         if not 0 <= seed <= MAX_SEED:
             raise InputError(f"seed {seed} is outside 0..{MAX_SEED}")
+        emotion = None if emotion is None else checked_emotion(emotion)
         return self._clause_events(parts, watch, emotion, seed, speed)
 
     def _clause_events(self, parts, watch: Stopwatch, emotion, seed: int, speed: float) -> Iterator[Event]:
@@ -250,21 +257,25 @@ class ExOmni:
         window = _UnitWindow(nano, emotion)
         n_frames = 0
         watch.lap()
-        for features in nano.speech_features.long(heard):
-            units = nano.hear(features[: len(features) // ENCODER_FRAMES_PER_UNIT * ENCODER_FRAMES_PER_UNIT])
-            watch.lap("units_s")
-            for frames, heard_units in window.add(units):
-                yield from _animation_events(frames[: n_wanted - n_frames], n_frames, samples, heard_units, watch)
-                n_frames = min(n_wanted, n_frames + len(frames))
-        for frames, heard_units in window.finish():
-            yield from _animation_events(frames[: n_wanted - n_frames], n_frames, samples, heard_units, watch)
-            n_frames = min(n_wanted, n_frames + len(frames))
+        pieces = itertools.chain.from_iterable(self._hear(heard, window, watch))
+        for frames, units in pieces:
+            kept = frames[: n_wanted - n_frames]
             last = frames[-1:]
+            yield from _animation_events(kept, n_frames, n_wanted, samples, units, watch)
+            n_frames += len(kept)
         if n_frames < n_wanted:
             # Units are whole only every 80 ms: the last frame is held to the recording's very end.
             held = np.repeat(last, n_wanted - n_frames, 0)
-            yield from _animation_events(held, n_frames, samples, np.zeros(0, np.int64), watch)
+            yield from _animation_events(held, n_frames, n_wanted, samples, np.zeros(0, np.int64), watch)
         yield DoneEvent(len(samples), n_wanted, self._timings(watch, len(samples)))
+
+    def _hear(self, heard: np.ndarray, window: "_UnitWindow", watch: Stopwatch) -> Iterator[Iterator[tuple]]:
+        """Frames with their units, as a recording is heard window by window."""
+        for features in self.nano.speech_features.long(heard):
+            units = self.nano.hear(features)
+            watch.lap("units_s")
+            yield window.add(units)
+        yield window.finish()
 
     def _timings(self, watch: Stopwatch, n_samples: int) -> dict[str, float]:
         watch.first("total_s")
@@ -284,7 +295,7 @@ class _UnitWindow:
         self.nano, self.emotion = nano, emotion
         reach = nano.blendshape_decoder.receptive_frames
         multiple = nano.blendshape_decoder.chunk_unit_multiple
-        self.reach_units = -(-reach * 5 // 12 // multiple + 1) * multiple if reach else 0
+        self.reach_units = -(-rescale_ceil(reach, FRAME_HZ, UNIT_HZ) // multiple) * multiple if reach else 0
         self.units: deque[int] = deque()
         self.first_unit = 0
         self.next_unit = 0
@@ -319,15 +330,17 @@ class _UnitWindow:
 
 
 def _animation_events(
-    frames: np.ndarray, n_frames: int, samples: np.ndarray, units: np.ndarray, watch: Stopwatch
+    frames: np.ndarray, n_frames: int, n_wanted: int, samples: np.ndarray, units: np.ndarray, watch: Stopwatch
 ) -> Iterator[Event]:
     watch.lap("face_s")
-    if not len(frames):
+    if not len(frames) and not len(units):
         return
     watch.first("first_face_s")
-    start = n_frames * SAMPLES_PER_FRAME
-    stop = min(len(samples), (n_frames + len(frames)) * SAMPLES_PER_FRAME)
-    yield FaceEvent(start, n_frames, frames)
+    # The recording need not end with a frame: what is left of it belongs to the last one.
+    n_after = n_frames + len(frames)
+    start = min(len(samples), n_frames * SAMPLES_PER_FRAME)
+    stop = len(samples) if n_after >= n_wanted else n_after * SAMPLES_PER_FRAME
+    yield FaceEvent(n_frames * SAMPLES_PER_FRAME, n_frames, frames)
     watch.first("first_audio_s")
     yield SpeechEvent(start, samples[start:stop], units, "")
     watch.lap()
@@ -367,7 +380,7 @@ def spoken_text(text: str) -> str:
     """
     if len(text) > MAX_TEXT_CHARS:
         raise InputError(f"the text has {len(text):,} characters; at most {MAX_TEXT_CHARS:,} are spoken at once")
-    spoken = "\n".join(filter(None, (speakable(line) for line in text.splitlines())))
+    spoken = "\n".join(filter(None, (speakable(block) for block in _BLOCK.split(text))))
     if not any(c.isalnum() for c in spoken):
         raise InputError("there is nothing to say: give a text with at least one English word in it")
     return spoken

@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import tempfile
 import wave
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
@@ -17,6 +19,10 @@ from .export.a2f import write_a2f
 from .export.atomic import write_bytes, write_text
 from .export.livelink_csv import write_livelink_csv
 from .export.track import FaceTrack
+
+
+FILES = ("speech.wav", "face.json", "face.csv", "reply.json")
+"""What a saved result consists of."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ class Reply:
     def save(self, folder: str | Path) -> Path:
         """Write `speech.wav`, `face.json`, `face.csv` and `reply.json`.
 
-        Each file appears whole or not at all, `reply.json` last.
+        All are written whole beside an older result before any of it is replaced, `reply.json` last.
 
         Raises:
             OutputError: the folder cannot be written.
@@ -91,6 +97,17 @@ class Reply:
         folder = Path(folder)
         if folder.exists() and not folder.is_dir():
             raise OutputError(f"{folder} is a file; give a folder to write to")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder, prefix=".exomni-") as scratch:
+                self._write(Path(scratch))
+                for name in FILES:
+                    os.replace(Path(scratch) / name, folder / name)
+        except OSError as error:
+            raise OutputError(f"cannot write to {folder}: {error.strerror or error}") from error
+        return folder
+
+    def _write(self, folder: Path) -> None:
         track = self.track
         write_bytes(folder / "speech.wav", wav_bytes(self.samples))
         write_a2f(track, folder / "face.json", "speech.wav")
@@ -101,7 +118,6 @@ class Reply:
             "seed": self.seed, "timings": {k: round(v, 4) for k, v in asdict(self.timings).items()},
         }  # fmt: skip
         write_text(folder / "reply.json", json.dumps(facts, ensure_ascii=False, indent=1) + "\n")
-        return folder
 
 
 def collect(events: Iterable[Event], seed: int, model: str, data: str) -> Reply:

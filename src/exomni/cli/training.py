@@ -40,12 +40,12 @@ def data_build(
     build.speak_all(target, recipe.data, workers, report=lambda line: print(line, file=sys.stderr, flush=True))
     symbols, chat = Phonemizer().symbols, ChatModel(LLM.folder())
     passes = {
-        "hidden": (["text", "prompt", "disguised"], label.hidden_label(chat)),
+        "hidden": (["text", "prompt", "disguised"], label.hidden_label(chat), {"llm": LLM.stamp}),
         "faces": (["text", "phonemes", "ticks", "seconds", "disguised"],
-                  label.face_label(get_teacher("openfacefx"), symbols)),
+                  label.face_label(get_teacher("openfacefx"), symbols), {"teacher": "openfacefx"}),
     }  # fmt: skip
-    for name, (columns, row_label) in passes.items():
-        label.run_pass(target, name, columns, row_label, {}, lambda shards, name=name: tqdm(shards, desc=name))
+    for name, (columns, row_label, made_by) in passes.items():
+        label.run_pass(target, name, columns, row_label, made_by, lambda shards, name=name: tqdm(shards, desc=name))
     print(report.table(report.summarize(target)))
     print(f"dropped: {dict(report.dropped(target))}\nplot: {report.plot(target)}")
 
@@ -66,7 +66,7 @@ def train(
     from ..core.errors import UserError
     from ..model.config import load_config, with_fusion
     from ..train.loop import train as train_loop
-    from ..train.stages import STAGES, load_recipe
+    from ..train.stages import STAGES, load_recipe, provenance
 
     if stage not in STAGES:
         raise UserError(f"no stage {stage!r}; there are {', '.join(STAGES)}")
@@ -78,8 +78,9 @@ def train(
         raise UserError(f"no data set in {data}; build one with: exomni data build --config {config}")
     with waiting(f"Reading {data}"):
         task = STAGES[stage].setup(recipe, model, data, out)
+    origin = provenance(data, STAGES[stage].passes)
     folder_name = stage if fusion is None else f"{stage}-{fusion}"
-    figures = train_loop(task, getattr(recipe, stage).loop, out / folder_name, device=device)
+    figures = train_loop(task, getattr(recipe, stage).loop, out / folder_name, origin=origin, device=device)
     print(" ".join(f"{k}={v:.4g}" for k, v in figures.items()))
 
 

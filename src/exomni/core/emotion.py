@@ -10,6 +10,18 @@ EMOTIONS: tuple[str, ...] = ("anger", "disgust", "sadness", "joy", "fear")
 """Order of the vector; all zero is neutral."""
 
 
+def checked_emotion(emotion: np.ndarray) -> np.ndarray:
+    """An emotion vector as float32 [5].
+
+    Raises:
+        InputError: other than five numbers in 0..1.
+    """
+    vector = np.asarray(emotion, np.float32)
+    if vector.shape != (len(EMOTIONS),) or not ((vector >= 0) & (vector <= 1)).all():
+        raise InputError(f"an emotion is {len(EMOTIONS)} numbers in 0..1 ({', '.join(EMOTIONS)}), not {emotion!r}")
+    return vector
+
+
 def parse_emotion(text: str) -> np.ndarray:
     """Read `joy=0.7,fear=0.1` as a vector, float32 [5], each in 0..1.
 

@@ -63,6 +63,8 @@ def plan_texts(folder: Path, config: BuildConfig, source: str, progress=iter) ->
         else _batched(wanted, config.rows_per_shard)
     ):
         path = folder / "texts" / f"{source}-{number:04d}.parquet"
+        if path.exists() and store.shard_metadata(path) != {"seed": config.seed}:
+            raise ConfigError(f"{folder} was built with another seed; give another folder, or remove it")
         if not path.exists():
             records = [
                 {"id": f"{source}-{number:04d}-{i:03d}", "text": r.text, "prompt": r.prompt, "source": r.source,
@@ -101,22 +103,22 @@ def _until_hours(rows: Iterable[TextRow], hours: float) -> Iterator[TextRow]:
 
 
 def _dialogue(folder: Path, config: BuildConfig) -> Iterator[TextRow]:
-    """Rows of the LLM, kept in a file as they are made so that a stopped build goes on."""
-    path = folder / "dialogue.jsonl"
-    kept = [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
-    yield from (TextRow(**k) for k in kept)
-    from ..conversions import LLM
-    from ..model.chat import ChatModel
-    from .dialogue import dialogue_rows
+    """Rows of the LLM, batch by batch; each batch has its own seed and file, so that a stopped build goes on alike."""
+    chat = None
+    for number in itertools.count():
+        path = folder / "dialogue" / f"{number:05d}.json"
+        if not path.exists():
+            from ..conversions import LLM
+            from ..model.chat import ChatModel
+            from .dialogue import dialogue_rows
 
-    chat = ChatModel(LLM.folder())
-    model, tokenizer = chat.model, chat.tokenizer
-    rng = _rng(config, f"dialogue:{len(kept)}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for rows in dialogue_rows(model, tokenizer, rng):
-        with path.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(r.__dict__) + "\n" for r in rows)
-        yield from rows
+            chat = chat or ChatModel(LLM.folder())
+            rows = dialogue_rows(chat.model, chat.tokenizer, _rng(config, f"dialogue:{number}"))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            scratch = path.with_suffix(".part")
+            scratch.write_text(json.dumps([r.__dict__ for r in rows]), "utf-8")
+            scratch.replace(path)
+        yield from (TextRow(**row) for row in json.loads(path.read_text("utf-8")))
 
 
 class _Worker:
@@ -169,10 +171,9 @@ def speak_shard(folder: Path, config: BuildConfig, name: str) -> dict[str, int]:
         counts["kept"] += 1
         speech_rows.append(kept[0])
         feature_rows.append({"id": row["id"], "features": kept[1]})
-    if speech_rows:
-        meta = {"seed": config.seed, "counts": counts}
-        store.write_shard(folder / "features" / f"{name}.parquet", feature_rows, meta)
-        store.write_shard(folder / "speech" / f"{name}.parquet", speech_rows, meta)
+    meta = {"seed": config.seed, "counts": counts}
+    store.write_shard(folder / "features" / f"{name}.parquet", feature_rows, meta)
+    store.write_shard(folder / "speech" / f"{name}.parquet", speech_rows, meta)
     return dict(counts)
 
 

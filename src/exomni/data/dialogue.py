@@ -6,7 +6,6 @@ leaving the user's turn open is our choice.
 
 import random
 import re
-from collections.abc import Iterator
 
 import torch
 
@@ -25,50 +24,38 @@ def clean_reply(text: str) -> str:
 
 
 def dialogue_rows(
-    model,
-    tokenizer,
-    rng: random.Random,
-    *,
-    batch_size: int = 48,
-    own_prompts: float = 0.35,
-    max_new_tokens: int = 90,
-) -> Iterator[list[TextRow]]:
-    """Endless batches of rows: passages of the model's replies, with the prompt each answers.
+    model, tokenizer, rng: random.Random, *, batch_size: int = 64, own_prompts: float = 0.35, max_new_tokens: int = 90
+) -> list[TextRow]:
+    """A batch of rows: passages of the LLM's replies, with the prompt each answers.
 
     Args:
         model: causal LLM with `generate`.
         tokenizer: its tokenizer (ChatML markers).
         rng: source of every random choice; it also seeds the sampler.
         batch_size: prompts answered at once.
-        own_prompts: share of prompts that the model itself writes.
+        own_prompts: share of prompts that the LLM itself writes.
         max_new_tokens: longest reply in tokens.
     """
-    tokenizer.padding_side = "left"
-    while True:
-        torch.manual_seed(rng.randrange(2**31))
-        n_own = int(batch_size * own_prompts)
-        prompts = [templates.question(rng) for _ in range(batch_size - n_own)]
-        for text in _generate(model, tokenizer, [_USER] * (2 * n_own), 40):
-            first = clean_reply(text.split("\n")[0])
-            if (
-                is_speakable(first)
-                and first.endswith(("?", ".", "!"))
-                and len(first) < 200
-                and len(prompts) < batch_size
-            ):
-                prompts.append(first)
-        replies = _generate(model, tokenizer, [_USER + p + _ASSISTANT for p in prompts], max_new_tokens)
-        rows = []
-        for prompt, reply in zip(prompts, replies, strict=True):
-            whole = re.split(r"(?<=[.!?])(?=\s|$)(?!.*[.!?])", clean_reply(reply), maxsplit=1)[0]
-            for passage in split_passages(whole, rng):
-                if is_speakable(passage) and passage.endswith((".", "!", "?")):
-                    rows.append(TextRow(passage, prompt, "dialogue"))
-        yield rows
+    torch.manual_seed(rng.randrange(2**31))
+    n_own = int(batch_size * own_prompts)
+    prompts = [templates.question(rng) for _ in range(batch_size - n_own)]
+    for text in _generate(model, tokenizer, [_USER] * (2 * n_own), 40):
+        first = clean_reply(text.split("\n")[0])
+        if is_speakable(first) and first.endswith(("?", ".", "!")) and len(first) < 200 and len(prompts) < batch_size:
+            prompts.append(first)
+    rows = []
+    replies = _generate(model, tokenizer, [_USER + p + _ASSISTANT for p in prompts], max_new_tokens)
+    for prompt, reply in zip(prompts, replies, strict=True):
+        whole = re.split(r"(?<=[.!?])(?=\s|$)(?!.*[.!?])", clean_reply(reply), maxsplit=1)[0]
+        for passage in split_passages(whole, rng):
+            if is_speakable(passage) and passage.endswith((".", "!", "?")):
+                rows.append(TextRow(passage, prompt, "dialogue"))
+    return rows
 
 
 @torch.inference_mode()
 def _generate(model, tokenizer, prompts: list[str], max_new_tokens: int) -> list[str]:
+    tokenizer.padding_side = "left"
     batch = tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
     out = model.generate(
         **batch, max_new_tokens=max_new_tokens, do_sample=True, temperature=0.8, top_p=0.95, top_k=0,

@@ -18,7 +18,7 @@ Label = Callable[[dict], dict]
 
 
 def run_pass(folder: Path, name: str, columns: list[str], label: Label, metadata: dict, progress=iter) -> int:
-    """Label every row of every spoken shard, shard by shard; shards that are there are left alone.
+    """Label every row of every spoken shard, shard by shard; shards made with the same `metadata` are left alone.
 
     Args:
         folder: the data set.
@@ -30,17 +30,20 @@ def run_pass(folder: Path, name: str, columns: list[str], label: Label, metadata
     Returns:
         Rows labelled now.
     """
-    todo = [p for p in sorted((folder / "speech").glob("*.parquet")) if not (folder / name / p.name).exists()]
+    todo = [p for p in sorted((folder / "speech").glob("*.parquet")) if _outdated(folder / name / p.name, metadata)]
     n_rows = 0
     for path in progress(todo):
         rows = []
         for row in store.read_shard(path, ["id", *columns]):
             if added := label(row):
                 rows.append({"id": row["id"]} | added)
-        if rows:
-            store.write_shard(folder / name / path.name, rows, metadata)
-            n_rows += len(rows)
+        store.write_shard(folder / name / path.name, rows, metadata)
+        n_rows += len(rows)
     return n_rows
+
+
+def _outdated(path: Path, metadata: dict) -> bool:
+    return not path.exists() or store.shard_metadata(path) != metadata
 
 
 def hidden_label(chat) -> Label:
@@ -83,7 +86,7 @@ def label_units(folder: Path, tokenizer, metadata: dict, progress=iter) -> None:
     """Units of every row, int16 [T_unit]; made again when the tokenizer is another (`metadata` differs)."""
     for path in progress(sorted((folder / "features").glob("*.parquet"))):
         target = folder / "units" / path.name
-        if target.exists() and store.shard_metadata(target) == metadata:
+        if not _outdated(target, metadata):
             continue
         tokenize = partial(_tokenize, tokenizer.eval())
         rows = [{"id": r["id"], "units": tokenize(r["features"])} for r in store.read_shard(path)]

@@ -46,10 +46,13 @@ def write_shard(path: Path, rows: Sequence[Mapping], metadata: Mapping) -> None:
 
     Args:
         path: of the shard.
-        rows: at least one; equal keys each; numpy arrays, bytes, numbers and strings.
+        rows: equal keys each; none are fine; numpy arrays, bytes, numbers and strings.
         metadata: JSON-able facts about how the shard was made.
     """
-    columns = {k: [pack(v) if isinstance(v, np.ndarray) else v for r in rows for v in (r[k],)] for k in rows[0]}
+    columns = {
+        k: [pack(v) if isinstance(v, np.ndarray) else v for r in rows for v in (r[k],)]
+        for k in (rows[0] if rows else ())
+    }
     table = pa.table(columns).replace_schema_metadata({b"exomni": json.dumps(dict(metadata)).encode()})
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_suffix(".part")
@@ -64,6 +67,8 @@ def read_shard(path: Path, columns: Sequence[str] | None = None) -> Iterator[dic
         FormatError: not a shard, or a column is missing.
     """
     try:
+        if not pq.read_schema(path).names:
+            return  # a shard all of whose rows were dropped
         table = pq.read_table(path, columns=list(columns) if columns else None)
     except (pa.ArrowInvalid, OSError) as error:
         raise FormatError(f"{path} cannot be read as a data shard: {error}") from error

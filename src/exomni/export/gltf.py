@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 FLOAT = 5126
 _DTYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
+_COMPONENTS = {"float32": FLOAT, "uint32": 5125, "uint16": 5123}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
 CLIP_NAME = "exomni"
 
@@ -161,7 +162,7 @@ def add_accessor(
 
     Args:
         gltf: the document; changed.
-        values: float32, or uint32 for indices, [N] or [N, width].
+        values: float32; uint32 for indices; uint16 for parts of a whole; [N] or [N, width].
         kind: `SCALAR`, `VEC3`…
         with_range: store min and max, which times and positions must have.
         target: 34962 for vertices, 34963 for indices, None for all else.
@@ -170,7 +171,8 @@ def add_accessor(
 
     accessor = Accessor(
         bufferView=add_view(gltf, values.tobytes(), target),
-        componentType=FLOAT if values.dtype == np.float32 else 5125,
+        componentType=_COMPONENTS[values.dtype.name],
+        normalized=values.dtype == np.uint16,
         count=len(values),
         type=kind,
     )
@@ -185,13 +187,16 @@ def add_view(gltf: "GLTF2", data: bytes, target: int | None = None) -> int:
     """Append bytes to the binary buffer as a view of their own, four-aligned; returns its index."""
     from pygltflib import Buffer, BufferView
 
-    blob = gltf.binary_blob() or b""
+    blob = gltf.binary_blob()
+    if not isinstance(blob, bytearray):
+        blob = bytearray(blob or b"")
+        gltf.set_binary_blob(blob)
     blob += b"\0" * (-len(blob) % 4)
     if not gltf.buffers:
         gltf.buffers.append(Buffer(byteLength=0))
     gltf.bufferViews.append(BufferView(buffer=0, byteOffset=len(blob), byteLength=len(data), target=target))
-    gltf.set_binary_blob(blob + data)
-    gltf.buffers[0].byteLength = len(blob) + len(data)
+    blob += data
+    gltf.buffers[0].byteLength = len(blob)
     return len(gltf.bufferViews) - 1
 
 

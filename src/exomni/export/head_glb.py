@@ -1,6 +1,8 @@
-"""The project's head as glTF: smooth-shaded, one material a part, all 52 shapes as sparse morph targets."""
+"""The project's head as glTF: the finer mesh that pictures are drawn of, coloured, with all 52 morph targets."""
 
-from collections.abc import Mapping
+import io
+from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,6 +10,8 @@ import numpy as np
 from exomni.core import arkit
 
 from ..face.head import PARTS, Head
+from ..face.materials import LASH, TONGUE, Surface, eye_colour, lash_cover, skin_colour, surface, teeth_colour
+from ..face.subdivide import Subdivision
 from .gltf import FLOAT, add_accessor, add_view
 
 if TYPE_CHECKING:
@@ -15,48 +19,47 @@ if TYPE_CHECKING:
 
 METRES = 1e-3
 VERTICES, INDICES = 34962, 34963
-STILL_MM = 1e-3
-"""A vertex that moves less is left out of a morph target."""
-STILL_NORMAL = 1e-3
-COLOURS: Mapping[str, tuple[tuple[float, float, float], float]] = {
-    "skin": ((0.80, 0.53, 0.42), 0.65),
-    "eye": ((0.90, 0.89, 0.87), 0.15),
-    "upper_teeth": ((0.86, 0.83, 0.75), 0.35),
-    "lower_teeth": ((0.86, 0.83, 0.75), 0.35),
-    "tongue": ((0.62, 0.27, 0.26), 0.5),
-    "lashes": ((0.08, 0.05, 0.04), 0.9),
-}
-"""Linear colour and roughness of each part."""
+STILL_MM, STILL_NORMAL = 0.02, 0.01
+"""A vertex that moves or turns less is left out of a morph target."""
+EYE_PIXELS = 256
+GAMMA = 2.2
+SURFACES = {"skin": ("skin", "upper_teeth", "lower_teeth", "tongue"), "eyes": ("eye",), "lashes": ("lashes",)}
+"""Parts of the head by the material that shows them."""
+ROUGHNESS = {"skin": 0.6, "eyes": 0.12, "lashes": 0.9}
+
+
+@dataclass(frozen=True, eq=False)
+class FineHead:
+    """The head's finer mesh in millimetres, its middle at the origin.
+
+    Attributes:
+        positions_mm: at rest, float32 [V, 3].
+        normals: at rest, float32 [V, 3].
+        deltas_mm: of each shape, float32 [K, V, 3].
+        turns: how each shape changes the normals, float32 [K, V, 3].
+        triangles: int64 [F, 3].
+        part: index into PARTS of each triangle, [F].
+        colours: linear RGBA, float32 [V, 4].
+        eye_mm: of eyeballs, place relative to the middle of the eyeball, float32 [V, 3].
+    """
+
+    positions_mm: np.ndarray
+    normals: np.ndarray
+    deltas_mm: np.ndarray
+    turns: np.ndarray
+    triangles: np.ndarray
+    part: np.ndarray
+    colours: np.ndarray
+    eye_mm: np.ndarray
 
 
 def head_document() -> "GLTF2":
     """A glTF document of the head at rest, in metres, its middle at the origin, looking along +z."""
-    from pygltflib import GLTF2, Asset, Attributes, Mesh, Node, Primitive, Scene
+    from pygltflib import GLTF2, Asset, Mesh, Node, Scene
 
-    head = Head.load()
-    triangles = np.concatenate([head.quads[:, [0, 1, 2]], head.quads[:, [0, 2, 3]]])
-    parts = np.concatenate([head.quad_parts, head.quad_parts])
-    rest_mm = head.vertices_mm
-    normals = _normals(rest_mm, triangles)
+    head = fine_head()
     gltf = GLTF2(asset=Asset(version="2.0", generator="exomni"), scene=0)
-    middle_mm = (rest_mm.min(axis=0) + rest_mm.max(axis=0)) / 2
-    positions = ((rest_mm - middle_mm) * METRES).astype(np.float32)
-    attributes = Attributes(
-        POSITION=add_accessor(gltf, positions, "VEC3", with_range=True, target=VERTICES),
-        NORMAL=add_accessor(gltf, normals, "VEC3", target=VERTICES),
-    )
-    targets = []
-    for delta_mm in head.deltas_mm:
-        turned = _normals(rest_mm + delta_mm, triangles) - normals
-        turned[np.abs(turned).max(axis=1) < STILL_NORMAL] = 0
-        moved = np.where(np.abs(delta_mm).max(axis=1, keepdims=True) < STILL_MM, 0, delta_mm) * METRES
-        targets.append({"POSITION": _sparse(gltf, moved, with_range=True), "NORMAL": _sparse(gltf, turned)})
-    primitives = []
-    for i, part in enumerate(PARTS):
-        corners = triangles[parts == i].astype(np.uint32).ravel()
-        indices = add_accessor(gltf, corners, "SCALAR", target=INDICES)
-        gltf.materials.append(_material(part))
-        primitives.append(Primitive(attributes=attributes, indices=indices, material=i, targets=targets))
+    primitives = [_primitive(gltf, head, name) for name in SURFACES]
     mesh = Mesh(name="head", primitives=primitives, weights=[0.0] * arkit.K)
     mesh.extras = {"targetNames": list(arkit.NAMES)}
     gltf.meshes.append(mesh)
@@ -65,40 +68,143 @@ def head_document() -> "GLTF2":
     return gltf
 
 
+@cache
+def fine_head() -> FineHead:
+    """The finer mesh; worked out once."""
+    head = Head.load()
+    rest = head.vertices_mm
+    subdivision = Subdivision.of(head.quads, len(rest))
+    look = surface(subdivision)
+    hard = np.isin(look.part, [PARTS.index(name) for name in ("upper_teeth", "lower_teeth")])
+    swell = rest - subdivision.smooth(rest)[: len(rest)]
+
+    def fine(positions: np.ndarray) -> np.ndarray:
+        smooth = subdivision.smooth(positions + swell)
+        smooth[hard] = subdivision.spread(positions)[hard]
+        return smooth
+
+    quads = subdivision.fine_quads
+    triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
+    part = np.tile(np.repeat(head.quad_parts, 4), 2)
+    base = fine(rest)
+    normals = _normals(base, triangles)
+    moved = [fine(rest + delta) for delta in head.deltas_mm]
+    deltas = np.stack([each - base for each in moved])
+    turns = np.stack([_normals(each, triangles) - normals for each in moved])
+    deltas[np.abs(deltas).max(axis=2) < STILL_MM] = 0
+    turns[np.abs(turns).max(axis=2) < STILL_NORMAL] = 0
+    middle = (base.min(axis=0) + base.max(axis=0)) / 2
+    return FineHead(base - middle, normals, deltas, turns, triangles, part, _colours(look), look.eye_mm)
+
+
+def _colours(look: Surface) -> np.ndarray:
+    """Linear RGBA of every vertex; white where a texture has the colour."""
+    out = np.ones((len(look.part), 4), np.float32)
+    for name, colour in (
+        ("skin", lambda at: skin_colour(look.rest_mm[at], look.red[at], look.cavity[at])),
+        ("upper_teeth", lambda at: teeth_colour(look.rest_mm[at], upper=True)),
+        ("lower_teeth", lambda at: teeth_colour(look.rest_mm[at], upper=False)),
+        ("tongue", lambda at: TONGUE),
+        ("lashes", lambda at: LASH),
+    ):
+        at = look.part == PARTS.index(name)
+        out[at, :3] = colour(at)
+    lashes = look.part == PARTS.index("lashes")
+    out[lashes, 3] = lash_cover(look.eye_mm[lashes])
+    return np.clip(out, 0, 1)
+
+
+def _primitive(gltf: "GLTF2", head: FineHead, name: str) -> object:
+    """One surface with its own vertices, all targets, and its material."""
+    from pygltflib import Attributes, Primitive
+
+    chosen = np.isin(head.part, [PARTS.index(part) for part in SURFACES[name]])
+    used, corners = np.unique(head.triangles[chosen], return_inverse=True)
+    attributes = Attributes(
+        POSITION=add_accessor(gltf, head.positions_mm[used] * np.float32(METRES), "VEC3", True, VERTICES),
+        NORMAL=add_accessor(gltf, head.normals[used], "VEC3", target=VERTICES),
+    )
+    if name == "eyes":
+        radius = np.abs(head.eye_mm[used]).max()
+        across = 0.5 + head.eye_mm[used, :2] * [0.5, -0.5] / radius
+        attributes.TEXCOORD_0 = add_accessor(gltf, across.astype(np.float32), "VEC2", target=VERTICES)
+        _add_material(gltf, name, _eye_texture(gltf, float(radius)))
+    else:
+        colours = np.rint(head.colours[used] * 65535).astype(np.uint16)
+        attributes.COLOR_0 = add_accessor(gltf, colours, "VEC4", target=VERTICES)
+        _add_material(gltf, name)
+    targets = [
+        {
+            "POSITION": _sparse(gltf, delta[used] * np.float32(METRES), with_range=True),
+            "NORMAL": _sparse(gltf, turn[used]),
+        }
+        for delta, turn in zip(head.deltas_mm, head.turns, strict=True)
+    ]
+    indices = add_accessor(gltf, corners.ravel().astype(np.uint32), "SCALAR", target=INDICES)
+    return Primitive(attributes=attributes, indices=indices, material=len(gltf.materials) - 1, targets=targets)
+
+
 def _normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """Smooth normals, weighted by area, float32 [V, 3]."""
     a, b, c = (vertices[triangles[:, i]] for i in range(3))
-    faces = np.cross(b - a, c - a).astype(np.float64)
-    out = np.zeros((len(vertices), 3))
-    for i in range(3):
-        np.add.at(out, triangles[:, i], faces)
+    faces = np.cross(b - a, c - a)
+    corner = triangles.ravel()
+    each = np.repeat(faces, 3, axis=0)
+    out = np.stack([np.bincount(corner, each[:, i], len(vertices)) for i in range(3)], axis=1)
     lengths = np.linalg.norm(out, axis=1, keepdims=True)
     return np.where(lengths > 0, out / np.maximum(lengths, 1e-12), [0.0, 0.0, 1.0]).astype(np.float32)
 
 
 def _sparse(gltf: "GLTF2", values: np.ndarray, with_range: bool = False) -> int:
-    """A sparse VEC3 accessor of the rows that are not zero; returns its index."""
+    """A VEC3 accessor that stores only the rows that are not zero; returns its index."""
     from pygltflib import Accessor, AccessorSparseIndices, AccessorSparseValues, Sparse
 
-    values = values.astype(np.float32)
     rows = np.flatnonzero(np.abs(values).max(axis=1) > 0)
-    if not len(rows):
-        rows = np.array([0])
     accessor = Accessor(byteOffset=None, componentType=FLOAT, count=len(values), type="VEC3")
-    accessor.sparse = Sparse(
-        count=len(rows),
-        indices=AccessorSparseIndices(bufferView=add_view(gltf, rows.astype(np.uint16).tobytes()), componentType=5123),
-        values=AccessorSparseValues(bufferView=add_view(gltf, values[rows].tobytes())),
-    )
+    if len(rows):
+        accessor.sparse = Sparse(
+            count=len(rows),
+            indices=AccessorSparseIndices(
+                bufferView=add_view(gltf, rows.astype(np.uint16).tobytes()), componentType=5123
+            ),
+            values=AccessorSparseValues(bufferView=add_view(gltf, values[rows].tobytes())),
+        )
     if with_range:
         accessor.min, accessor.max = values.min(axis=0).tolist(), values.max(axis=0).tolist()
     gltf.accessors.append(accessor)
     return len(gltf.accessors) - 1
 
 
-def _material(part: str) -> object:
-    from pygltflib import Material, PbrMetallicRoughness
+def _eye_texture(gltf: "GLTF2", radius_mm: float) -> int:
+    """The front of an eyeball as a picture inside the document; returns the texture's index."""
+    from PIL import Image as Picture
+    from pygltflib import Image, Sampler, Texture
 
-    colour, roughness = COLOURS[part]
-    surface = PbrMetallicRoughness(baseColorFactor=[*colour, 1.0], metallicFactor=0.0, roughnessFactor=roughness)
-    return Material(name=part, pbrMetallicRoughness=surface, doubleSided=part == "lashes")
+    across = (np.arange(EYE_PIXELS) + 0.5) / EYE_PIXELS * 2 - 1
+    x, y = np.meshgrid(across * radius_mm, -across * radius_mm)
+    front = np.stack([x.ravel(), y.ravel(), np.ones(x.size)], axis=1).astype(np.float32)
+    pixels = np.clip(eye_colour(front), 0, 1) ** (1 / GAMMA) * 255
+    file = io.BytesIO()
+    Picture.fromarray(np.rint(pixels).astype(np.uint8).reshape(EYE_PIXELS, EYE_PIXELS, 3)).save(file, "PNG")
+    gltf.images.append(Image(name="eye", bufferView=add_view(gltf, file.getvalue()), mimeType="image/png"))
+    gltf.samplers.append(Sampler(wrapS=33071, wrapT=33071))
+    gltf.textures.append(Texture(source=len(gltf.images) - 1, sampler=len(gltf.samplers) - 1))
+    return len(gltf.textures) - 1
+
+
+def _add_material(gltf: "GLTF2", name: str, texture: int | None = None) -> None:
+    from pygltflib import Material, PbrMetallicRoughness, TextureInfo
+
+    surface_look = PbrMetallicRoughness(metallicFactor=0.0, roughnessFactor=ROUGHNESS[name])
+    if texture is not None:
+        surface_look.baseColorTexture = TextureInfo(index=texture)
+    lashes = name == "lashes"
+    gltf.materials.append(
+        Material(
+            name=name,
+            pbrMetallicRoughness=surface_look,
+            doubleSided=lashes,
+            alphaMode="BLEND" if lashes else "OPAQUE",
+            alphaCutoff=None,
+        )
+    )

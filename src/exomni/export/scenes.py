@@ -131,4 +131,5 @@ def write_wav(track: FaceTrack, path: str | os.PathLike[str]) -> None:
 
 
 def _glb(gltf: "GLTF2") -> bytes:
+    gltf.set_binary_blob(bytes(gltf.binary_blob()))
     return b"".join(gltf.save_to_bytes())

@@ -78,7 +78,7 @@ class Nano(nn.Module):
         self.requires_grad_(False).eval()
         self.unit_generator.prepare_steps()
         self.model_hash = weights_hash(weights)
-        self.data_hash = json.loads((weights / "facts.json").read_text())["data"]
+        self.data_hash = _data_hash(weights / "facts.json")
         self.phonemizer, self.vocoder = Phonemizer(), Vocoder(voice / "back.onnx")
         self.phonemizer.phonemes("ready")  # reads the lexicon now rather than in the first request
         self._whisper = whisper
@@ -150,6 +150,15 @@ def _whole_groups(durations: torch.Tensor) -> torch.Tensor:
     change = -(-(total - spare) // GROUP_TICKS) * GROUP_TICKS - total
     durations[0, -1 if change > 0 else -2] += change
     return durations
+
+
+def _data_hash(path: Path) -> str:
+    try:
+        return json.loads(path.read_text("utf-8"))["data"]
+    except OSError as error:
+        raise AssetError(f"{path.name} is missing in {path.parent}; reinstall exomni") from error
+    except (ValueError, KeyError) as error:
+        raise CheckpointError(f"{path.name} does not say what data the weights were trained on") from error
 
 
 def _load(module: nn.Module, path: Path) -> None:

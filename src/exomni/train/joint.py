@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from ..core.arkit import EXPRESSION, INDEX, NAMES
+from ..core.errors import InputError
+from ..core.timebase import units_to_frames
 from ..data import store
 from ..face.head import Head
 from ..model.blendshape_decoder import BlendshapeDecoder
@@ -91,7 +93,7 @@ def read_rows(folder: Path, split: str, limit: int = 0) -> list[JointRow]:
 def collate(rows: list[JointRow], tails: list[int]) -> dict[str, torch.Tensor]:
     """Pad rows to a batch; each row gets `tails[i]` units of silence (its last unit and face held) at its end."""
     units = [np.concatenate([r.units, np.repeat(r.units[-1:], t)]) for r, t in zip(rows, tails, strict=True)]
-    faces = [_held(r.face, len(u) * 12 // 5) for r, u in zip(rows, units, strict=True)]
+    faces = [_held(r.face, units_to_frames(len(u))) for r, u in zip(rows, units, strict=True)]
 
     def pad(arrays: list[np.ndarray], value: float, dtype: torch.dtype) -> torch.Tensor:
         out = torch.full((len(arrays), max(map(len, arrays)), *arrays[0].shape[1:]), value, dtype=dtype)
@@ -135,6 +137,8 @@ class JointTask:
         torch.manual_seed(seed)
         self.config = config
         self.rows, self.held_out = read_rows(folder, "train", limit), read_rows(folder, "validation")
+        if not self.rows or not self.held_out:
+            raise InputError(f"{folder} has {len(self.rows)} rows to train on and {len(self.held_out)} to validate on")
         self.generator, self.decoder = PacedUnitGenerator(generator), BlendshapeDecoder(decoder)
         self.modules: dict[str, nn.Module] = {"generator": self.generator, "decoder": self.decoder}
         self._facts = {
@@ -153,6 +157,7 @@ class JointTask:
 
     def batch(self, generator: torch.Generator, size: int) -> dict[str, torch.Tensor]:
         """Rows of about one length, so that little is padded."""
+        size = min(size, len(self.rows))
         centre = int(torch.randint(len(self.rows), (1,), generator=generator))
         first = max(0, min(centre - 2 * size, len(self.rows) - 4 * size))
         window = torch.randperm(min(4 * size, len(self.rows)), generator=generator)[:size] + first

@@ -8,6 +8,7 @@ unbroken one would have seen, steps AdamW, keeps an average of the weights, vali
 import csv
 import json
 import math
+import pickle
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -82,6 +83,7 @@ class _State:
     step: int
     optimizer: torch.optim.Optimizer
     average: dict[str, torch.Tensor]
+    figures: dict[str, float]
 
 
 def rate_factor(step: int, config: LoopConfig) -> float:
@@ -94,13 +96,16 @@ def rate_factor(step: int, config: LoopConfig) -> float:
     return 1.0
 
 
-def train(task: Task, config: LoopConfig, folder: Path, *, device: str = "cpu", report=print) -> dict[str, float]:
+def train(
+    task: Task, config: LoopConfig, folder: Path, *, origin: Mapping[str, str], device: str = "cpu", report=print
+) -> dict[str, float]:
     """Train a task, from where `folder` left off.
 
     Args:
         task: what trains on what.
         config: how.
         folder: for `state.pt` (resume), `model.safetensors` (averaged weights), `facts.json`, the curves.
+        origin: saved with each checkpoint: the commit, and the hash of the data (see `stages.provenance`).
         device: "cpu" or "cuda".
         report: called with a line of progress.
     Returns:
@@ -114,7 +119,6 @@ def train(task: Task, config: LoopConfig, folder: Path, *, device: str = "cpu", 
     for name, module in task.modules.items():
         module.to(device).requires_grad_(name in config.rates)
     state = _start(task, config, folder, device)
-    figures: dict[str, float] = {}
     sums: dict[str, float] = {}
     counted, began = 0, time.perf_counter()
     while state.step < config.steps:
@@ -124,15 +128,15 @@ def train(task: Task, config: LoopConfig, folder: Path, *, device: str = "cpu", 
             sums[name] = sums.get(name, 0.0) + float(value.detach())
         counted += 1
         if state.step % config.validate_every == 0 or state.step == config.steps:
-            figures = _validate(task, state)
+            state.figures = _validate(task, state)
             means = {f"train_{k}": v / counted for k, v in sums.items()}
-            row = {"step": state.step, "seconds": time.perf_counter() - began} | means | figures
+            row = {"step": state.step, "seconds": time.perf_counter() - began} | means | state.figures
             _append(folder / "curve.csv", row)
-            _save(task, config, state, folder)
+            _save(task, config, state, folder, origin)
             report(" ".join(f"{k}={v:.4g}" for k, v in row.items()))
             sums, counted = {}, 0
     plot_curve(folder / "curve.csv")
-    return figures
+    return state.figures
 
 
 def _start(task: Task, config: LoopConfig, folder: Path, device: str) -> _State:
@@ -144,17 +148,28 @@ def _start(task: Task, config: LoopConfig, folder: Path, device: str) -> _State:
     average = {k: v.detach().clone().float() for k, v in _weights(task).items()} if config.average else {}
     path = folder / "state.pt"
     if not path.exists():
-        return _State(0, optimizer, average)
-    saved = torch.load(path, map_location=device, weights_only=True)
-    for name, module in task.modules.items():
-        if name not in saved["modules"]:
-            raise CheckpointError(f"{path} has no part {name!r}; give another folder or remove it")
-        try:
+        return _State(0, optimizer, average, {})
+    saved = _read_state(path, device)
+    if set(saved["modules"]) != set(task.modules):
+        raise CheckpointError(f"{path} holds {sorted(saved['modules'])}, this stage has {sorted(task.modules)}")
+    if bool(saved["average"]) != bool(config.average):
+        raise CheckpointError(f"{path} was made with averaging {'on' if saved['average'] else 'off'}; keep it so")
+    try:
+        for name, module in task.modules.items():
             module.load_state_dict(saved["modules"][name], strict=True)
-        except RuntimeError as error:
-            raise CheckpointError(f"{path} does not fit part {name!r}: {error}") from error
-    optimizer.load_state_dict(saved["optimizer"])
-    return _State(saved["step"], optimizer, saved["average"])
+        optimizer.load_state_dict(saved["optimizer"])
+    except (RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{path} does not fit this stage: {error}; give another folder") from error
+    for group, rate in zip(optimizer.param_groups, config.rates.values(), strict=True):
+        group["base"] = rate  # the configuration may have changed it
+    return _State(saved["step"], optimizer, saved["average"], saved["figures"])
+
+
+def _read_state(path: Path, device: str) -> dict:
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}); remove it to begin anew") from error
 
 
 def _draw(task: Task, config: LoopConfig, step: int, device: str) -> dict[str, torch.Tensor]:
@@ -228,7 +243,7 @@ def load_parts(modules: Mapping[str, nn.Module], weights: Mapping[str, torch.Ten
             raise CheckpointError(f"weights do not fit part {name!r}: {error}") from error
 
 
-def _save(task: Task, config: LoopConfig, state: _State, folder: Path) -> None:
+def _save(task: Task, config: LoopConfig, state: _State, folder: Path, origin: Mapping[str, str]) -> None:
     scratch = folder / "state.part"
     torch.save(
         {
@@ -236,6 +251,7 @@ def _save(task: Task, config: LoopConfig, state: _State, folder: Path) -> None:
             "modules": {n: m.state_dict() for n, m in task.modules.items()},
             "optimizer": state.optimizer.state_dict(),
             "average": state.average,
+            "figures": state.figures,
         },
         scratch,
     )
@@ -243,7 +259,7 @@ def _save(task: Task, config: LoopConfig, state: _State, folder: Path) -> None:
     weights = folder / "model.part"
     save_file(averaged_state(task, state), weights, metadata={"step": str(state.step)})
     weights.replace(folder / "model.safetensors")
-    facts = {"step": state.step, "loop": config.model_dump(mode="json")} | task.facts()
+    facts = {"step": state.step, **origin, "loop": config.model_dump(mode="json")} | task.facts()
     (folder / "facts.json").write_text(json.dumps(facts, indent=1, default=str))
 
 

@@ -31,8 +31,13 @@ def release(runs: dict[str, Path], folder: Path, origin: dict) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     facts: dict = {**origin, "runs": {}}
     for run, parts in RUN_PARTS.items():
+        if run not in runs:
+            raise CheckpointError(f"no folder is given for the run {run!r}")
         weights = load_weights(runs[run] / "model.safetensors")
-        facts["runs"][run] = json.loads((runs[run] / "facts.json").read_text())
+        try:
+            facts["runs"][run] = json.loads((runs[run] / "facts.json").read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{runs[run]} does not say how it was trained: {error}") from error
         for module, part in parts.items():
             own = {k.removeprefix(f"{module}."): v for k, v in weights.items() if k.startswith(f"{module}.")}
             if not own:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..core.errors import InputError
 from ..core.timebase import UNIT_HZ, VOCODER_HZ, rescale_floor
 from ..data import store
 from ..model.config import SpeechDecoderConfig, UnitTokenizerConfig
@@ -76,6 +77,8 @@ class SpeechTask:
     ):  # fmt: skip
         torch.manual_seed(seed)
         self.rows, self.held_out = SpeechRows(folder, "train"), SpeechRows(folder, "validation")
+        if not len(self.rows) or not len(self.held_out):
+            raise InputError(f"{folder} has {len(self.rows)} rows to train on and {len(self.held_out)} to validate on")
         self.crop_units = crop_units
         self.tokenizer, self.decoder = UnitTokenizer(tokenizer), SpeechDecoder(decoder, tokenizer.levels)
         self.modules: dict[str, nn.Module] = {"tokenizer": self.tokenizer, "decoder": self.decoder}

@@ -2,9 +2,10 @@
 
 import hashlib
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from importlib.metadata import version
 from pathlib import Path
 
 import yaml
@@ -159,9 +160,11 @@ def load_recipe(source: str | Path) -> Recipe:
         raise ConfigError(f"{source}: {error}") from error
 
 
-def provenance(data: Path) -> dict:
-    """What a checkpoint records of where it came from: the commit, and the hash of the data."""
-    answer = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return {"commit": answer.stdout.strip(), "data": store.data_hash(data)}
+def provenance(data: Path, passes: Sequence[str] = store.PASSES) -> dict[str, str]:
+    """What a checkpoint records of where it came from: version and commit of the code, hash of the data's passes."""
+    try:
+        here = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+        commit = subprocess.run(here, capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:
+        commit = ""  # no git here: an installed package has only its version
+    return {"version": version("exomni"), "commit": commit, "data": store.data_hash(data, passes)}
