@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from exomni.core.timebase import rescale_ceil, units_to_frames
+from exomni.core.timebase import FRAME_HZ, UNIT_HZ, rescale_ceil, units_to_frames
 from exomni.model.blendshape_decoder import BlendshapeDecoder
 from exomni.train.losses import blendshape_loss
 
@@ -53,10 +53,8 @@ def test_a_chunk_equals_the_whole(mode):
     emotion = torch.rand(1, 5)
     whole = decoder(units, states, emotion=emotion).blendshapes
     step = decoder.chunk_unit_multiple
-    margin = -(
-        -rescale_ceil(decoder.receptive_frames, 30, whole.new_tensor(0).new_ones(1).item() * 12.5) // step
-    )
-    begin, end, around = 50, 70, int(margin) * step
+    margin_units = rescale_ceil(decoder.receptive_frames, FRAME_HZ, UNIT_HZ)
+    begin, end, around = 50, 70, -(-margin_units // step) * step
     first = begin - around
     part = slice(first, end + around)
     chunk = decoder(units[:, part], states[:, part], emotion=emotion, first_unit=first).blendshapes

@@ -86,6 +86,20 @@ def test_clauses_together_equal_clauses_alone(generator, batch):
 
 
 @torch.inference_mode()
+def test_prepared_steps_give_the_same_units(generator, batch):
+    fused = generator.encode_text(batch.text_ids, batch.text_mask)
+    plain = generator.generate(generator.begin(fused, batch.durations), samplers(2))
+    generator.prepare_steps()
+    fast = generator.generate(generator.begin(fused, batch.durations), samplers(2))
+    assert torch.equal(fast.units, plain.units)
+    torch.testing.assert_close(fast.hidden_states, plain.hidden_states, atol=1e-5, rtol=1e-4)
+    generator.backbone.norm.weight *= 2
+    generator.train().eval()
+    changed = generator.generate(generator.begin(fused, batch.durations), samplers(2))
+    assert not torch.allclose(changed.hidden_states, plain.hidden_states, atol=1e-2)
+
+
+@torch.inference_mode()
 def test_global_randomness_is_left_alone(generator, batch):
     row = batch.row(0)
     fused = generator.encode_text(row["text_ids"], row["text_mask"])
