@@ -20,7 +20,6 @@ from .export.atomic import write_bytes, write_text
 from .export.livelink_csv import write_livelink_csv
 from .export.track import FaceTrack
 
-
 FILES = ("speech.wav", "face.json", "face.csv", "reply.json")
 """What a saved result consists of."""
 

@@ -76,9 +76,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B, T, channels] -> [B, T, channels]."""
         projections = (self.to_q, self.to_k, self.to_v)
-        query, key, value = (
-            project(x).unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for project in projections
-        )
+        query, key, value = (project(x).unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for project in projections)
         mixed = functional.scaled_dot_product_attention(query, key, value)
         return self.to_out(mixed.transpose(1, 2).flatten(2))
 
@@ -204,9 +202,7 @@ class VelocityEstimator(nn.Module):
         angles = _TIME_SCALE * time[:, None] * torch.exp(-math.log(_TIME_BASE) * steps)
         return self.time_mlp(torch.cat((angles.sin(), angles.cos()), dim=-1))
 
-    def forward(
-        self, noisy_mel: Tensor, means: Tensor, time: Tensor, speaker: Tensor, prompt_mel: Tensor
-    ) -> Tensor:
+    def forward(self, noisy_mel: Tensor, means: Tensor, time: Tensor, speaker: Tensor, prompt_mel: Tensor) -> Tensor:
         """Estimate the velocity.
 
         Args:

@@ -6,6 +6,7 @@ the published speech decoder that the paper uses as it is.
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -113,7 +114,7 @@ class FlowSolver(nn.Module):
         """Euler steps with classifier-free guidance: noise [1, n_mels, T_mel] -> mel of the same shape."""
         x, guidance = noise, self.config.inference_cfg_rate
         times = self.times().tolist()
-        for begin, end in zip(times, times[1:], strict=False):
+        for begin, end in pairwise(times):
             conditional, unconditional = self.velocities(x, begin, conditions)
             x = x + (end - begin) * ((1 + guidance) * conditional - guidance * unconditional)
         return x
@@ -144,9 +145,7 @@ class FlowDecoder(nn.Module):
         width, n_mels = self.config.spk_embed_dim, self.config.n_mels
         for ids in (units,) if prompt is None else (units, prompt.units):
             if ids.ndim != 1 or len(ids) == 0:
-                raise InputError(
-                    f"speech units are a list of at least one id, not of shape {list(ids.shape)}"
-                )
+                raise InputError(f"speech units are a list of at least one id, not of shape {list(ids.shape)}")
             if int(ids.min()) < 0 or int(ids.max()) >= self.config.vocab_size:
                 raise InputError(f"speech unit ids must lie in 0..{self.config.vocab_size - 1}")
         if speaker is not None and speaker.shape != (width,):
