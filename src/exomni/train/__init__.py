@@ -1,0 +1,1 @@
+"""Training: one loop, a table of stages, and the losses."""
