@@ -1,0 +1,183 @@
+"""A `nano` of a few thousand random parameters, a talker that needs no LLM, and hypothesis without surprises."""
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+settings.register_profile("exomni", deadline=None, derandomize=True, max_examples=100)
+settings.load_profile("exomni")
+
+D_LLM = 24
+D_WHISPER = 64
+F0_HZ = 140.0
+
+
+class FakeChat:
+    """Stands in for `exomni.model.chat.ChatModel`: it says `answer`, token by token, whatever is asked.
+
+    Attributes:
+        answer: its reply to every prompt.
+        n_written: tokens of the latest reply that were asked for.
+        closed: whether the latest reply was ended, by its end or by its consumer.
+        n_states: texts whose states were asked for.
+    """
+
+    def __init__(self, answer: str = "Well, hello there my friend. Paris is the capital of France, you know."):
+        self.answer = answer
+        self.n_written = self.n_states = 0
+        self.closed = False
+
+    def reply(self, turns, *, max_new_tokens=256, temperature=0.0, repetition_penalty=1.05, seed=0) -> Iterator:
+        import torch
+
+        from exomni.model.chat import ChatToken
+
+        self.n_written, self.closed = 0, False
+        draw = torch.Generator().manual_seed(seed)
+        pieces = [self.answer[i : i + 3] for i in range(0, len(self.answer), 3)]
+        try:
+            for piece in pieces[:max_new_tokens]:
+                self.n_written += 1
+                yield ChatToken(piece, torch.randn(D_LLM, generator=draw))
+        finally:
+            self.closed = True
+
+    def states(self, text: str, prompt: str = ""):
+        import torch
+
+        self.n_states += 1
+        draw = torch.Generator().manual_seed(len(text))
+        return torch.randn(max(1, len(text) // 4), D_LLM, generator=draw)
+
+
+@pytest.fixture(scope="session")
+def tiny_config():
+    """`nano` with every choice as it ships and every size small."""
+    from exomni.model.config import load_config
+
+    nano = load_config("nano")
+
+    def with_(section, **changes):
+        return section.model_copy(update=changes)
+
+    levels = (4, 3, 3)
+    fusion = {"n_heads": 2, "head_dim": 16}
+    generator = nano.unit_generator
+    backbone = with_(generator.backbone, d_model=32, n_layers=2, n_heads=4, n_kv_heads=2, head_dim=8, d_ff=48)
+    face = nano.blendshape_decoder
+    return with_(
+        nano,
+        language_model=with_(nano.language_model, d_model=D_LLM),
+        unit_generator=with_(
+            generator, d_llm=D_LLM, n_units=36, unit_levels=levels, backbone=backbone,
+            fusion=with_(generator.fusion, **fusion), pace=with_(generator.pace, n_text_layers=1),
+        ),
+        blendshape_decoder=with_(
+            face, d_generator=32, n_units=36, unit_levels=levels, d_unit=8, d_model=32, n_layers=2, window_frames=6,
+            fusion=with_(face.fusion, **fusion, window=3.0),
+        ),
+        unit_tokenizer=with_(nano.unit_tokenizer, d_features=D_WHISPER, d_model=16, n_layers=1, levels=levels),
+        speech_decoder=with_(nano.speech_decoder, d_unit=16, n_unit_layers=2, d_tick=16, n_tick_layers=2, kernel=3),
+    )  # fmt: skip
+
+
+def random_parts(config, seed: int = 0) -> dict:
+    """The parts that ship, with random weights that make a steady voice of ordinary pitch and pace."""
+    import torch
+
+    from exomni.model.blendshape_decoder import BlendshapeDecoder
+    from exomni.model.duration_pace import PacedUnitGenerator
+    from exomni.model.speech_decoder import SpeechDecoder
+    from exomni.model.unit_tokenizer import UnitTokenizer
+    from exomni.model.voice import ENERGY_CHANNEL, F0_CHANNEL
+
+    torch.manual_seed(seed)
+    parts = {
+        "unit_tokenizer": UnitTokenizer(config.unit_tokenizer),
+        "speech_decoder": SpeechDecoder(config.speech_decoder, config.unit_tokenizer.levels),
+        "unit_generator": PacedUnitGenerator(config.unit_generator),
+        "blendshape_decoder": BlendshapeDecoder(config.blendshape_decoder),
+    }
+    decoder = parts["speech_decoder"]
+    decoder.std.fill_(0.1)
+    decoder.std[F0_CHANNEL] = 0.01
+    decoder.mean[F0_CHANNEL] = np.log1p(F0_HZ) / 5
+    decoder.mean[ENERGY_CHANNEL] = 0.5
+    with torch.no_grad():
+        parts["unit_generator"].duration_predictor.head.bias.fill_(0.7)  # about two ticks a phoneme
+    return parts
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tiny_config, tmp_path_factory):
+    """A folder of weights as they ship, tiny and random."""
+    from safetensors.torch import save_file
+
+    folder = tmp_path_factory.mktemp("weights")
+    for name, part in random_parts(tiny_config).items():
+        save_file({k: v.contiguous() for k, v in part.state_dict().items()}, folder / f"{name}.safetensors")
+    (folder / "facts.json").write_text(json.dumps({"data": "d" * 64, "commit": "c" * 40, "runs": {}}))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_whisper(tmp_path_factory):
+    """A folder with a random Whisper encoder of one narrow layer."""
+    import torch
+    from safetensors.torch import save_file
+    from transformers import WhisperConfig
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+    torch.manual_seed(0)
+    config = WhisperConfig(
+        d_model=D_WHISPER, encoder_layers=1, encoder_attention_heads=1, encoder_ffn_dim=D_WHISPER, num_mel_bins=80
+    )
+    folder = tmp_path_factory.mktemp("whisper")
+    state = {k: v.detach().clone().contiguous() for k, v in WhisperEncoder(config).state_dict().items()}
+    save_file(state, folder / "encoder.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def voice_folder():
+    """The voice's two graph halves."""
+    from exomni.conversions import VOICE
+
+    return VOICE.folder()
+
+
+@pytest.fixture(scope="session")
+def tiny_nano(tiny_config, tiny_weights, tiny_whisper, voice_folder):
+    """All parts of the tiny model but the LLM."""
+    import torch
+
+    from exomni.model.nano import Nano
+
+    torch.set_num_threads(1)
+    return Nano(tiny_config, tiny_weights, voice_folder, lambda: tiny_whisper)
+
+
+@pytest.fixture
+def omni(tiny_nano):
+    """A whole talking face whose LLM is a `FakeChat`."""
+    from exomni.inference import ExOmni
+
+    made = ExOmni(tiny_nano, None)
+    made.chat = FakeChat()
+    return made
+
+
+@pytest.fixture(scope="session")
+def speechlike():
+    """Function of seconds and rate to something that is no silence, float32 [N] in -1..1."""
+
+    def make(seconds: float, sample_rate: int, seed: int = 0) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        times = np.arange(round(seconds * sample_rate)) / sample_rate
+        tone = np.sin(6.28 * 180 * times) * (0.6 + 0.4 * np.sin(6.28 * 3 * times))
+        return (0.4 * tone + 0.02 * rng.standard_normal(len(times))).astype(np.float32)
+
+    return make

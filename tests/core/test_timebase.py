@@ -1,0 +1,75 @@
+"""Every conversion against exact fractions, for every count up to 20,000."""
+
+import math
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exomni.core import timebase
+from exomni.core.timebase import (
+    FRAME_HZ,
+    SAMPLE_HZ,
+    UNIT_HZ,
+    rescale_ceil,
+    rescale_floor,
+    samples_to_frames,
+    units_to_frames,
+    units_to_samples,
+)
+
+COUNTS = range(20_001)
+RATES = (
+    timebase.UNIT_HZ, timebase.FRAME_HZ, timebase.SAMPLE_HZ, timebase.ENCODER_HZ, timebase.DURATION_HZ,
+    timebase.VOCODER_HZ, timebase.ENCODER_SAMPLE_HZ,
+)  # fmt: skip
+
+
+def test_the_count_that_floating_point_gets_wrong():
+    assert math.floor(205 * 0.08 * 30) == 491
+    assert units_to_frames(205) == 492
+
+
+def test_units_to_frames_is_the_exact_floor():
+    assert all(units_to_frames(n) == math.floor(n * Fraction(FRAME_HZ) / UNIT_HZ) for n in COUNTS)
+
+
+def test_units_to_samples_is_exact():
+    assert all(units_to_samples(n) == n * SAMPLE_HZ / UNIT_HZ for n in COUNTS)
+
+
+def test_samples_to_frames_is_the_nearest_count():
+    for n in COUNTS:
+        exact = Fraction(n, SAMPLE_HZ) * FRAME_HZ
+        assert abs(samples_to_frames(n) - exact) <= Fraction(1, 2)
+
+
+def test_five_units_end_where_twelve_frames_and_a_whole_number_of_samples_do():
+    for n in range(0, 20_001, 5):
+        assert units_to_frames(n) * timebase.SAMPLES_PER_FRAME == units_to_samples(n)
+        assert samples_to_frames(units_to_samples(n)) == units_to_frames(n)
+
+
+@pytest.mark.parametrize("from_hz", RATES)
+@pytest.mark.parametrize("to_hz", RATES)
+def test_every_pair_of_clocks(from_hz, to_hz):
+    ratio = Fraction(to_hz) / Fraction(from_hz)
+    for n in range(0, 20_001, 7):
+        assert rescale_floor(n, from_hz, to_hz) == math.floor(n * ratio)
+        assert rescale_ceil(n, from_hz, to_hz) == math.ceil(n * ratio)
+
+
+@given(st.integers(0, 10**12), st.fractions(Fraction(1, 1000), 10**6), st.fractions(Fraction(1, 1000), 10**6))
+def test_any_clocks_at_any_length(count, from_hz, to_hz):
+    low, high = rescale_floor(count, from_hz, to_hz), rescale_ceil(count, from_hz, to_hz)
+    assert low <= count * to_hz / from_hz <= high
+    assert high - low in (0, 1)
+    assert rescale_ceil(low, to_hz, from_hz) <= count <= rescale_floor(high, to_hz, from_hz)
+
+
+def test_derived_counts_are_whole_and_agree():
+    assert Fraction(timebase.ENCODER_HZ) / UNIT_HZ == timebase.ENCODER_FRAMES_PER_UNIT
+    assert SAMPLE_HZ / UNIT_HZ == timebase.SAMPLES_PER_UNIT
+    assert Fraction(SAMPLE_HZ, FRAME_HZ) == timebase.SAMPLES_PER_FRAME
+    assert Fraction(SAMPLE_HZ, timebase.VOCODER_HZ) == timebase.SAMPLES_PER_VOCODER_FRAME
