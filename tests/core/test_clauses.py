@@ -14,7 +14,7 @@ from exomni.core.clauses import (
 )
 
 words = st.one_of(
-    st.sampled_from("a I the Dr. U.S. No. e.g. 3. 12. 3.14 Paris, then; well— (yes) \"Stop!\" end. why? ok… - *".split()),
+    st.sampled_from('a I the Dr. U.S. No. e.g. 3. 12. 3.14 Paris, then; well— (yes) "Stop!" end. why? ok… - *'.split()),
     st.text("abcdefgh'", min_size=1, max_size=14),
     st.text("xyz.,!", min_size=1, max_size=260),
 )
