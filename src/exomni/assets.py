@@ -238,6 +238,6 @@ def _intact(folder: Path) -> bool:
     """Whether every file of a converted folder is there and has its recorded hash."""
     try:
         hashes = json.loads((folder / "manifest.json").read_text())
-        return all(sha256_of(folder / name) == sha for name, sha in hashes.items())
+        return bool(hashes) and all(sha256_of(folder / name) == sha for name, sha in hashes.items())
     except (OSError, ValueError, AttributeError):
         return False

@@ -35,29 +35,59 @@ def read_pieces(path: str | Path, sample_rate: int) -> Iterator[np.ndarray]:
 
 
 def _decode(container, sample_rate: int) -> Iterator[np.ndarray]:
+    held: list[np.ndarray] = []
+    n_held = 0
+    for samples in _mono(_frames(container), sample_rate):
+        held.append(samples)
+        n_held += len(samples)
+        if n_held >= PIECE_SECONDS * sample_rate:
+            yield np.concatenate(held)
+            held, n_held = [], 0
+    if n_held:
+        yield np.concatenate(held)
+
+
+def _frames(container) -> Iterator:
+    """Every frame that can be decoded: scratches are skipped, and a recording that is cut off just ends early.
+
+    Raises:
+        av.FFmpegError: not a single frame can be decoded.
+    """
     import av
 
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=sample_rate)
-    held: list[np.ndarray] = []
-    n_held = n_given = 0
-    frames = container.decode(container.streams.audio[0])
+    packets, n_given, damage = container.demux(container.streams.audio[0]), 0, None
     while True:
         try:
-            frame = next(frames, None)
-        except av.FFmpegError:
-            # A recording cut off in the middle: what could be read is used. With nothing read it is an error.
-            if not held and not n_given:
-                raise
-            frame = None
-        for piece in resampler.resample(frame):
-            held.append(piece.to_ndarray().reshape(-1))
-            n_held += len(held[-1])
-        if held and (frame is None or n_held >= PIECE_SECONDS * sample_rate):
-            yield np.concatenate(held)
-            n_given += n_held
-            held, n_held = [], 0
-        if frame is None:
-            return
+            packet = next(packets, None)
+        except av.FFmpegError as error:
+            packet, damage = None, error
+        if packet is None:
+            break
+        try:
+            frames = packet.decode()
+        except av.FFmpegError as error:
+            frames, damage = [], error
+        yield from frames
+        n_given += len(frames)
+    if damage is not None and not n_given:
+        raise damage
+
+
+def _mono(frames: Iterator, sample_rate: int) -> Iterator[np.ndarray]:
+    """Frames as float32 at the wanted rate, channels averaged; the frames' own form may change on the way."""
+    import av
+
+    resampler, form = None, None
+    for frame in frames:
+        if form != (frame.sample_rate, frame.layout.name, frame.format.name):
+            if resampler is not None:
+                yield from (piece.to_ndarray().mean(0) for piece in resampler.resample(None))
+            form = (frame.sample_rate, frame.layout.name, frame.format.name)
+            # FFmpeg's own mixing to mono would add 3 dB: the layout is kept, and averaged here.
+            resampler = av.AudioResampler(format="fltp", layout=frame.layout, rate=sample_rate)
+        yield from (piece.to_ndarray().mean(0) for piece in resampler.resample(frame))
+    if resampler is not None:
+        yield from (piece.to_ndarray().mean(0) for piece in resampler.resample(None))
 
 
 def read_audio(path: str | Path, sample_rate: int) -> np.ndarray:
@@ -70,7 +100,7 @@ def read_audio(path: str | Path, sample_rate: int) -> np.ndarray:
     samples = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
     if not len(samples):
         raise InputError(f"{path} holds no sound at all")
-    return np.nan_to_num(samples).astype(np.float32)
+    return np.clip(np.nan_to_num(samples), -1.0, 1.0).astype(np.float32)
 
 
 def resample(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:

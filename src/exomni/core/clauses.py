@@ -80,7 +80,7 @@ class ClauseCutter:
         marks = [m.end() for m in _CLAUSE.finditer(text)]
         least = 3 if self.n_given == 0 else 6
         for end in marks:
-            if self.n_given < 2 and len(text[:end].split()) >= least:
+            if self.n_given < 2 and end <= MAX_CLAUSE_CHARS and len(text[:end].split()) >= least:
                 return end
         if len(text) > MAX_CLAUSE_CHARS or len(text.split()) > words:
             limit = min(MAX_CLAUSE_CHARS, _char_of_word(text, words))

@@ -111,7 +111,16 @@ def _colours(look: Surface) -> np.ndarray:
         out[at, :3] = colour(at)
     lashes = look.part == PARTS.index("lashes")
     out[lashes, 3] = lash_cover(look.eye_mm[lashes])
+    out[:, :3] *= _light_in_the_mouth(look)[:, None]
     return np.clip(out, 0, 1)
+
+
+def _light_in_the_mouth(look: Surface) -> np.ndarray:
+    """How much light gets there, 0..1, [V]: 1 outside; less behind the lips and towards the cheeks."""
+    x, z = np.abs(look.rest_mm[:, 0]), look.rest_mm[:, 2]
+    depth = np.clip((z - 108.0) / 36.0, 0, 1) * (1 - 0.9 * np.clip((x - 13.0) / 11.0, 0, 1))
+    inner = [PARTS.index(name) for name in ("upper_teeth", "lower_teeth", "tongue")]
+    return np.where(np.isin(look.part, inner) | (look.cavity > 0.5), 0.06 + 0.94 * depth, 1.0)
 
 
 def _primitive(gltf: "GLTF2", head: FineHead, name: str) -> object:

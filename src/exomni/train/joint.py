@@ -98,7 +98,7 @@ def collate(rows: list[JointRow], tails: list[int]) -> dict[str, torch.Tensor]:
     def pad(arrays: list[np.ndarray], value: float, dtype: torch.dtype) -> torch.Tensor:
         out = torch.full((len(arrays), max(map(len, arrays)), *arrays[0].shape[1:]), value, dtype=dtype)
         for i, a in enumerate(arrays):
-            out[i, : len(a)] = torch.from_numpy(np.ascontiguousarray(a)).to(dtype)
+            out[i, : len(a)] = torch.from_numpy(np.array(a)).to(dtype)
         return out
 
     text = pad([r.phonemes for r in rows], -1, torch.long)

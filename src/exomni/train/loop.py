@@ -19,6 +19,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import load_file, save_file
 from torch import nn
+from tqdm import tqdm
 
 from ..core.errors import CheckpointError
 
@@ -121,20 +122,22 @@ def train(
     state = _start(task, config, folder, device)
     sums: dict[str, float] = {}
     counted, began = 0, time.perf_counter()
-    while state.step < config.steps:
-        batch = _draw(task, config, state.step, device)
-        losses = _step(task, config, state, batch)
-        for name, value in losses.items():
-            sums[name] = sums.get(name, 0.0) + float(value.detach())
-        counted += 1
-        if state.step % config.validate_every == 0 or state.step == config.steps:
-            state.figures = _validate(task, state)
-            means = {f"train_{k}": v / counted for k, v in sums.items()}
-            row = {"step": state.step, "seconds": time.perf_counter() - began} | means | state.figures
-            _append(folder / "curve.csv", row)
-            _save(task, config, state, folder, origin)
-            report(" ".join(f"{k}={v:.4g}" for k, v in row.items()))
-            sums, counted = {}, 0
+    with tqdm(total=config.steps, initial=state.step, unit="step", disable=None) as bar:
+        while state.step < config.steps:
+            batch = _draw(task, config, state.step, device)
+            losses = _step(task, config, state, batch)
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + float(value.detach())
+            counted += 1
+            bar.update()
+            if state.step % config.validate_every == 0 or state.step == config.steps:
+                state.figures = _validate(task, state)
+                means = {f"train_{k}": v / counted for k, v in sums.items()}
+                row = {"step": state.step, "seconds": time.perf_counter() - began} | means | state.figures
+                _append(folder / "curve.csv", row)
+                _save(task, config, state, folder, origin)
+                report(" ".join(f"{k}={v:.4g}" for k, v in row.items()))
+                sums, counted = {}, 0
     plot_curve(folder / "curve.csv")
     return state.figures
 
