@@ -203,7 +203,7 @@ def _speak_row(worker: _Worker, config: BuildConfig, row: dict, seed: int) -> tu
 
 
 def _wer(worker: _Worker, text: str, heard: np.ndarray) -> float:
-    from ..evaluate.metrics import word_error_rate
+    from ..evaluate.words import word_error_rate
 
     segments, _ = worker.judge.transcribe(heard, language="en", beam_size=1)
     return word_error_rate(text, " ".join(s.text for s in segments))
