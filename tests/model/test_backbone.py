@@ -35,9 +35,7 @@ def test_equals_the_network_of_transformers(backbone):
     ).eval()
     theirs.load_state_dict(backbone.state_dict(), strict=True)
     inputs = torch.randn(2, 9, 32)
-    torch.testing.assert_close(
-        backbone(inputs), theirs(inputs_embeds=inputs).last_hidden_state, atol=1e-5, rtol=1e-5
-    )
+    torch.testing.assert_close(backbone(inputs), theirs(inputs_embeds=inputs).last_hidden_state, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("pieces", [[9], [1] * 9, [4, 1, 3, 1]])
@@ -54,9 +52,7 @@ def test_padding_on_the_left_changes_nothing(backbone):
     padded = torch.cat([torch.randn(1, 3, 32), inputs], dim=1)
     cache = backbone.empty_cache(2, 9, starts=torch.tensor([3, 0]))
     both = torch.cat([padded, torch.randn(1, 9, 32)])
-    steps = torch.cat(
-        [backbone(both[:, :7], cache), backbone(both[:, 7:8], cache), backbone(both[:, 8:], cache)], 1
-    )
+    steps = torch.cat([backbone(both[:, :7], cache), backbone(both[:, 7:8], cache), backbone(both[:, 8:], cache)], 1)
     torch.testing.assert_close(steps[0, 3:], backbone(inputs)[0], atol=1e-5, rtol=1e-5)
     assert steps.isfinite().all()
 

@@ -23,9 +23,7 @@ def test_batch_equals_rows_alone(generator, batch):
         alone, row = generator(**batch.row(index)), batch.row(index)
         n_units, n_text = row["units"].shape[1], row["text_ids"].shape[1]
         torch.testing.assert_close(together.logits[index, :n_units], alone.logits[0], atol=1e-5, rtol=1e-4)
-        torch.testing.assert_close(
-            together.log_durations[index, :n_text], alone.log_durations[0], atol=1e-5, rtol=1e-4
-        )
+        torch.testing.assert_close(together.log_durations[index, :n_text], alone.log_durations[0], atol=1e-5, rtol=1e-4)
 
 
 @torch.inference_mode()

@@ -109,7 +109,5 @@ def test_resampling_follows_times_and_spreads_without():
     context = Context(rows, keep, times=torch.tensor([[0.0, 1.0, 3.0, 0.0]]), timed=timed)
     read = resample_context(context, 5, torch.tensor([[-1.0, 0.5, 1.0, 2.0, 9.0]]))
     assert (read.flatten() - 7.0).tolist() == [0.0, 5.0, 10.0, 15.0, 20.0]  # the timeless row is always added
-    stretched = torch.nn.functional.interpolate(rows[:, :3].transpose(1, 2), size=6, mode="linear").transpose(
-        1, 2
-    )
+    stretched = torch.nn.functional.interpolate(rows[:, :3].transpose(1, 2), size=6, mode="linear").transpose(1, 2)
     torch.testing.assert_close(resample_context(Context(rows[:, :3]), 6, None), stretched)

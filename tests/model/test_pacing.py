@@ -41,6 +41,4 @@ def test_rounding_keeps_the_total():
 
 
 def test_very_short_phonemes_still_take_a_tick():
-    assert round_durations(torch.full((1, 4), 0.1), torch.ones(1, 4, dtype=torch.bool)).tolist() == [
-        [1, 1, 1, 1]
-    ]
+    assert round_durations(torch.full((1, 4), 0.1), torch.ones(1, 4, dtype=torch.bool)).tolist() == [[1, 1, 1, 1]]

@@ -29,9 +29,7 @@ def test_clips_take_the_place_of_their_markers():
     assert prompt.labels.tolist() == [[-100, -100, 5], [6, 7, -100]]
 
 
-@pytest.mark.parametrize(
-    ("side", "expected"), [("right", [[1, 2, 0], [3, 4, 5]]), ("left", [[0, 1, 2], [3, 4, 5]])]
-)
+@pytest.mark.parametrize(("side", "expected"), [("right", [[1, 2, 0], [3, 4, 5]]), ("left", [[0, 1, 2], [3, 4, 5]])])
 def test_padding(side, expected):
     ids, mask = torch.tensor([[1, 2, 9], [3, 4, 5]]), torch.tensor([[True, True, False], [True] * 3])
     prompt = assemble(ids, [], embed, attention_mask=mask, padding_side=side)

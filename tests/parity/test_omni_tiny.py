@@ -76,9 +76,7 @@ def byte_tokens(text: str) -> list[int]:
 
 def message(role: str, content: str) -> Message:
     has_speech = content.startswith("<speech>")
-    return Message(
-        role, content.removeprefix("<speech>").removeprefix("\n") if has_speech else content, has_speech
-    )
+    return Message(role, content.removeprefix("<speech>").removeprefix("\n") if has_speech else content, has_speech)
 
 
 class Margins(UnitSampler):
@@ -207,9 +205,7 @@ def test_tolerated_keys_and_prefixes(fixture, tmp_path):
         pytest.skip("tried on drawn weights")
     folder = recipe_checkpoint(fixture, tmp_path)
     weights = load_file(folder / "model.safetensors")
-    for key in [
-        k for k in weights if k.endswith("inv_freq") or k.startswith("model.speech_encoder.model.decoder")
-    ]:
+    for key in [k for k in weights if k.endswith("inv_freq") or k.startswith("model.speech_encoder.model.decoder")]:
         del weights[key]
     del weights["model.speech_generator.llm.model.lm_head.weight"]
     bare = {k.removeprefix("model.") if "blendshape_generator" in k else k: v for k, v in weights.items()}
@@ -259,9 +255,7 @@ def test_recorded_tensors_of_replies(fixture, model):
         reply, _, _ = answer(fixture, model, name, ids)
         shown = 0
         for key in [k for k in fixture.io if k.startswith(f"e2e.{name}.")]:
-            part = next(
-                (get for pattern, get in RECORDED if re.search(pattern, key[len(f"e2e.{name}.") :])), None
-            )
+            part = next((get for pattern, get in RECORDED if re.search(pattern, key[len(f"e2e.{name}.") :])), None)
             if part is None:
                 warnings.warn(f"{key} is not compared", stacklevel=1)
                 continue
@@ -277,9 +271,7 @@ def clip_lengths(io: dict, case: str) -> list[int]:
 
 def assembly_cases(fixture) -> dict[str, dict]:
     info = read(fixture, "cases.json")["info"]
-    return {
-        k.removeprefix("asm."): v for k, v in info.items() if k.startswith("asm.") and isinstance(v, dict)
-    }
+    return {k.removeprefix("asm."): v for k, v in info.items() if k.startswith("asm.") and isinstance(v, dict)}
 
 
 @torch.inference_mode()
@@ -339,11 +331,7 @@ def test_recorded_speech_encoder(fixture, model):
     if not (fixture.folder / "io.npz").exists():
         pytest.skip("this folder stores no tensors")
     frames = model.omni.speech_encoder(fixture.io["enc.input_features"])
-    recorded = [
-        v
-        for k, v in fixture.io.items()
-        if k.startswith("enc.") and k != "enc.input_features" and v.dim() == 3
-    ]
+    recorded = [v for k, v in fixture.io.items() if k.startswith("enc.") and k != "enc.input_features" and v.dim() == 3]
     assert recorded
     for tensor in recorded:
         close(frames[:, ::25], tensor)

@@ -26,9 +26,7 @@ def test_velocity_sees_jitter_that_position_does_not():
     target = torch.zeros(1, 10, 52)
     steady, shaking = target + 0.1, target + 0.1 * torch.tensor([1.0, -1.0] * 5)[None, :, None]
     lengths = torch.tensor([10])
-    still, moving = (
-        blendshape_loss(p, target, lengths, velocity_weight=0.5).item() for p in (steady, shaking)
-    )
+    still, moving = (blendshape_loss(p, target, lengths, velocity_weight=0.5).item() for p in (steady, shaking))
     assert still == pytest.approx(0.01, rel=1e-4)
     assert moving == pytest.approx(0.01 + 0.5 * 0.04, rel=1e-4)
 

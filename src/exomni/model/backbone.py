@@ -46,9 +46,7 @@ class KeyValueCache:
         if self.starts is None:
             return causal[None, None]
         begun = columns[None, None, :] >= self.starts[:, None, None]
-        itself = (
-            columns[None, :] == columns[self.length :, None]
-        )  # so that no row, even padding, sees nothing
+        itself = columns[None, :] == columns[self.length :, None]  # so that no row, even padding, sees nothing
         return (causal & (begun | itself))[:, None]
 
 

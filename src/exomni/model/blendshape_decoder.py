@@ -152,9 +152,7 @@ class BlendshapeDecoder(nn.Module):
         frame_mask = self._frame_mask(units, valid, frame_lengths)
         n_frames = frame_mask.shape[1]
         if n_frames == 0 or units.shape[1] == 0:
-            return Face(
-                self.head[-1].weight.new_zeros(len(units), 0, self.config.n_channels), frame_mask[:, :0]
-            )
+            return Face(self.head[-1].weight.new_zeros(len(units), 0, self.config.n_channels), frame_mask[:, :0])
         context = self._context(len(units), hidden_states, hidden_mask, emotion, emotion_known)
         times = (torch.arange(n_frames, device=units.device)[None] + 0.5) * float(UNITS_PER_FRAME) - 0.5
         x = self.fusion(self._paced_units(units, valid, frame_mask, times), context, times)
@@ -244,9 +242,7 @@ class BlendshapeDecoder(nn.Module):
         if self.config.window_frames is not None:
             near &= gap.abs() <= self.config.window_frames
         mask = near[None] & frame_mask[:, None, :]
-        mask = mask | (
-            ~mask.any(dim=-1, keepdim=True) & (gap == 0)
-        )  # padding sees itself: never an empty row
+        mask = mask | (~mask.any(dim=-1, keepdim=True) & (gap == 0))  # padding sees itself: never an empty row
         angles = None
         if self.config.rotary_attention:
             angles = rotation(frames[None], self.config.d_model // self.config.n_heads, ROTARY_BASE)

@@ -250,9 +250,7 @@ class PacedUnitGenerator(UnitGeneratorBase):
             for row, (units, sampler) in enumerate(zip(stream.drawn, samplers, strict=True)):
                 units.append(sampler(logits[row], units) if step < stream.n_units[row] else IGNORE_INDEX)
             stream.step += 1
-        units = torch.tensor(
-            [row[begin:] for row in stream.drawn], dtype=torch.long, device=stream.paced.device
-        )
+        units = torch.tensor([row[begin:] for row in stream.drawn], dtype=torch.long, device=stream.paced.device)
         hidden_states = torch.cat(states, dim=1) if states else stream.paced[:, :0]
         return GeneratedUnits(units, hidden_states, units != IGNORE_INDEX)
 

@@ -123,10 +123,7 @@ class FreeUnitGenerator(UnitGeneratorBase):
     def _prompts(self, fused: Tensor, text_mask: Tensor) -> list[Tensor]:
         """start | fused text | task for each row, [n_text + 2, D]."""
         start, task = self.prompt_embedding.weight[START], self.prompt_embedding.weight[TASK]
-        return [
-            torch.cat([start[None], row[keep], task[None]])
-            for row, keep in zip(fused, text_mask, strict=True)
-        ]
+        return [torch.cat([start[None], row[keep], task[None]]) for row, keep in zip(fused, text_mask, strict=True)]
 
     @torch.inference_mode()
     def generate(

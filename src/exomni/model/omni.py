@@ -74,9 +74,7 @@ class Omni(nn.Module):
             For each clip [T_clip, D_llm], ten rows a second; may have no row.
         """
         projected = self.speech_projector(self.speech_encoder(features))
-        return [
-            rows[: self.speech_projector.n_tokens(n)] for rows, n in zip(projected, mel_lengths, strict=True)
-        ]
+        return [rows[: self.speech_projector.n_tokens(n)] for rows, n in zip(projected, mel_lengths, strict=True)]
 
     @torch.inference_mode()
     def respond(

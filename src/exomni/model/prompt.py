@@ -126,9 +126,7 @@ def assemble(
     return _pad_rows(rows, None if labels is None else row_labels, padding_side)
 
 
-def _fill_row(
-    ids: Tensor, targets: Tensor, clips, embed: Callable[[Tensor], Tensor]
-) -> tuple[Tensor, Tensor]:
+def _fill_row(ids: Tensor, targets: Tensor, clips, embed: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
     """One row with its clips in place, [L, D], and its labels [L]."""
     is_marker = ids == SPEECH_MARKER
     embedded = embed(ids.masked_fill(is_marker, 0))
@@ -141,9 +139,7 @@ def _fill_row(
     return torch.cat([*parts, embedded[begin:]]), torch.cat([*labels, targets[begin:]])
 
 
-def _pad_rows(
-    rows: list[Tensor], labels: list[Tensor] | None, side: Literal["left", "right"]
-) -> AssembledPrompt:
+def _pad_rows(rows: list[Tensor], labels: list[Tensor] | None, side: Literal["left", "right"]) -> AssembledPrompt:
     longest, device = max(len(row) for row in rows), rows[0].device
     embeds = rows[0].new_zeros(len(rows), longest, rows[0].shape[1])
     mask = torch.zeros(len(rows), longest, dtype=torch.bool, device=device)

@@ -127,9 +127,7 @@ def load_published(
     optional |= optional_decoder_keys(omni.blendshape_decoder, "model.blendshape_generator.")
     load_strictly(omni, tensors, OMNI, optional, tied=_tied_keys(config))
     omni.language_model.restore_tables()
-    return PublishedModel(
-        omni.requires_grad_(False).eval(), _read_tokenizer(folder), _end_ids(folder, fields)
-    )
+    return PublishedModel(omni.requires_grad_(False).eval(), _read_tokenizer(folder), _end_ids(folder, fields))
 
 
 def published_quirks(config: OmniConfig) -> OmniConfig:

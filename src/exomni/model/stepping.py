@@ -80,9 +80,7 @@ class BackboneStepper:
         cache.length += 1
         return F.rms_norm(x, width, self._norm, eps)[:, None]
 
-    def _attend(
-        self, x: Tensor, layer: _Layer, index: int, cache: KeyValueCache, cos: Tensor, sin: Tensor
-    ) -> Tensor:
+    def _attend(self, x: Tensor, layer: _Layer, index: int, cache: KeyValueCache, cos: Tensor, sin: Tensor) -> Tensor:
         """[B, D] -> attention's result before its output product, [B, n_heads * D_head]."""
         config, end = self.config, cache.length + 1
         n_rotated = config.n_heads + config.n_kv_heads

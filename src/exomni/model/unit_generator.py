@@ -45,9 +45,7 @@ class UnitGeneratorBase(nn.Module):
         d_model = config.backbone.d_model
         self.config, self.d_model = config, d_model
         width = config.context_expansion * d_model
-        self.context_projection = nn.Sequential(
-            nn.Linear(config.d_llm, width), nn.GELU(), nn.Linear(width, width)
-        )
+        self.context_projection = nn.Sequential(nn.Linear(config.d_llm, width), nn.GELU(), nn.Linear(width, width))
         if config.null_context:
             self.null_context = nn.Parameter(torch.randn(d_model))
         self.fusion = Fusion(d_model, config.fusion)
