@@ -36,6 +36,8 @@ class FakeChat:
         from exomni.model.chat import ChatToken
 
         self.n_written, self.closed = 0, False
+        for turn in turns:
+            turn.content.encode("utf-8")  # a real tokenizer reads no lone surrogates either
         draw = torch.Generator().manual_seed(seed)
         pieces = [self.answer[i : i + 3] for i in range(0, len(self.answer), 3)]
         try:
@@ -49,6 +51,7 @@ class FakeChat:
         import torch
 
         self.n_states += 1
+        text.encode("utf-8")
         draw = torch.Generator().manual_seed(len(text))
         return torch.randn(max(1, len(text) // 4), D_LLM, generator=draw)
 

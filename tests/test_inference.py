@@ -273,6 +273,11 @@ def test_odd_text_is_spoken_as_far_as_it_can_be(omni, text):
     assert done.n_samples > 4800
 
 
+@pytest.mark.parametrize("prompt", ["caf\udce9 hello", "a\x00b", "😀 hello", "日本語?", "\u202ehello"])
+def test_odd_questions_are_answered(omni, prompt):
+    assert omni.respond(prompt).text == omni.chat.answer
+
+
 def test_clauses_that_cannot_be_said_are_passed_over(omni):
     omni.chat.answer = "Hello there. 日本語。 (). Good bye, my friend!"
     events, _ = walk(omni.stream("Hello?"))
