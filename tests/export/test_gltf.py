@@ -102,7 +102,7 @@ def test_other_programs_read_the_same(track, tmp_path):
         shown = openfacefx.sample(channel, track.times_s)
         np.testing.assert_allclose(shown, track.column(channel.name), atol=1e-4)
     scene = trimesh.load_scene(tmp_path / "a.glb")
-    assert sum(len(mesh.faces) for mesh in scene.geometry.values()) == 2 * 5036
+    assert sum(len(mesh.faces) for mesh in scene.geometry.values()) == 8 * 5036
     height_m = scene.extents[1]
     assert 0.2 < height_m < 0.4
 
