@@ -3,6 +3,7 @@
 import itertools
 import re
 import time
+import unicodedata
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .core.arkit import EYES, indices
 from .core.clauses import ClauseCutter, speakable
 from .core.emotion import checked_emotion
 from .core.errors import ConfigError, InputError
@@ -25,6 +27,7 @@ from .core.timebase import (
     samples_to_frames,
     units_to_frames,
 )
+from .face.eyes import EyeMovements
 from .results import Reply, collect
 
 MAX_TEXT_CHARS = 1_000_000
@@ -33,6 +36,7 @@ MAX_PROMPT_CHARS = 8_000
 """Longest question that `respond` takes: more does not fit the LLM's memory."""
 
 
+_EYES = indices(EYES)
 _BLOCK = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*•#>|]|\d{1,3}[.)])\s)")
 """Where a text has a break that is heard: blank lines and list marks; other line ends only wrap."""
 MAX_SEED = 2**62
@@ -213,6 +217,7 @@ class ExOmni:
 
     def _clause_events(self, parts, watch: Stopwatch, emotion, seed: int, speed: float) -> Iterator[Event]:
         n_samples = n_frames = n_clauses = 0
+        eyes = EyeMovements(seed)
         for piece, clause in parts:
             watch.lap("llm_s")
             if piece:
@@ -225,7 +230,7 @@ class ExOmni:
                 made = self.nano.clause_units(phonemes, clause[1], seed=seed + n_clauses, speed=speed,
                                               sampling=self.nano.config.unit_generator.sampling)  # fmt: skip
                 watch.lap("units_s")
-                frames = self.nano.clause_frames(made, emotion)
+                frames = with_eyes(self.nano.clause_frames(made, emotion), eyes)
                 watch.lap("face_s")
                 watch.first("first_face_s")
                 yield FaceEvent(n_samples, n_frames, frames)
@@ -255,17 +260,17 @@ class ExOmni:
         nano = self.nano
         n_wanted = max(1, samples_to_frames(len(samples)))
         window = _UnitWindow(nano, emotion)
-        n_frames = 0
+        n_frames, eyes = 0, EyeMovements(0)
         watch.lap()
         pieces = itertools.chain.from_iterable(self._hear(heard, window, watch))
         for frames, units in pieces:
-            kept = frames[: n_wanted - n_frames]
+            kept = with_eyes(frames[: n_wanted - n_frames], eyes)
             last = frames[-1:]
             yield from _animation_events(kept, n_frames, n_wanted, samples, units, watch)
             n_frames += len(kept)
         if n_frames < n_wanted:
             # Units are whole only every 80 ms: the last frame is held to the recording's very end.
-            held = np.repeat(last, n_wanted - n_frames, 0)
+            held = with_eyes(np.repeat(last, n_wanted - n_frames, 0), eyes)
             yield from _animation_events(held, n_frames, n_wanted, samples, np.zeros(0, np.int64), watch)
         yield DoneEvent(len(samples), n_wanted, self._timings(watch, len(samples)))
 
@@ -372,6 +377,13 @@ def _clauses_of_tokens(tokens) -> Iterator[tuple[str | None, tuple | None]]:
         yield "", (clause, states_until(written + 1))
 
 
+def with_eyes(frames: np.ndarray, eyes: EyeMovements) -> np.ndarray:
+    """Frames [T, 52] with blinks and glances, which speech does not determine, drawn in."""
+    frames = frames.copy()
+    frames[:, _EYES] = eyes.take(len(frames))[:, _EYES]
+    return frames
+
+
 def spoken_text(text: str) -> str:
     """A text as it is spoken, line by line.
 
@@ -387,12 +399,12 @@ def spoken_text(text: str) -> str:
 
 
 def checked_prompt(prompt: str) -> str:
-    """A question without the space around it.
+    """A question without control characters and the space around it.
 
     Raises:
         InputError: it is empty, or longer than `MAX_PROMPT_CHARS`.
     """
-    text = prompt.strip()
+    text = "".join(c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs") else " " for c in prompt).strip()
     if not any(c.isalnum() for c in text):
         raise InputError("the question is empty: type at least one word")
     if len(text) > MAX_PROMPT_CHARS:

@@ -27,6 +27,9 @@ EXPRESSION: tuple[str, ...] = tuple(
 MOUTH: tuple[str, ...] = tuple(n for n in NAMES if n.startswith(("jaw", "mouth", "tongue")) and n not in EXPRESSION)
 """Shapes that carry articulation."""
 
+EYES: tuple[str, ...] = tuple(n for n in NAMES if n.startswith(("eyeBlink", "eyeLook")))
+"""Shapes of blinks and glances, which nothing in speech determines."""
+
 
 def indices(names: Sequence[str]) -> list[int]:
     """Columns of `names` in the project's order.

@@ -4,7 +4,7 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -45,21 +45,19 @@ class Shape(_Strict):
         offset: added after the gain.
         clamp: least and most that may come out.
         mute: True holds the shape at 0.
-        smoothing: in place of the profile's; `off` for none.
+        smoothing: in place of the profile's; False (YAML's `off`) for none.
     """
 
     gain: float = Field(1.0, ge=-MAX_GAIN, le=MAX_GAIN)
     offset: float = Field(0.0, ge=-1, le=1)
     clamp: tuple[float, float] = (0.0, 1.0)
     mute: bool = False
-    smoothing: Smoothing | str | None = None
+    smoothing: Smoothing | Literal[False] | None = None
 
     @model_validator(mode="after")
     def _checked(self) -> "Shape":
         if self.clamp[0] > self.clamp[1]:
             raise ValueError(f"clamp {list(self.clamp)}: the least is above the most")
-        if isinstance(self.smoothing, str) and self.smoothing != "off":
-            raise ValueError(f"smoothing is a filter or 'off', not '{self.smoothing}'")
         return self
 
 

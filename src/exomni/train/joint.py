@@ -9,7 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
-from ..core.arkit import EXPRESSION, INDEX, NAMES
+from ..core.arkit import EXPRESSION, EYES, INDEX, NAMES
 from ..core.errors import InputError
 from ..core.timebase import units_to_frames
 from ..data import store
@@ -19,9 +19,6 @@ from ..model.config import BlendshapeDecoderConfig, UnitGeneratorConfig
 from ..model.duration_pace import PacedUnitGenerator
 from ..model.tokens import IGNORE_INDEX
 from .losses import blendshape_loss, duration_loss, token_loss
-
-RANDOM_SHAPES = tuple(n for n in NAMES if n.startswith(("eyeBlink", "eyeLook")))
-"""Shapes that the teacher moves at random: their exact moments cannot be learned."""
 
 
 class JointConfig(BaseModel):
@@ -33,7 +30,7 @@ class JointConfig(BaseModel):
         velocity_weight: of its velocity term.
         lip_weight: of the lip-vertex loss (mm^2).
         expression_weight: extra weight of the expression shapes in the blendshape loss.
-        random_weight: weight of the shapes that the teacher moves at random.
+        random_weight: weight of the eyes' shapes, which the teacher moves at random: they cannot be learned.
         no_llm: share of rows whose LLM states are withheld from the generator.
         no_states: share of rows whose generator states are withheld from the decoder, so that recordings work.
         no_emotion: share of rows whose emotion must be read from the meaning.
@@ -148,7 +145,7 @@ class JointTask:
         self.weights = torch.ones(len(NAMES))
         for name in EXPRESSION:
             self.weights[INDEX[name]] = config.expression_weight
-        for name in RANDOM_SHAPES:
+        for name in EYES:
             self.weights[INDEX[name]] = config.random_weight
         head = Head.load()
         lips = torch.from_numpy(head.deltas_mm[:, head.lip_vertices]).flatten(1)
