@@ -71,8 +71,8 @@ def test_three_js_plays_the_head_in_chromium(short, tmp_path, node_packages, chr
     url = f"http://127.0.0.1:{server.server_port}/player.html?times={','.join(map(str, times))}"
     command = [chromium, "--headless", "--no-sandbox", "--disable-dev-shm-usage", "--use-angle=swiftshader"]
     command += ["--enable-unsafe-swiftshader", f"--user-data-dir={tmp_path / 'profile'}"]
-    command += ["--virtual-time-budget=60000", "--dump-dom", url]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    command += ["--virtual-time-budget=300000", "--dump-dom", url]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
     server.shutdown()
     found = re.search(r'<pre id="result">(.*?)</pre>', done.stdout, re.DOTALL)
     assert found, done.stderr[-2000:]
@@ -106,7 +106,7 @@ def test_three_vrm_reads_the_animations(short, tmp_path, node_packages):
 def test_blender_imports_the_head_with_its_shape_keys_animated(short, tmp_path, blender):
     write_glb(short, tmp_path / "clip.glb")
     command = [blender, str(BLENDER), str(tmp_path / "clip.glb"), "30", "60"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
     found = re.search(r"^RESULT (.*)$", done.stdout, re.MULTILINE)
     assert found, done.stdout[-1000:] + done.stderr[-2000:]
     result = json.loads(found[1])

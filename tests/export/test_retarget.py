@@ -85,7 +85,7 @@ def test_smoothing_quiets_jitter_without_delay():
     clean = 0.5 + 0.4 * np.sin(2 * np.pi * 0.7 * times)
     noisy = clean + rng.normal(0, 0.03, 300)
     track = face(jawOpen=noisy, browInnerUp=noisy)
-    profile = Profile(smoothing=Smoothing(), shapes={"browInnerUp": Shape(smoothing="off")})
+    profile = Profile(smoothing=Smoothing(), shapes={"browInnerUp": Shape(smoothing=False)})
     done = retarget(track, profile).track
     jaw = done.column("jawOpen")
     jitter = [np.abs(np.diff(curve, 2)).mean() for curve in (jaw, track.column("jawOpen"))]
@@ -106,7 +106,7 @@ def test_a_profile_is_saved_and_read(tmp_path):
         fps="30000/1001",
         mirror=True,
         smoothing=Smoothing(beta=0.5),
-        shapes={"jawOpen": Shape(gain=0.8, clamp=(0, 0.9), smoothing="off")},
+        shapes={"jawOpen": Shape(gain=0.8, clamp=(0, 0.9), smoothing=False)},
         available=("jawOpen", "mouthClose"),
         reroute={"tongueOut": {}},
     )
