@@ -343,7 +343,7 @@ def _animation_events(
     watch.first("first_face_s")
     # The recording need not end with a frame: what is left of it belongs to the last one.
     n_after = n_frames + len(frames)
-    start = min(len(samples), n_frames * SAMPLES_PER_FRAME)
+    start = len(samples) if n_frames >= n_wanted else n_frames * SAMPLES_PER_FRAME
     stop = len(samples) if n_after >= n_wanted else n_after * SAMPLES_PER_FRAME
     yield FaceEvent(n_frames * SAMPLES_PER_FRAME, n_frames, frames)
     watch.first("first_audio_s")
@@ -413,8 +413,10 @@ def checked_prompt(prompt: str) -> str:
 
 
 def _checked_samples(samples: np.ndarray, sample_rate: int | None) -> np.ndarray:
-    if not sample_rate:
-        raise InputError("samples need their sample_rate")
+    if not sample_rate or sample_rate <= 0:
+        raise InputError(f"samples need their sample_rate, above 0, not {sample_rate}")
+    if samples.dtype.kind != "f":
+        raise InputError(f"samples must be floating point in -1..1, not {samples.dtype}")
     if samples.ndim != 1 or not len(samples):
         raise InputError(f"samples must be mono, [N] and not empty; these are {samples.shape}")
     if not np.isfinite(samples).all():

@@ -114,6 +114,7 @@ class ChatModel:
 
 def _plain(text: str) -> str:
     """Text in which nobody can write the markers that end a turn."""
+    text = "".join(c for c in text if not "\ud800" <= c <= "\udfff")  # lone surrogates are no characters
     return text.replace("<|im_start|>", "< |im_start| >").replace("<|im_end|>", "< |im_end| >")
 
 

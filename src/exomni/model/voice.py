@@ -103,7 +103,7 @@ class Phonemizer:
         Raises:
             InputError: nothing in it can be spoken.
         """
-        text = _LONG_NUMBER.sub(lambda m: " ".join(c for c in m.group() if c.isdigit()), " ".join(text.split()))
+        text = _LONG_NUMBER.sub(_digit_by_digit, " ".join(text.split()))
         try:
             spoken = self._hibari.g2p(text)
         except (IndexError, ValueError, OverflowError) as error:
@@ -116,6 +116,10 @@ class Phonemizer:
     def ids(self, phonemes: str) -> np.ndarray:
         """Phoneme ids, int64 [T_text], with the 0 at each end that the voice was trained with."""
         return np.array([0, *(self.vocabulary[c] for c in phonemes), 0], np.int64)
+
+
+def _digit_by_digit(number: re.Match) -> str:
+    return " ".join("point" if c == "." else c for c in number.group() if c != ",")
 
 
 def bounded(phonemes: str) -> list[str]:

@@ -165,7 +165,7 @@ def _start(task: Task, config: LoopConfig, folder: Path, device: str) -> _State:
         raise CheckpointError(f"{path} does not fit this stage: {error}; give another folder") from error
     for group, rate in zip(optimizer.param_groups, config.rates.values(), strict=True):
         group["base"] = rate  # the configuration may have changed it
-    return _State(saved["step"], optimizer, saved["average"], saved["figures"])
+    return _State(saved["step"], optimizer, saved["average"], saved.get("figures", {}))
 
 
 def _read_state(path: Path, device: str) -> dict:

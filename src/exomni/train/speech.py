@@ -120,9 +120,10 @@ class SpeechTask:
 
     def validate(self) -> dict[str, float]:
         """The same errors on whole held-out crops, and how much of the codebook is used."""
+        device = next(self.decoder.parameters()).device
         picks = range(0, len(self.held_out), max(1, len(self.held_out) // 64))
         crops = [crop(self.held_out, i, 0, self.crop_units) for i in picks]
-        batch = {k: torch.stack([c[k] for c in crops]).to(self.weights.device) for k in crops[0]}
+        batch = {k: torch.stack([c[k] for c in crops]).to(device) for k in crops[0]}
         ids = self.tokenizer(batch["features"].float(), batch["mask"]).ids[batch["mask"]]
         share = torch.bincount(ids, minlength=self.tokenizer.quantizer.n_codes).float() / len(ids)
         entropy = -(share * (share + 1e-12).log2()).sum()
