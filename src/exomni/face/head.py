@@ -66,9 +66,7 @@ class Head:
                 raw["lower_lip"].astype(np.int64),
             )
         except (OSError, KeyError, ValueError, IndexError) as error:
-            raise AssetError(
-                f"the head asset {ASSET.name} cannot be read ({error}); reinstall exomni"
-            ) from error
+            raise AssetError(f"the head asset {ASSET.name} cannot be read ({error}); reinstall exomni") from error
 
     @property
     def lip_vertices(self) -> np.ndarray:

@@ -91,9 +91,7 @@ def _smoothstep(low: float, high: float, x: np.ndarray) -> np.ndarray:
 def skin_colour(rest: np.ndarray, red: np.ndarray, cavity: np.ndarray) -> np.ndarray:
     """Skin, lips, brows and hair at places of the head at rest, linear RGB [N, 3]."""
     x, y, z = np.abs(rest[:, 0]), rest[:, 1], rest[:, 2]
-    cheek = np.exp(-(((x - 42) / 20) ** 2 + ((y - 690) / 20) ** 2)) + np.exp(
-        -((x / 12) ** 2 + ((y - 692) / 12) ** 2)
-    )
+    cheek = np.exp(-(((x - 42) / 20) ** 2 + ((y - 690) / 20) ** 2)) + np.exp(-((x / 12) ** 2 + ((y - 692) / 12) ** 2))
     colour = _mix(SKIN, BLUSH, 0.55 * np.clip(cheek * (z > 60), 0, 1))
     colour = _over(colour, LIPS, 0.85 * _smoothstep(0.25, 0.75, red))
     colour = _over(colour, BROW, 0.85 * _brow(x, y, z))
@@ -158,9 +156,7 @@ def eye_colour(local: np.ndarray) -> np.ndarray:
     limbus = np.exp(-(((radius - IRIS_MM + 0.3) / 0.7) ** 2)) * 0.6 * front
     colour = _over(colour, iris, edge)
     colour = _over(colour, IRIS * 0.25, limbus)
-    return _over(
-        colour, np.zeros(3, np.float32), (1.0 - _smoothstep(PUPIL_MM - 0.5, PUPIL_MM + 0.3, radius)) * front
-    )
+    return _over(colour, np.zeros(3, np.float32), (1.0 - _smoothstep(PUPIL_MM - 0.5, PUPIL_MM + 0.3, radius)) * front)
 
 
 def _mix(low: np.ndarray, high: np.ndarray, t: np.ndarray) -> np.ndarray:

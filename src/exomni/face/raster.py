@@ -27,9 +27,7 @@ class Seen:
         return out + self.bary[:, 2:] * values[corners[:, 2]]
 
 
-def rasterize(
-    screen: np.ndarray, nearness: np.ndarray, triangles: np.ndarray, shape: tuple[int, int]
-) -> Seen:
+def rasterize(screen: np.ndarray, nearness: np.ndarray, triangles: np.ndarray, shape: tuple[int, int]) -> Seen:
     """Find the nearest triangle at each pixel's middle.
 
     Args:
@@ -50,9 +48,7 @@ def rasterize(
     kept = np.flatnonzero((area < -1e-6) & (size[:, 0] * size[:, 1] > 0))
     count = size[kept, 0] * size[kept, 1]
     owner = np.repeat(kept, count)
-    place = np.arange(len(owner), dtype=np.int32) - np.repeat(
-        (np.cumsum(count) - count).astype(np.int32), count
-    )
+    place = np.arange(len(owner), dtype=np.int32) - np.repeat((np.cumsum(count) - count).astype(np.int32), count)
     down = place // size[owner, 0]
     column, row = low[owner, 0] + place - down * size[owner, 0], low[owner, 1] + down
     # The weights of a and b change linearly over the screen: one slope a triangle, one product a pixel.

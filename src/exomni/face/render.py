@@ -150,9 +150,7 @@ def _normals(positions: np.ndarray) -> np.ndarray:
 def _turn(yaw_deg: float) -> np.ndarray:
     """Turns row vectors about the upright axis, [3, 3]."""
     angle = np.deg2rad(yaw_deg)
-    return np.array(
-        [[np.cos(angle), 0, -np.sin(angle)], [0, 1, 0], [np.sin(angle), 0, np.cos(angle)]], np.float32
-    )
+    return np.array([[np.cos(angle), 0, -np.sin(angle)], [0, 1, 0], [np.sin(angle), 0, np.cos(angle)]], np.float32)
 
 
 def _background(shape: tuple[int, int]) -> np.ndarray:
@@ -166,9 +164,7 @@ def _shade(seen: Seen, positions: np.ndarray, normals: np.ndarray) -> np.ndarray
     """Linear colour of the covered pixels, [N, 3]."""
     skin, triangles = _mesh().surface, _mesh().solid
     part = skin.part[triangles[seen.triangle, 0]]
-    fields = np.concatenate(
-        [normals, positions, skin.rest_mm, skin.eye_mm, skin.red[:, None], skin.cavity[:, None]], 1
-    )
+    fields = np.concatenate([normals, positions, skin.rest_mm, skin.eye_mm, skin.red[:, None], skin.cavity[:, None]], 1)
     pixel = seen.blend(fields.astype(np.float32), triangles)
     normal, place, rest, eye = pixel[:, :3], pixel[:, 3:6], pixel[:, 6:9], pixel[:, 9:12]
     red, cavity = pixel[:, 12], pixel[:, 13]
@@ -194,9 +190,7 @@ def _shade(seen: Seen, positions: np.ndarray, normals: np.ndarray) -> np.ndarray
         )
     chosen = part == PARTS.index("tongue")
     colour[chosen], gloss[chosen], sharp[chosen] = TONGUE, 0.35, 40.0
-    lit = _light(
-        normal, look, gloss, sharp, np.where((is_skin & (cavity < 0.5))[:, None], SKIN_WRAP, np.float32(0.05))
-    )
+    lit = _light(normal, look, gloss, sharp, np.where((is_skin & (cavity < 0.5))[:, None], SKIN_WRAP, np.float32(0.05)))
     return (colour * lit[0] + lit[1]) * _reach(part, rest, cavity, eye)[:, None]
 
 
@@ -232,9 +226,7 @@ def _reach(part: np.ndarray, rest: np.ndarray, cavity: np.ndarray, eye: np.ndarr
     """How much light gets there, 0..1, [N]: little into the mouth and under the lids."""
     reach = np.ones(len(part), np.float32)
     inner = (cavity > 0.5) | np.isin(part, [PARTS.index(p) for p in ("upper_teeth", "lower_teeth", "tongue")])
-    depth = np.clip((rest[:, 2] - 108.0) / 36.0, 0, 1) * (
-        1.0 - 0.9 * np.clip((np.abs(rest[:, 0]) - 13) / 11, 0, 1)
-    )
+    depth = np.clip((rest[:, 2] - 108.0) / 36.0, 0, 1) * (1.0 - 0.9 * np.clip((np.abs(rest[:, 0]) - 13) / 11, 0, 1))
     reach[inner] = (0.06 + 0.94 * depth)[inner]
     is_eye = part == PARTS.index("eye")
     reach[is_eye] = np.clip(1.0 - 0.09 * np.clip(eye[is_eye, 1] - 0.0, 0, 8), 0.3, 1) * 0.95

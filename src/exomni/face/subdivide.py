@@ -61,9 +61,7 @@ class Subdivision:
 
     def spread(self, values: np.ndarray) -> np.ndarray:
         """Vertex values [V, C] on the fine mesh, unsmoothed: the means of their ends and corners."""
-        return np.concatenate([values, values[self.edges].mean(1), values[self.quads].mean(1)]).astype(
-            np.float32
-        )
+        return np.concatenate([values, values[self.edges].mean(1), values[self.quads].mean(1)]).astype(np.float32)
 
 
 def _sum_by(index: np.ndarray, values: np.ndarray, n: int) -> np.ndarray:

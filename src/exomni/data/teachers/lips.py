@@ -38,11 +38,7 @@ def contact_envelope(phones: list[Phone], which: frozenset[str], n_frames: int) 
         if phone.symbol not in which or n_frames == 0:
             continue
         before_pause = i + 1 < len(phones) and phones[i + 1].symbol == ""
-        end_s = (
-            min(phone.end_s, phone.start_s + LONGEST_S)
-            if before_pause and phone.symbol != "m"
-            else phone.end_s
-        )
+        end_s = min(phone.end_s, phone.start_s + LONGEST_S) if before_pause and phone.symbol != "m" else phone.end_s
         first, last = _held_frames(phone.start_s, end_s)
         early = np.clip((first - frames) / ATTACK_FRAMES, 0.0, 1.0)
         late = np.clip((frames - last) / RELEASE_FRAMES, 0.0, 1.0)
