@@ -76,6 +76,15 @@ def test_a_given_text_is_in_order_and_whole(omni):
     assert " ".join(e.text for e in of_type(events, SpeechEvent)) == " ".join(text.split())
 
 
+def test_speech_knows_its_phonemes_and_their_times(omni):
+    events, _ = walk(omni.stream_speech("Good morning. How are you, my friend? " + "9" * 150))
+    for event in of_type(events, SpeechEvent):
+        assert event.phonemes.strip()
+        assert len(event.ticks) == len(event.phonemes) + 2
+        assert (event.ticks > 0).all()
+        assert int(event.ticks.sum()) * 600 == len(event.samples)
+
+
 def test_speech_begins_while_the_words_are_still_being_written(omni):
     omni.chat.answer = "Well, hello there my friend. " + LONG * 5
     written = {}

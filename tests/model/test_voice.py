@@ -10,9 +10,11 @@ from exomni.model.voice import (
     ACOUSTIC_CHANNELS,
     F0_CHANNEL,
     FRAMES_PER_TICK,
+    MAX_PHONEMES,
     Phonemizer,
     Vocoder,
     VoiceFront,
+    bounded,
     cut_graph,
 )
 
@@ -61,8 +63,8 @@ def test_what_cannot_be_said_is_refused(phonemizer, text):
 
 @pytest.mark.parametrize("text", ["9" * 170, "9" * 5000, "1," * 60 + "1", "1" * 50 + "." + "2" * 50])
 def test_numbers_without_a_name_are_read_digit_by_digit(phonemizer, text):
-    digits = [c for c in text if c.isdigit()]
-    assert phonemizer.phonemes(text) == phonemizer.phonemes(" ".join(digits))
+    spelled = " ".join("point" if c == "." else c for c in text if c != ",")
+    assert phonemizer.phonemes(text) == phonemizer.phonemes(spelled)
 
 
 def test_a_sum_without_a_name_still_has_its_currency(phonemizer):
@@ -87,6 +89,18 @@ def test_whatever_is_typed_is_said_or_refused(phonemizer):
         except InputError:
             continue
         assert set(symbols) <= phonemizer.vocabulary.keys()
+
+
+@pytest.mark.parametrize(
+    "symbols", ["", "abc", "a" * 400, "a" * 1001, "word " * 200, " word" * 81, "ab " * 133 + "c" * 900]
+)
+def test_long_phonemes_are_cut_at_spaces_where_there_are_any(symbols):
+    parts = bounded(symbols)
+    assert "".join("".join(parts).split()) == "".join(symbols.split())
+    assert all(0 < len(part) <= MAX_PHONEMES for part in parts)
+    assert len(parts) <= 1 + len(symbols) // (MAX_PHONEMES // 2)
+    if max(map(len, symbols.split()), default=0) <= MAX_PHONEMES:
+        assert [w for part in parts for w in part.split()] == symbols.split()
 
 
 def test_ids_stand_between_two_zeros(phonemizer):
