@@ -239,7 +239,12 @@ class ExOmni:
                 watch.lap("speech_s")
                 watch.first("first_audio_s")
                 yield SpeechEvent(
-                    n_samples, samples, made.units.numpy(), speakable(clause[0]), phonemes, made.ticks.numpy()
+                    n_samples,
+                    samples,
+                    made.units.numpy(),
+                    speakable(clause[0]),
+                    phonemes=phonemes,
+                    ticks=made.ticks.numpy(),
                 )
                 watch.lap()
                 n_samples, n_frames, n_clauses = n_samples + len(samples), n_frames + len(frames), n_clauses + 1
