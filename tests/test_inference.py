@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from exomni.core.arkit import EYES, INDEX, NAMES
 from exomni.core.errors import AssetError, CheckpointError, ConfigError, InputError
 from exomni.core.events import DoneEvent, FaceEvent, SpeechEvent, TextEvent
 from exomni.core.timebase import SAMPLES_PER_FRAME, units_to_samples
+from exomni.face.eyes import EyeMovements
 from exomni.inference import MAX_PROMPT_CHARS, MAX_TEXT_CHARS, ExOmni, _UnitWindow
 from exomni.model.chat import Turn
 from exomni.results import Timings
@@ -435,6 +437,35 @@ def test_faces_of_a_recording_leave_before_its_end(omni, speechlike):
     first = next(stream)
     assert isinstance(first, FaceEvent)
     assert len(first.frames) <= 130
+
+
+def test_eyes_move_alike_in_pieces_and_at_once():
+    whole, pieces = EyeMovements(3), EyeMovements(3)
+    sizes = [0, 1, 2, 29, 400, 7, 61, 400]
+    joined = np.concatenate([pieces.take(n) for n in sizes])
+    np.testing.assert_array_equal(joined, whole.take(sum(sizes)))
+    assert joined.dtype == np.float32
+    assert 0 <= joined.min() <= joined.max() <= 1
+    assert not joined[:, [i for i in range(52) if NAMES[i] not in EYES]].any()
+    assert not np.array_equal(EyeMovements(4).take(900), joined[:900])
+
+
+def test_eyes_remember_no_more_than_they_need():
+    eyes = EyeMovements(0)
+    for _ in range(600):
+        eyes.take(30)
+    assert len(eyes._blinks_s) + len(eyes._times_s) + len(eyes._places) < 20
+
+
+def test_a_face_blinks_now_and_then(omni):
+    faces = [omni.animate(np.zeros(20 * 24_000, np.float32), 24_000), omni.speak(LONG * 5, seed=2)]
+    for reply in faces:
+        lids = reply.frames[:, [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]]
+        np.testing.assert_array_equal(lids[:, 0], lids[:, 1])
+        n_blinks = int((np.diff((lids[:, 0] > 0.5).astype(int)) == 1).sum())
+        seconds = len(lids) / 30
+        assert seconds / 8 - 1 <= n_blinks <= seconds / 2 + 1
+        assert (lids < 0.1).mean() > 0.75
 
 
 def test_presets_without_weights_are_refused(tiny_weights):
