@@ -1,0 +1,5 @@
+"""Held-out evaluation: does it say the words, does the face fit them, is it quick; with a cascade beside it."""
+
+from .suites import SUITES, SYSTEMS, build_system, run
+
+__all__ = ["SUITES", "SYSTEMS", "build_system", "run"]

@@ -1,0 +1,124 @@
+"""The cascade that exomni is measured against: the same words, the voice itself, the face teacher on its phonemes."""
+
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ..core.clauses import ClauseCutter, cut_clauses, speakable
+from ..core.errors import InputError
+from ..core.events import DoneEvent, Event, FaceEvent, SpeechEvent, TextEvent
+from ..core.timebase import FRAME_HZ, SAMPLE_HZ, SAMPLES_PER_FRAME, samples_to_frames
+from ..data.teachers import FaceTeacher
+from ..data.teachers.timing import TICK_S
+from .phones import Utterance, clip_of, clip_of_phones
+from .systems import Spoken, gather
+
+SAMPLES_PER_TICK = round(SAMPLE_HZ * TICK_S)
+TICKS_PER_FRAME_GROUP = 4
+"""Clauses last a multiple of this, 100 ms, so that speech and face end together."""
+
+
+class CascadeSystem:
+    """LLM, text-to-speech and audio-to-face, one after the other, clause by clause as exomni works.
+
+    Args:
+        chat: function that gives the LLM (`exomni.model.chat.ChatModel`); called when it is
+            needed, and meant to give the same one each time.
+        phonemizer: the voice's text side.
+        front: the voice's first half (`exomni.model.voice.VoiceFront`).
+        vocoder: the voice's second half.
+        teacher: of faces.
+    """
+
+    name = "cascade"
+
+    def __init__(self, chat, phonemizer, front, vocoder, teacher: FaceTeacher):
+        self.chat, self.phonemizer, self.front, self.vocoder, self.teacher = chat, phonemizer, front, vocoder, teacher
+
+    def prepare(self) -> None:
+        """Load the LLM."""
+        self.chat()
+
+    def speak(self, text: str, seed: int) -> Spoken:
+        """Say a given text."""
+        lines = "\n".join(filter(None, (speakable(line) for line in text.splitlines())))
+        return gather(self._events(((c, c) for c in cut_clauses(lines)), seed))
+
+    def respond(self, prompt: str, seed: int) -> Spoken:
+        """Answer a question in the LLM's likeliest words."""
+        return gather(self._events(self._answer(prompt, seed), seed))
+
+    def animate(self, recording: Path, phones: list | None) -> np.ndarray | None:
+        """What the teacher makes of the recording's true phones; None without them."""
+        if not phones:
+            return None
+        from ..audio import read_audio
+
+        n_frames = samples_to_frames(len(read_audio(recording, SAMPLE_HZ)))
+        return self.teacher.label(clip_of_phones(phones, n_frames))
+
+    def facts(self) -> dict:
+        """Names of its parts."""
+        return {"voice": "hibari", "teacher": self.teacher.name}
+
+    def _answer(self, prompt: str, seed: int) -> Iterator[tuple[str, str | None]]:
+        from ..model.chat import Turn
+
+        cutter = ClauseCutter()
+        for token in self.chat().reply([Turn("user", prompt)], seed=seed):
+            yield token.text, None
+            for clause in cutter.add(token.text):
+                yield "", clause
+        for clause in cutter.finish():
+            yield "", clause
+
+    def _events(self, parts: Iterable[tuple[str, str | None]], seed: int) -> Iterator[Event]:
+        """Events of clauses as they come: (new text, clause or None)."""
+        began = mark = time.perf_counter()
+        spent = dict.fromkeys(("llm_s", "units_s", "speech_s", "face_s"), 0.0)
+        n_samples = n_frames = 0
+
+        def lap(part: str) -> None:
+            nonlocal mark
+            now = time.perf_counter()
+            spent[part] += now - mark
+            mark = now
+
+        for text, clause in parts:
+            lap("llm_s")
+            yield TextEvent(text)
+            said = self._say(clause, seed) if clause else None
+            if said is None:
+                continue
+            utterance, samples = said
+            lap("speech_s")
+            spent.setdefault("first_audio_s", mark - began)
+            frames = self.teacher.label(clip_of([utterance], len(samples) // SAMPLES_PER_FRAME, seed))
+            lap("face_s")
+            spent.setdefault("first_face_s", mark - began)
+            yield FaceEvent(n_samples, n_frames, frames)
+            yield SpeechEvent(n_samples, samples, np.zeros(0, np.int64), utterance.text,
+                              phonemes=utterance.phonemes, ticks=utterance.ticks)  # fmt: skip
+            n_samples, n_frames = n_samples + len(samples), n_frames + len(frames)
+        if not n_samples:
+            raise InputError("nothing in the text can be read aloud in English")
+        spent["total_s"] = time.perf_counter() - began
+        yield DoneEvent(n_samples, n_frames, spent | {"real_time_factor": spent["total_s"] / (n_samples / SAMPLE_HZ)})
+
+    def _say(self, clause: str, seed: int) -> tuple[Utterance, np.ndarray] | None:
+        """A clause with its phoneme times, and its speech; None where nothing in it can be said."""
+        words = speakable(clause)
+        try:
+            phonemes = self.phonemizer.phonemes(words)
+        except InputError:
+            return None
+        voiced = self.front(self.phonemizer.ids(phonemes))
+        samples = self.vocoder(voiced.acoustic, seed)
+        missing = -int(voiced.ticks.sum()) % TICKS_PER_FRAME_GROUP
+        ticks = voiced.ticks.copy()
+        ticks[-1] += missing
+        length = int(ticks.sum()) * SAMPLES_PER_TICK
+        assert length * FRAME_HZ % SAMPLE_HZ == 0
+        return Utterance(words, phonemes, ticks), np.pad(samples, (0, length - len(samples)))

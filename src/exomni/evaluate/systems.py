@@ -1,0 +1,110 @@
+"""What is evaluated: a system says a text or answers a question, and shows its phones and its times."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ..core.events import DoneEvent, Event, FaceEvent, SpeechEvent, TextEvent
+from ..core.timebase import SAMPLE_HZ
+from .phones import Utterance
+
+
+@dataclass(frozen=True, eq=False)
+class Spoken:
+    """What a system said.
+
+    Attributes:
+        text: all of it.
+        samples: speech, float32 [N], 24 kHz.
+        frames: face, float32 [T_frame, 52].
+        utterances: its clauses in order, with phoneme times.
+        timings: seconds by name, as in `exomni.results.Timings`.
+    """
+
+    text: str
+    samples: np.ndarray
+    frames: np.ndarray
+    utterances: tuple[Utterance, ...]
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the speech."""
+        return len(self.samples) / SAMPLE_HZ
+
+
+class System(Protocol):
+    """Something that speaks with a face."""
+
+    name: str
+
+    def prepare(self) -> None:
+        """Load everything that an answer needs, as a user's program does before the first question."""
+
+    def speak(self, text: str, seed: int) -> Spoken:
+        """Say a given text."""
+
+    def respond(self, prompt: str, seed: int) -> Spoken:
+        """Answer a question."""
+
+    def animate(self, recording: Path, phones: list | None) -> np.ndarray | None:
+        """Face of a recording, float32 [T_frame, 52]; None where the system cannot do without the true phones."""
+
+    def facts(self) -> dict:
+        """What identifies it: hashes and names."""
+
+
+def gather(events: Iterable[Event]) -> Spoken:
+    """All of a stream's events as what was said."""
+    text, samples, frames, utterances, timings = [], [], [], [], {}
+    for event in events:
+        match event:
+            case TextEvent():
+                text.append(event.text)
+            case FaceEvent():
+                frames.append(event.frames)
+            case SpeechEvent():
+                samples.append(event.samples)
+                if event.phonemes:
+                    utterances.append(Utterance(event.text, event.phonemes, event.ticks))
+            case DoneEvent():
+                timings = event.timings
+    return Spoken(
+        "".join(text).strip(), np.concatenate(samples), np.concatenate(frames), tuple(utterances), dict(timings)
+    )
+
+
+class ExOmniSystem:
+    """exomni itself.
+
+    Args:
+        omni: a loaded `exomni.ExOmni`.
+    """
+
+    name = "exomni"
+
+    def __init__(self, omni):
+        self.omni = omni
+
+    def prepare(self) -> None:
+        """Load the LLM."""
+        self.omni.chat  # noqa: B018
+
+    def speak(self, text: str, seed: int) -> Spoken:
+        """Say a given text; the emotion is left to the model."""
+        return gather(self.omni.stream_speech(text, seed=seed))
+
+    def respond(self, prompt: str, seed: int) -> Spoken:
+        """Answer a question in the LLM's likeliest words."""
+        return gather(self.omni.stream(prompt, seed=seed))
+
+    def animate(self, recording: Path, phones: list | None) -> np.ndarray:
+        """Face of a recording from its sound alone; the phones are not looked at."""
+        return self.omni.animate(recording).frames
+
+    def facts(self) -> dict:
+        """Hashes of the weights and of the data that they were trained on."""
+        return {"model": self.omni.nano.model_hash, "data": self.omni.nano.data_hash}
