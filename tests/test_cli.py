@@ -1,9 +1,11 @@
 """The command line: what it writes, what it says, and how it ends when something is wrong."""
 
+import io
 import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -143,6 +145,17 @@ def test_other_formats_can_be_asked_for(run, ready):
     assert list(Path().rglob("take.json"))
 
 
+def test_a_terminal_without_umlauts_is_no_reason_to_stop(ready, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii", write_through=True)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setattr(sys, "argv", ["exomni", "speak", "Naïve café—yes, “really”."])
+    with suppress(SystemExit):
+        cli.main()
+    assert b"caf?" in terminal.buffer.getvalue()
+    assert "café" in json.loads(Path("out/reply.json").read_text(encoding="utf-8"))["text"]
+
+
 MISTAKES = {
     "no command that exists": ["sing"],
     "no such option": ["speak", "Hello.", "--loud"],
@@ -232,6 +245,15 @@ def test_stopping_by_hand_is_no_traceback(run, ready, monkeypatch):
     ended = run("speak", "Hello there.")
     assert ended.code in (1, 130)
     assert list(Path("out").iterdir()) == []
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", ""])
+def test_a_device_that_is_not_there_is_named(run, device):
+    Path("data/speech").mkdir(parents=True)
+    ended = run("train", "speech", "--folder", "data", "--runs", "runs", "--device", device)
+    assert ended.code == 2
+    assert "device" in ended.err
+    assert not Path("runs").exists()
 
 
 def test_releasing_what_was_not_trained_is_refused(run):

@@ -277,11 +277,13 @@ def test_another_script_alone_is_refused(omni, text):
         "naïve café, £5, x² at 20°C",
         "\ud800 a lone surrogate",
         "...and so on...",
+        "I",
+        "5",
     ],
 )
 def test_odd_text_is_spoken_as_far_as_it_can_be(omni, text):
     _, done = walk(omni.stream_speech(text))
-    assert done.n_samples > 4800
+    assert done.n_samples >= 4800
 
 
 @pytest.mark.parametrize("prompt", ["caf\udce9 hello", "a\x00b", "😀 hello", "日本語?", "\u202ehello"])
