@@ -142,18 +142,15 @@ def test_unknown_sources_are_named(tmp_path):
 def test_an_llms_words_are_kept_batch_by_batch(tmp_path, monkeypatch):
     asked = []
 
-    class Chat:
-        model = tokenizer = None
-
-        def __init__(self, folder):
-            asked.append("loaded")
+    def load_talker():
+        asked.append("loaded")
+        return None, None
 
     def rows(model, tokenizer, rng: random.Random):
         asked.append("drawn")
         return [TextRow(f"Word {rng.randrange(10**9)} is a long enough text to be kept once.", "Why?", "dialogue")] * 3
 
-    monkeypatch.setattr("exomni.model.chat.ChatModel", Chat)
-    monkeypatch.setattr("exomni.conversions.LLM", type("L", (), {"folder": staticmethod(lambda: None)}))
+    monkeypatch.setattr("exomni.data.dialogue.load_talker", load_talker)
     monkeypatch.setattr("exomni.data.dialogue.dialogue_rows", rows)
     wanted = config(hours={"dialogue": 0.01}, rows_per_shard=2)
     plan_texts(tmp_path / "a", wanted, "dialogue")
