@@ -231,6 +231,21 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(tmp_path, mon
 
 
 @pytest.mark.usefixtures("drawn")
+def test_all_suites_run_one_after_the_other(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(suites, "build_system", lambda name, weights: FakeSystem(name))
+    monkeypatch.setattr("exomni.evaluate.judges.Transcriber", lambda: lambda *_: "hello")
+    monkeypatch.setattr("exomni.evaluate.judges.OpinionScore", lambda: lambda *_: 4.0)
+    monkeypatch.setattr(
+        "exomni.evaluate.latency.run_fresh",
+        lambda name, prompts, weights: fresh.answer_all(lambda: FakeSystem(name), prompts, 0.0),
+    )
+    results = suites.run("all", "exomni", limit=1, out=tmp_path)
+    assert list(results) == list(suites.SUITES)
+    assert {p.name for p in tmp_path.glob("*.json")} == {"consistency.json", "face.json", "latency.json"}
+    assert capsys.readouterr().out.count("exomni") >= 3
+
+
+@pytest.mark.usefixtures("drawn")
 def test_run_prints_a_table_and_writes_the_report(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(suites, "build_system", lambda name, weights: FakeSystem(name))
     result = suites.run("face", "both", limit=2, out=tmp_path / "new")

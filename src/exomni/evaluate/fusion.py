@@ -1,73 +1,65 @@
 """The ablation of fusion: how much of the expression is in the face only because meaning reaches it."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from ..core.arkit import EXPRESSION
 from ..core.errors import CheckpointError, InputError
-from .metrics import expression_error, lip_vertex_error
+from .metrics import expression_error, lip_vertex_error, shape_correlation
 
 BATCH_ROWS = 16
+BASELINE = "units_only"
+"""The fusion that all others are held against: the decoder sees units and no meaning."""
 
 
-@dataclass(frozen=True)
-class FusionComparison:
-    """Two trainings that differ in their fusion, on the same held-out rows.
+def compare_fusion(runs: Mapping[str, Path], data: Path, split: str = "validation", limit: int = 0) -> dict:
+    """Compare trainings that differ in their fusion, on the same held-out rows.
 
-    Attributes:
-        tqgf_error: expression error with meaning fused in (`metrics.expression_error`).
-        units_only_error: the same of the decoder that sees units alone.
-        tqgf_lve_mm, units_only_lve_mm: lip vertex errors.
-        n_rows, n_frames: what they were measured on.
-    """
-
-    tqgf_error: float
-    units_only_error: float
-    tqgf_lve_mm: float
-    units_only_lve_mm: float
-    n_rows: int
-    n_frames: int
-
-    @property
-    def ratio(self) -> float:
-        """Expression error of `tqgf` over that of `units_only`; at most 0.7 is asked for."""
-        return self.tqgf_error / self.units_only_error
-
-
-def compare_fusion(
-    tqgf: Path, units_only: Path, data: Path, split: str = "validation", limit: int = 0
-) -> FusionComparison:
-    """Compare two runs of stage II.
-
-    Both read the true units of held-out rows; the emotion is given to neither, so that what the face feels must come
-    from the meaning.
+    All read the true units of the rows; the emotion is given to none, so that what the face feels must come from the
+    meaning.
 
     Args:
-        tqgf: folder of the run with fusion mode `tqgf` (`model.safetensors`, `facts.json`).
-        units_only: folder of the run with fusion mode `units_only`.
+        runs: folder of the run (`model.safetensors`, `facts.json`) of each fusion mode; `units_only` is one of them.
         data: data set with all passes.
         split: "validation" or "test".
         limit: most rows; 0 takes all.
+    Returns:
+        `table`: for each fusion `expr error` (`metrics.expression_error`), `ratio` (that over the one of
+        `units_only`), `expr corr` (mean over the expression shapes that move) and `LVE mm`; `rows` and `frames`:
+        how many were measured on; `expr error of neutral`: what a face without expression has.
     Raises:
-        CheckpointError: a folder is no run of stage II, or has another fusion mode than it should.
-        InputError: the data set has no such rows.
+        CheckpointError: a folder is no run of stage II, or has another fusion mode than its name.
+        InputError: the data set has no such rows, or `units_only` is missing.
     """
     from ..train.joint import read_rows
 
+    if BASELINE not in runs:
+        raise InputError(f"the runs to compare ({', '.join(runs)}) lack {BASELINE}")
     rows = read_rows(data, split)
     rows = rows[:: max(1, len(rows) // limit)][:limit] if limit else rows
     if not rows:
         raise InputError(f"{data} has no rows in the split {split!r} that every pass has labelled")
-    references = [r.face.astype(np.float32) for r in rows]
-    reference = np.concatenate(references)
-    figures = []
-    for folder, mode in ((tqgf, "tqgf"), (units_only, "units_only")):
-        face = np.concatenate(_faces(folder, mode, rows))
-        figures.append((expression_error(face, reference), lip_vertex_error([(face, reference)])))
-    return FusionComparison(figures[0][0], figures[1][0], figures[0][1], figures[1][1], len(rows), len(reference))
+    reference = np.concatenate([r.face.astype(np.float32) for r in rows])
+    lines = [_line(mode, np.concatenate(_faces(folder, mode, rows)), reference) for mode, folder in runs.items()]
+    baseline = next(line for line in lines if line["fusion"] == BASELINE)["expr error"]
+    return {
+        "table": [{**line, "ratio": line["expr error"] / baseline} for line in lines],
+        "rows": len(rows), "frames": len(reference),
+        "expr error of neutral": expression_error(np.zeros_like(reference), reference),
+    }  # fmt: skip
+
+
+def _line(mode: str, face: np.ndarray, reference: np.ndarray) -> dict:
+    correlation = shape_correlation(face, reference)
+    moving = [correlation[n] for n in EXPRESSION if n in correlation]
+    return {
+        "fusion": mode, "expr error": expression_error(face, reference),
+        "expr corr": float(np.mean(moving)) if moving else float("nan"),
+        "LVE mm": lip_vertex_error([(face, reference)]),
+    }  # fmt: skip
 
 
 def _open_run(folder: Path, mode: str):

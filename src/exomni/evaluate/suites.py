@@ -14,6 +14,8 @@ from .systems import ExOmniSystem, System
 from .texts import held_out_prompts, held_out_texts
 
 SUITES: tuple[str, ...] = ("consistency", "face", "latency")
+ALL = "all"
+"""Stands for every suite, one after the other."""
 SYSTEMS: tuple[str, ...] = ("exomni", "cascade")
 TEACHER = "openfacefx"
 
@@ -60,14 +62,15 @@ def run(
     """Run a suite, print its table, and write a report.
 
     Args:
-        suite: one of `SUITES`.
+        suite: one of `SUITES`, or "all".
         system: one of `SYSTEMS`, or "both" in the same run.
         limit: most texts (or questions); 0 takes all.
         out: folder for JSON, plots and contact sheets; nothing is written without it.
         weights: folder of weights for exomni in place of the shipped ones.
         recordings: folder of recordings for the suite `face`, see `facial.recorded_faces`.
     Returns:
-        `suite`, `machine`, `systems` (their facts), `table`, `rows` and what else the suite has.
+        `suite`, `machine`, `systems` (their facts), `table`, `rows` and what else the suite has; of "all", these by
+        suite.
     Raises:
         ConfigError: no such suite or system, or a negative limit.
         InputError: `recordings` is no folder, or is given to another suite.
@@ -76,6 +79,15 @@ def run(
     names = _checked(suite, system, limit, recordings)
     if out is not None:
         _check_writable(out)
+    wanted = SUITES if suite == ALL else (suite,)
+    results = {s: _run_one(s, names, limit, out, weights, recordings) for s in wanted}
+    return results if suite == ALL else results[suite]
+
+
+def _run_one(
+    suite: str, names: tuple[str, ...], limit: int, out: Path | None, weights: Path | None, recordings: Path | None
+) -> dict:
+    """One suite, its table and its report."""
     faces = None
     if suite == "consistency":
         result = _consistency(names, limit, weights)
@@ -92,14 +104,14 @@ def run(
 
 
 def _checked(suite: str, system: str, limit: int, recordings: Path | None) -> tuple[str, ...]:
-    if suite not in SUITES:
-        raise ConfigError(f"'{suite}' is not a suite; there are {', '.join(SUITES)}")
+    if suite not in (*SUITES, ALL):
+        raise ConfigError(f"'{suite}' is not a suite; there are {', '.join(SUITES)} and {ALL}")
     names = SYSTEMS if system == "both" else (system,)
     if not set(names) <= set(SYSTEMS):
         raise ConfigError(f"'{system}' is not a system; there are {', '.join(SYSTEMS)} and both")
     if limit < 0:
         raise ConfigError(f"a limit of {limit} texts is below 0")
-    if recordings is not None and suite != "face":
+    if recordings is not None and suite not in ("face", ALL):
         raise InputError(f"recordings are for the suite face, not {suite}")
     if recordings is not None and not recordings.is_dir():
         raise InputError(f"{recordings} is not a folder of recordings")
