@@ -14,7 +14,20 @@ _CT2_DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float1
 
 
 def _build_llm(folder: Path, sources: dict[str, list[Path]]) -> None:
-    """De-quantise the GGUF into bfloat16 safetensors, with its tokenizer beside it."""
+    """The GGUF as a graph for ONNX Runtime, with its tokenizer."""
+    from transformers import AutoTokenizer
+
+    from .model.llm_graph import convert_llama
+    from .model.llm_session import EMBEDDINGS_FILE, GRAPH_FILE, TOKENIZER_FILE
+
+    gguf = sources["smollm2-135m-instruct"][0]
+    tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
+    tokenizer.backend_tokenizer.save(str(folder / TOKENIZER_FILE))
+    convert_llama(gguf, folder / GRAPH_FILE, folder / EMBEDDINGS_FILE)
+
+
+def _build_llm_weights(folder: Path, sources: dict[str, list[Path]]) -> None:
+    """De-quantise the GGUF into bfloat16 safetensors for `transformers`, with its tokenizer beside it."""
     import torch
     from safetensors.torch import save_file
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -121,6 +134,8 @@ def _build_voice(folder: Path, sources: dict[str, list[Path]]) -> None:
     cut_graph(sources["hibari-heart"][0], folder / "front.onnx", folder / "back.onnx")
 
 
-LLM = Converted("smollm2", 1, ("smollm2-135m-instruct",), _build_llm)
+LLM = Converted("llm", 1, ("smollm2-135m-instruct",), _build_llm)
+LLM_WEIGHTS = Converted("smollm2", 1, ("smollm2-135m-instruct",), _build_llm_weights)
+"""The same LLM as a folder of `transformers`, which writes many replies at once; for building data."""
 WHISPER = Converted("whisper-base", 1, ("whisper-base",), _build_whisper)
 VOICE = Converted("voice", 1, ("hibari-heart",), _build_voice)

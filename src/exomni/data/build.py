@@ -104,16 +104,14 @@ def _until_hours(rows: Iterable[TextRow], hours: float) -> Iterator[TextRow]:
 
 def _dialogue(folder: Path, config: BuildConfig) -> Iterator[TextRow]:
     """Rows of the LLM, batch by batch; each batch has its own seed and file, so that a stopped build goes on alike."""
-    chat = None
+    talker = None
     for number in itertools.count():
         path = folder / "dialogue" / f"{number:05d}.json"
         if not path.exists():
-            from ..conversions import LLM
-            from ..model.chat import ChatModel
-            from .dialogue import dialogue_rows
+            from .dialogue import dialogue_rows, load_talker
 
-            chat = chat or ChatModel(LLM.folder())
-            rows = dialogue_rows(chat.model, chat.tokenizer, _rng(config, f"dialogue:{number}"))
+            talker = talker or load_talker()
+            rows = dialogue_rows(*talker, _rng(config, f"dialogue:{number}"))
             path.parent.mkdir(parents=True, exist_ok=True)
             scratch = path.with_suffix(".part")
             scratch.write_text(json.dumps([r.__dict__ for r in rows]), "utf-8")

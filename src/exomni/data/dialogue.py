@@ -18,6 +18,17 @@ _LIST_MARK = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+", re.M)
 _MARKUP = re.compile(r"[*_`#]+")
 
 
+def load_talker() -> tuple:
+    """The LLM of `nano` and its tokenizer in `transformers`, which writes many replies at once."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from ..conversions import LLM_WEIGHTS
+
+    folder = str(LLM_WEIGHTS.folder())
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, local_files_only=True).eval()
+    return model, AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
 def clean_reply(text: str) -> str:
     """Turn written style (markdown, lists) into words for a voice."""
     return " ".join(_MARKUP.sub("", _LIST_MARK.sub("", text)).split())

@@ -1,16 +1,27 @@
 """The LLM of `nano` as a talker: replies token by token, with the hidden states that carry their meaning."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import torch
+
+from ..core.errors import InputError
+from .llm_session import TOKENIZER_FILE, LLMSession, Memory
 
 SYSTEM_FREE_USER = "<|im_start|>user\n{}<|im_end|>\n"
 ASSISTANT = "<|im_start|>assistant\n"
 ASSISTANT_TURN = ASSISTANT + "{}<|im_end|>\n"
 CONTEXT_TOKENS = 2048
 """What the LLM was tuned on; older turns are dropped beyond it."""
+MEMORY_TOKENS = 2 * CONTEXT_TOKENS
+"""Room for a full context and a reply as long."""
+MEMORIES = 4
+"""Conversations that are remembered while others are held."""
+MOST_THREADS = 4
+"""More have nothing to share of a token's work."""
 
 
 @dataclass(frozen=True)
@@ -35,28 +46,27 @@ class ChatToken:
 
 
 class ChatModel:
-    """A causal LLM on the CPU.
+    """A causal LLM on the CPU; several replies may be written at once.
 
     Args:
-        folder: `transformers` model folder with its tokenizer.
-        dtype: of the weights; bfloat16 halves what a token must read from memory.
+        folder: the converted LLM (`exomni.conversions.LLM`).
+        n_threads: that work on one token; None for as many as torch uses, up to `MOST_THREADS`.
     """
 
-    def __init__(self, folder: Path, dtype: torch.dtype = torch.bfloat16):
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+    def __init__(self, folder: Path, n_threads: int | None = None):
+        from tokenizers import Tokenizer
 
-        self.tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-        self.model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=dtype, local_files_only=True).eval()
-        self.model.requires_grad_(False)
-        self.end_id = self.tokenizer.convert_tokens_to_ids("<|im_end|>")
+        self.tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+        self.end_id = self.tokenizer.token_to_id("<|im_end|>")
+        self._session = LLMSession(folder, n_threads or min(MOST_THREADS, torch.get_num_threads()))
+        self._idle: list[Memory] = []
+        self._lock = Lock()
 
     def prompt(self, turns: Sequence[Turn]) -> str:
         """The conversation as the LLM reads it, up to where its reply begins."""
         # Without a system message: the small LLM answers facts better so (measured, docs/experiments.md).
-        forms = {"user": SYSTEM_FREE_USER, "assistant": ASSISTANT_TURN}
-        return "".join(forms[t.role].format(_plain(t.content)) for t in turns) + ASSISTANT
+        return "".join(map(_turn_text, turns)) + ASSISTANT
 
-    @torch.inference_mode()
     def reply(
         self,
         turns: Sequence[Turn],
@@ -68,6 +78,9 @@ class ChatModel:
     ) -> Iterator[ChatToken]:
         """Write a reply, token by token; stop iterating to stop the work.
 
+        What an earlier reply has read of the same conversation is not read again, and makes no difference to this
+        one: the same conversation gets the same reply, bit for bit.
+
         Args:
             turns: the conversation; its last turn is the user's.
             max_new_tokens: longest reply.
@@ -75,25 +88,24 @@ class ChatModel:
             repetition_penalty: above 1, tokens that the reply already has become less likely.
             seed: of the draws at a temperature above 0.
         """
-        ids = self._ids(self.prompt(turns))[-CONTEXT_TOKENS:]
+        pieces = self._pieces(turns)
         generator = torch.Generator().manual_seed(seed)
-        feed, cache, written = torch.tensor([ids]), None, []
-        text = ""
-        for _ in range(max_new_tokens):
-            out = self.model.model(input_ids=feed, past_key_values=cache, use_cache=True)
-            cache, state = out.past_key_values, out.last_hidden_state[0, -1]
-            logits = self.model.lm_head(state).float()
-            token = _choose(logits, written, temperature, repetition_penalty, generator)
-            if token == self.end_id:
-                break
-            written.append(token)
-            whole = self.tokenizer.decode(written, skip_special_tokens=True)
-            piece = "" if whole.endswith("�") else whole[len(text) :]
-            text += piece
-            yield ChatToken(piece, state.float())
-            feed = torch.tensor([[token]])
+        written, text = [], ""
+        with self._memory(pieces) as memory:
+            for piece in pieces[len(memory.pieces) :]:
+                reading = self._session.read_piece(memory, piece)
+            for _ in range(min(max_new_tokens, memory.capacity - memory.length)):
+                if written:
+                    reading = self._session.read(memory, written[-1:])
+                token = _choose(torch.from_numpy(reading.logits), written, temperature, repetition_penalty, generator)
+                if token == self.end_id:
+                    break
+                written.append(token)
+                whole = self.tokenizer.decode(written)
+                new = "" if whole.endswith("�") else whole[len(text) :]
+                text += new
+                yield ChatToken(new, torch.from_numpy(reading.states[-1]))
 
-    @torch.inference_mode()
     def states(self, text: str, prompt: str = "") -> torch.Tensor:
         """States of a given reply, as `reply` would give them had the LLM written it.
 
@@ -102,14 +114,63 @@ class ChatModel:
             prompt: the user's turn that it answers ("" for none).
         Returns:
             float32 [T_llm, D]; row i predicted token i.
+        Raises:
+            InputError: the text is longer than the LLM's memory.
         """
         before = self._ids((SYSTEM_FREE_USER.format(_plain(prompt)) if prompt else "") + ASSISTANT)
         tokens = self._ids(_plain(text))
-        hidden = self.model.model(input_ids=torch.tensor([before + tokens])).last_hidden_state[0]
-        return hidden[len(before) - 1 : -1].float()
+        if len(before) + len(tokens) > MEMORY_TOKENS:
+            raise InputError(f"the text has {len(tokens)} tokens; {MEMORY_TOKENS - len(before)} fit the LLM's memory")
+        with self._memory([]) as memory:
+            # The last token predicts nothing that is wanted.
+            states = self._session.read_piece(memory, (before + tokens)[:-1]).states
+            memory.rewind(0)
+        return torch.from_numpy(states[len(before) - 1 :])
 
     def _ids(self, text: str) -> list[int]:
-        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
+
+    def _pieces(self, turns: Sequence[Turn]) -> list[list[int]]:
+        """Ids of the conversation's latest part, cut after each place where a reply begins."""
+        prompt = self.prompt(turns[self._first_kept(turns) :])
+        pieces = [self._ids(piece + ASSISTANT) for piece in prompt.split(ASSISTANT)[:-1]]
+        return [*pieces[:-1], pieces[-1][-CONTEXT_TOKENS:]]
+
+    def _first_kept(self, turns: Sequence[Turn]) -> int:
+        """Index of the first turn that is kept.
+
+        A full memory forgets half at once: dropping a turn a reply would change the beginning, and with it what
+        all later rows hold, every time.
+        """
+        lengths = [len(self._ids(_turn_text(turn))) for turn in turns]
+        first = 0
+        for i, turn in enumerate(turns):
+            if turn.role == "user" and sum(lengths[first : i + 1]) > CONTEXT_TOKENS:
+                while first < i and (turns[first].role != "user" or sum(lengths[first : i + 1]) > CONTEXT_TOKENS // 2):
+                    first += 1
+        return first
+
+    @contextmanager
+    def _memory(self, pieces: list[list[int]]) -> Iterator[Memory]:
+        """A memory for one text, holding as many of its pieces as one has, short of the last."""
+        with self._lock:
+            best = max(self._idle, key=lambda m: (m.shared(pieces[:-1]), -len(m.pieces)), default=None)
+            lost = best is not None and best.pieces and not best.shared(pieces[:-1])
+            if best is None or (lost and len(self._idle) < MEMORIES):
+                best = self._session.new_memory(MEMORY_TOKENS)
+            else:
+                self._idle.remove(best)
+        best.rewind(best.shared(pieces[:-1]))
+        try:
+            yield best
+        finally:
+            with self._lock:
+                self._idle.append(best)
+                del self._idle[:-MEMORIES]
+
+
+def _turn_text(turn: Turn) -> str:
+    return {"user": SYSTEM_FREE_USER, "assistant": ASSISTANT_TURN}[turn.role].format(_plain(turn.content))
 
 
 def _plain(text: str) -> str:

@@ -1,0 +1,126 @@
+"""Runs the LLM's graph: reads tokens into a memory, gives states and scores."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from .llm_graph import EMBEDDINGS, LAST_ROW, LOGITS, ROWS, STATES, memory_names
+
+GRAPH_FILE, EMBEDDINGS_FILE, TOKENIZER_FILE = "llm.onnx", "embeddings.npy", "tokenizer.json"
+ROWS_AT_ONCE = 256
+"""Longest run of tokens read in one go; the scores of attention grow with it."""
+
+
+@dataclass
+class Memory:
+    """Keys and values of what an LLM has read.
+
+    Attributes:
+        binding: ties them to the session, which writes where they lie.
+        capacity: most rows.
+        length: rows that are filled.
+        pieces: ids of the pieces that were read whole, in order, from the first row on; rows after them are scrap.
+    """
+
+    binding: object
+    capacity: int
+    length: int = 0
+    pieces: list[list[int]] = field(default_factory=list)
+
+    def shared(self, pieces: list[list[int]]) -> int:
+        """How many of these pieces, from the first on, are here already."""
+        n = 0
+        while n < min(len(pieces), len(self.pieces)) and pieces[n] == self.pieces[n]:
+            n += 1
+        return n
+
+    def rewind(self, n_pieces: int) -> None:
+        """Forget all but the first pieces."""
+        del self.pieces[n_pieces:]
+        self.length = sum(map(len, self.pieces))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What reading tokens gave.
+
+    Attributes:
+        states: after the final norm, float32 [T, D].
+        logits: scores of the token after the last, float32 [n_tokens].
+    """
+
+    states: np.ndarray
+    logits: np.ndarray
+
+
+class LLMSession:
+    """The graph in ONNX Runtime, on the CPU.
+
+    Args:
+        folder: holds the graph and the token table.
+        n_threads: that work on one token.
+    """
+
+    def __init__(self, folder: Path, n_threads: int):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = n_threads, 1
+        options.log_severity_level = 3
+        # Between two tokens other parts work: threads that wait for the next must leave them the cores.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        self._session = onnxruntime.InferenceSession(
+            str(folder / GRAPH_FILE), options, providers=["CPUExecutionProvider"]
+        )
+        self._embeddings = np.load(folder / EMBEDDINGS_FILE, mmap_mode="r")
+        shapes = {i.name: i.shape for i in self._session.get_inputs()}
+        self._n_layers = sum(name.startswith("past_keys_") for name in shapes)
+        _, self._n_kv_heads, _, self._head_dim = shapes["past_keys_0"]
+
+    def new_memory(self, capacity: int) -> Memory:
+        """An empty memory; the system gives it room only as it fills."""
+        from onnxruntime import OrtValue
+
+        binding = self._session.io_binding()
+        _take_outputs(binding)
+        names = zip(*(memory_names(self._n_layers, side) for side in ("past", "present")), strict=True)
+        for past, present in names:
+            rows = OrtValue.ortvalue_from_numpy(np.zeros((1, self._n_kv_heads, capacity, self._head_dim), np.float32))
+            binding.bind_ortvalue_input(past, rows)
+            binding.bind_ortvalue_output(present, rows)
+        return Memory(binding, capacity)
+
+    def read_piece(self, memory: Memory, ids: list[int]) -> Reading:
+        """Read a piece of text that later conversations may share.
+
+        Equal pieces after equal pieces give bit for bit the same rows, so a memory that has them need not read
+        them again. (A text cut into other pieces would not: sums then run in another order.)
+        """
+        assert memory.length == sum(map(len, memory.pieces))
+        readings = [self.read(memory, ids[i : i + ROWS_AT_ONCE]) for i in range(0, len(ids), ROWS_AT_ONCE)]
+        memory.pieces.append(ids)
+        return Reading(np.concatenate([r.states for r in readings]), readings[-1].logits)
+
+    def read(self, memory: Memory, ids: list[int]) -> Reading:
+        """Read tokens: their keys and values go into the memory's next rows."""
+        rows = memory.length + len(ids)
+        assert rows <= memory.capacity
+        inputs = {
+            EMBEDDINGS: self._embeddings[ids].astype(np.float32)[None],
+            ROWS: np.array(rows, np.int32),
+            LAST_ROW: np.array([rows - 1], np.int32),
+        }
+        for name, value in inputs.items():
+            memory.binding.bind_cpu_input(name, value)
+        _take_outputs(memory.binding)
+        self._session.run_with_iobinding(memory.binding)
+        memory.length = rows
+        states, logits = (value.numpy() for value in memory.binding.get_outputs()[:2])
+        return Reading(states[0], logits[0, 0])
+
+
+def _take_outputs(binding) -> None:
+    """Have new arrays made for what is not memory; bound first, they come first."""
+    binding.bind_output(STATES)
+    binding.bind_output(LOGITS)
