@@ -11,6 +11,7 @@ from exomni.data.teachers import get_teacher
 from exomni.evaluate import fresh, report, suites
 from exomni.evaluate.consistency import consistency, span_name
 from exomni.evaluate.facial import facial, measure, spoken_face
+from exomni.evaluate.goals import check_goals
 from exomni.evaluate.latency import latency
 
 from .fakes import SAMPLES_PER_TICK, FakeSystem, utterance
@@ -169,11 +170,12 @@ def drawn(monkeypatch) -> list:
 def test_reports_are_written_whole(tmp_path, drawn):
     texts = [("lips", "It is round.")]
     result, faces = facial([FakeSystem("one")], get_teacher("openfacefx"), texts)
-    files = report.write_report({"suite": "face", **result}, tmp_path, faces)
+    files = report.write_report({"suite": "face", "goals": [], **result}, tmp_path, faces)
     assert sorted(p.name for p in files) == ["face-one-lips.png", "face.json", "face.png", "face.txt"]
     assert all(p.stat().st_size for p in files)
     assert json.loads((tmp_path / "face.json").read_text())["table"][0]["LVE mm"] == 0
-    assert any(caption.startswith("m ") for caption in drawn[0])
+    assert any(caption.startswith("M ") for caption in drawn[0])
+    assert all(caption.isascii() for caption in drawn[0])
 
 
 @pytest.mark.parametrize("suite", ["consistency", "latency"])
@@ -183,8 +185,31 @@ def test_other_suites_have_plots(tmp_path, suite):
     else:
         system = FakeSystem("one")
         result = latency(["one"], ["a"], lambda _, prompts: fresh.answer_all(lambda: system, prompts, 0.0))
-    files = report.write_report({"suite": suite, **result}, tmp_path)
+    files = report.write_report({"suite": suite, "goals": [], **result}, tmp_path)
     assert [p.name for p in files] == [f"{suite}.json", f"{suite}.txt", f"{suite}.png"]
+
+
+def test_goals_are_held_against_what_was_reached():
+    table = [
+        {"system": "cascade", "duration": "under 20 s", "WER %": 1.0, "MOS": 4.7},
+        {"system": "exomni", "duration": "under 20 s", "WER %": 5.5, "MOS": 4.5},
+        {"system": "cascade", "duration": "all", "WER %": 1.0, "MOS": 4.7},
+        {"system": "exomni", "duration": "all", "WER %": 5.0, "MOS": 4.4},
+    ]
+    goals = check_goals({"suite": "consistency", "table": table})
+    assert [(g["reached"], g["met"]) for g in goals] == [(5.5, "no"), (pytest.approx(0.3), "yes")]
+    table = [
+        {"system": "exomni", "on": "9 texts", "LVE mm": 2.1, "closed %": 95.0, "lag frames": 4},
+        {"system": "exomni", "on": "2 recordings", "LVE mm": 0.1, "closed %": 10.0, "lag frames": -2},
+    ]
+    goals = check_goals({"suite": "face", "table": table})
+    assert [g["met"] for g in goals] == ["yes", "no", "no"]
+    assert check_goals({"suite": "face", "table": [{**table[0], "system": "cascade"}]}) == []
+
+
+def test_a_figure_that_could_not_be_measured_meets_no_goal():
+    line = {"system": "exomni", "on": "1 texts", "LVE mm": float("nan"), "closed %": float("nan")}
+    assert {g["met"] for g in check_goals({"suite": "face", "table": [line]})} == {"no"}
 
 
 def test_json_knows_no_nan():

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 
+from exomni.core.arkit import INDEX
 from exomni.core.errors import InputError
 from exomni.core.events import DoneEvent, FaceEvent, SpeechEvent, TextEvent
 from exomni.data.teachers import get_teacher
@@ -72,6 +73,15 @@ def test_cascade_ends_speech_and_face_together_in_every_clause(cascade):
     assert spoken.samples[33 * 600] == 0.0
     assert spoken.timings["total_s"] >= spoken.timings["first_face_s"] >= spoken.timings["first_audio_s"] > 0
     assert spoken.timings["units_s"] == 0
+
+
+def test_cascade_feels_what_the_sentence_has_said_so_far(cascade):
+    smile = INDEX["mouthSmileLeft"]
+    frames = cascade.speak(
+        "I am so happy and so glad today, my dear old friend from school. The table is round.", 0
+    ).frames
+    first, second, third = frames.reshape(3, -1, 52)[:, 15:, smile].max(1)
+    assert min(first, second) > 2 * third
 
 
 def test_cascade_answers_in_the_llms_words(cascade):

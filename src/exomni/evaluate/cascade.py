@@ -10,9 +10,10 @@ from ..core.clauses import ClauseCutter, cut_clauses, speakable
 from ..core.errors import InputError
 from ..core.events import DoneEvent, Event, FaceEvent, SpeechEvent, TextEvent
 from ..core.timebase import FRAME_HZ, SAMPLE_HZ, SAMPLES_PER_FRAME, samples_to_frames
+from ..data.emotion import estimate_emotion
 from ..data.teachers import FaceTeacher
 from ..data.teachers.timing import TICK_S
-from .phones import Utterance, clip_of, clip_of_phones
+from .phones import Utterance, clip_of, clip_of_phones, ends_sentence
 from .systems import Spoken, gather
 
 SAMPLES_PER_TICK = round(SAMPLE_HZ * TICK_S)
@@ -79,6 +80,7 @@ class CascadeSystem:
         began = mark = time.perf_counter()
         spent = dict.fromkeys(("llm_s", "units_s", "speech_s", "face_s"), 0.0)
         n_samples = n_frames = 0
+        sentence = ""
 
         def lap(part: str) -> None:
             nonlocal mark
@@ -95,7 +97,11 @@ class CascadeSystem:
             utterance, samples = said
             lap("speech_s")
             spent.setdefault("first_audio_s", mark - began)
-            frames = self.teacher.label(clip_of([utterance], len(samples) // SAMPLES_PER_FRAME, seed))
+            # What the sentence felt like so far: its end is not known yet when the LLM is still writing.
+            sentence = f"{sentence} {utterance.text}"
+            emotion = estimate_emotion(sentence)
+            sentence = "" if ends_sentence(utterance.text) else sentence
+            frames = self.teacher.label(clip_of([utterance], len(samples) // SAMPLES_PER_FRAME, seed, emotion))
             lap("face_s")
             spent.setdefault("first_face_s", mark - began)
             yield FaceEvent(n_samples, n_frames, frames)

@@ -35,6 +35,7 @@ _ARPABET = {
     "SH": "ʃ", "T": "t", "TH": "θ", "V": "v", "W": "w", "Y": "j", "Z": "z", "ZH": "ʒ", "SIL": "", "SP": "", "SPN": "",
 }  # fmt: skip
 """ARPABET in the voice's alphabet."""
+_NAMES = {symbol: name for name, symbol in _ARPABET.items() if symbol}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +53,17 @@ class Utterance:
     ticks: np.ndarray
 
 
+def ends_sentence(clause: str) -> bool:
+    """Whether a clause is the last of its sentence."""
+    return clause.rstrip("\"'”’)] ").endswith((".", "!", "?", "…"))
+
+
 def sentence_emotions(utterances: Sequence[Utterance]) -> np.ndarray:
     """Emotion of the sentence that each clause belongs to, float32 [S, 5]."""
     sentences: list[list[int]] = [[]]
     for i, utterance in enumerate(utterances):
         sentences[-1].append(i)
-        if utterance.text.rstrip("\"'”’)] ").endswith((".", "!", "?", "…")):
+        if ends_sentence(utterance.text):
             sentences.append([])
     out = np.zeros((len(utterances), 5), np.float32)
     for clauses in filter(None, sentences):
@@ -65,11 +71,18 @@ def sentence_emotions(utterances: Sequence[Utterance]) -> np.ndarray:
     return out
 
 
-def clip_of(utterances: Sequence[Utterance], n_frames: int, seed: int = 0) -> Clip:
-    """Clauses that follow each other as one clip for a face teacher, coloured by their sentences' emotions."""
+def clip_of(utterances: Sequence[Utterance], n_frames: int, seed: int = 0, emotion: np.ndarray | None = None) -> Clip:
+    """Clauses that follow each other as one clip for a face teacher.
+
+    Args:
+        utterances: the clauses, at least one.
+        n_frames: face frames wanted.
+        seed: of blinks and glances.
+        emotion: float32 [5]; None colours each clause by the emotion of its sentence.
+    """
     symbols = [s for u in utterances for s in (PAD, *u.phonemes, PAD)]
     ticks = np.concatenate([u.ticks for u in utterances])
-    return Clip(symbols, ticks, n_frames, sentence_emotions(utterances), seed)
+    return Clip(symbols, ticks, n_frames, sentence_emotions(utterances) if emotion is None else emotion, seed)
 
 
 def phones_of(clip: Clip) -> list[Phone]:
@@ -108,6 +121,11 @@ def read_phones(path: Path) -> list[Phone]:
 def closures(phones: Iterable[Phone]) -> Iterator[Phone]:
     """The phones for which the lips must meet."""
     return (p for p in phones if p.symbol in CLOSED)
+
+
+def phone_name(symbol: str) -> str:
+    """A phone in ASCII letters, where ARPABET has a name for it."""
+    return _NAMES.get(symbol, symbol)
 
 
 def is_open_vowel(phone: Phone) -> bool:

@@ -12,7 +12,7 @@ from ..export.atomic import atomic_path, write_text
 from .consistency import BINS_S, span_name
 from .facial import MeasuredFace
 from .latency import PARTS
-from .phones import CLOSED, is_open_vowel
+from .phones import CLOSED, is_open_vowel, phone_name
 
 SHEET_GROUPS = ("lips", "joyful", "sad", "angry", "questions")
 """Groups of which the first text is drawn."""
@@ -32,6 +32,14 @@ def format_table(rows: Sequence[Mapping]) -> str:
         for line in cells
     ]
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+
+
+def format_result(result: Mapping) -> str:
+    """A suite's table, and its goals below it."""
+    parts = [format_table(result["table"])]
+    if result["goals"]:
+        parts.append(format_table(result["goals"]))
+    return "\n\n".join(parts) + "\n"
 
 
 def _cell(value) -> str:
@@ -70,7 +78,7 @@ def write_report(result: dict, out: Path, faces: Mapping[str, Sequence[MeasuredF
     suite = result["suite"]
     files = [out / f"{suite}.json", out / f"{suite}.txt"]
     write_text(files[0], json.dumps(plain(result), ensure_ascii=False, indent=1) + "\n")
-    write_text(files[1], format_table(result["table"]) + "\n")
+    write_text(files[1], format_result(result))
     files.append(_plot(result, out / f"{suite}.png"))
     for name, own in (faces or {}).items():
         files += write_sheets(own, out, f"{suite}-{name}")
@@ -119,7 +127,7 @@ def _plot_face(result: dict, pyplot):
     axis.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
     axis.set_ylabel("correlation with the teacher", fontsize=8)
     if known:
-        axis.legend(fontsize=8)
+        axis.legend(fontsize=8, ncols=len(known), loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return figure
 
 
@@ -145,7 +153,7 @@ def sheet_frames(face: MeasuredFace) -> list[tuple[int, str]]:
     others = [p for p in sounds if p not in telling]
     chosen = [*telling[:SHEET_FACES], *others[: max(0, SHEET_FACES - len(telling))]]
     return [
-        (int((p.start_s + p.end_s) / 2 * FRAME_HZ), f"{p.symbol}  {(p.start_s + p.end_s) / 2:.2f} s")
+        (int((p.start_s + p.end_s) / 2 * FRAME_HZ), f"{phone_name(p.symbol)}  {(p.start_s + p.end_s) / 2:.2f} s")
         for p in sorted(chosen, key=lambda p: p.start_s)
     ]
 

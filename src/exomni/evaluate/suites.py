@@ -9,7 +9,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..core.errors import ConfigError, InputError
-from .report import format_table, write_report
+from .goals import check_goals
+from .report import format_result, write_report
 from .systems import ExOmniSystem, System
 from .texts import held_out_prompts, held_out_texts
 
@@ -69,8 +70,8 @@ def run(
         weights: folder of weights for exomni in place of the shipped ones.
         recordings: folder of recordings for the suite `face`, see `facial.recorded_faces`.
     Returns:
-        `suite`, `machine`, `systems` (their facts), `table`, `rows` and what else the suite has; of "all", these by
-        suite.
+        `suite`, `machine`, `systems` (their facts), `table`, `rows`, `goals` and what else the suite has; of "all",
+        these by suite.
     Raises:
         ConfigError: no such suite or system, or a negative limit.
         InputError: `recordings` is no folder, or is given to another suite.
@@ -96,7 +97,8 @@ def _run_one(
     else:
         result = _latency(names, limit, weights)
     result = {"suite": suite, "machine": machine_facts(), **result}
-    print(format_table(result["table"]), flush=True)
+    result["goals"] = check_goals(result)
+    print(f"{suite}\n\n{format_result(result)}", flush=True)
     if out is not None:
         files = write_report(result, out, faces)
         print(f"{len(files)} files in {out}/", file=sys.stderr)
