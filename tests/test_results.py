@@ -186,6 +186,14 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch, share):
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_a_result_needs_room_for_itself_once(tmp_path, monkeypatch):
+    size = size_of(made_reply(72).save(tmp_path / "measured"))
+    with monkeypatch.context() as patch:
+        FullDisk(size, patch)
+        made_reply(72).save(tmp_path / "out")
+    assert contents(tmp_path / "out") == contents(tmp_path / "measured")
+
+
 @pytest.mark.parametrize("call", ["replace", "fsync", "mkdir"])
 def test_a_failing_call_of_the_system_is_an_output_error(tmp_path, monkeypatch, call):
     with monkeypatch.context() as patch:

@@ -44,6 +44,8 @@ def test_character_by_character_is_the_same_too(text):
 
 
 @given(any_text)
+@example("Hello there. " + "x" * 400)
+@example("one two three four five six seven eight nine ten " * 30)
 def test_nothing_is_lost_but_white_space_at_the_end(text):
     joined = "".join(cut_clauses(text))
     assert text.startswith(joined)

@@ -60,6 +60,15 @@ def test_every_pair_of_clocks(from_hz, to_hz):
         assert rescale_ceil(n, from_hz, to_hz) == math.ceil(n * ratio)
 
 
+@pytest.mark.parametrize("from_hz", RATES)
+@pytest.mark.parametrize("to_hz", RATES)
+def test_counts_beyond_what_floating_point_holds(from_hz, to_hz):
+    ratio = Fraction(to_hz) / Fraction(from_hz)
+    for n in range(2**60 + 1, 2**60 + 50):
+        assert rescale_floor(n, from_hz, to_hz) == math.floor(n * ratio)
+        assert rescale_ceil(n, from_hz, to_hz) == math.ceil(n * ratio)
+
+
 @given(st.integers(0, 10**12), st.fractions(Fraction(1, 1000), 10**6), st.fractions(Fraction(1, 1000), 10**6))
 def test_any_clocks_at_any_length(count, from_hz, to_hz):
     low, high = rescale_floor(count, from_hz, to_hz), rescale_ceil(count, from_hz, to_hz)
