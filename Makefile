@@ -30,6 +30,7 @@ $(VENV)/installed: pyproject.toml
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(PIP) -e ".[dev]"
+	$(PIP) --no-deps distillmos==0.9.1
 	touch $@
 
 clean:
