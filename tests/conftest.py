@@ -58,8 +58,8 @@ class FakeChat:
 
 @pytest.fixture(scope="session")
 def tiny_config():
-    """`nano` with every choice as it ships and every size small."""
-    from exomni.model.config import load_config
+    """`nano` with its choices and small sizes; its units are drawn, so that seeds matter."""
+    from exomni.model.config import SamplingConfig, load_config
 
     nano = load_config("nano")
 
@@ -77,6 +77,7 @@ def tiny_config():
         unit_generator=with_(
             generator, d_llm=D_LLM, n_units=36, unit_levels=levels, backbone=backbone,
             fusion=with_(generator.fusion, **fusion), pace=with_(generator.pace, n_text_layers=1),
+            sampling=SamplingConfig(),
         ),
         blendshape_decoder=with_(
             face, d_generator=32, n_units=36, unit_levels=levels, d_unit=8, d_model=32, n_layers=2, window_frames=6,

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from exomni.core.errors import AssetError, CheckpointError
 from exomni.core.timebase import SAMPLES_PER_FRAME, units_to_frames
+from exomni.model.config import SamplingConfig
 from exomni.model.nano import PARTS, SHORTEN_TICKS, Nano, _whole_groups, weights_hash
 from exomni.model.pacing import ticks_to_units
 from exomni.model.speech_decoder import GROUP_TICKS
@@ -135,6 +136,12 @@ def test_the_seed_decides_the_units(tiny_nano, phonemes):
     units = [make(tiny_nano, phonemes, seed=seed).units.tolist() for seed in (1, 1, 2)]
     assert units[0] == units[1] != units[2]
     assert all(0 <= u < 36 for u in units[0])
+
+
+def test_greedy_units_need_no_seed(tiny_nano, phonemes):
+    greedy = SamplingConfig(temperature=0.0)
+    units = [tiny_nano.clause_units(phonemes, None, seed=s, speed=1.0, sampling=greedy).units for s in (1, 2)]
+    assert torch.equal(*units)
 
 
 def test_faster_speech_is_shorter(tiny_nano, phonemes):
