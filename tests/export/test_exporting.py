@@ -10,10 +10,16 @@ from exomni.export.formats import guess
 from exomni.export.profile import Shape
 
 
+def short(track):
+    parts = {part: getattr(track, part)[:15] for part in ("frames", "head", "eyes")}
+    return track.replace(**parts, audio=track.audio[: 15 * 800])
+
+
 @pytest.fixture
 def saved(track, tmp_path):
-    """A folder as `talk -o DIR` leaves it."""
+    """A folder as `talk -o DIR` leaves it, of half a second."""
     folder = tmp_path / "reply"
+    track = short(track)
     write_a2f(track, folder / "face.json", "speech.wav")
     soundfile.write(folder / "speech.wav", track.audio, track.sample_hz, subtype="PCM_16")
     (folder / "reply.json").write_text(json.dumps({"text": track.text}))
@@ -34,7 +40,7 @@ def test_what_can_be_read_is_the_same_again(saved, track, tmp_path):
             (done,) = export(saved, [row.name], tmp_path)
             again = load(done.path).track
             assert again.fps == 30
-            assert abs(again.arkit() - track.arkit()).max() < 1e-7, row.name
+            assert abs(again.arkit() - short(track).arkit()).max() < 1e-7, row.name
 
 
 def test_names_suffixes_and_both(saved, tmp_path):

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from exomni.core.errors import FormatError
 
 from .atomic import write_text
 from .track import FaceTrack, Word
+
+if TYPE_CHECKING:
+    from openfacefx import CaptionCue
 
 QUIET_DB = -40.0
 """Level under the loudest moment at which a recording counts as silent."""
@@ -24,14 +28,14 @@ def write_srt(track: FaceTrack, path: str | os.PathLike[str]) -> None:
     """Write SubRip captions. Raises FormatError without text, OutputError where it cannot be written."""
     import openfacefx
 
-    write_text(path, openfacefx.srt_text(_cues(track)))
+    write_text(path, openfacefx.srt_text(caption_cues(track)))
 
 
 def write_vtt(track: FaceTrack, path: str | os.PathLike[str]) -> None:
     """Write WebVTT captions. Raises FormatError without text, OutputError where it cannot be written."""
     import openfacefx
 
-    write_text(path, openfacefx.vtt_text(_cues(track)))
+    write_text(path, openfacefx.vtt_text(caption_cues(track)))
 
 
 def spoken_words(track: FaceTrack) -> tuple[Word, ...]:
@@ -58,12 +62,22 @@ def spoken_words(track: FaceTrack) -> tuple[Word, ...]:
     )
 
 
-def _cues(track: FaceTrack) -> Sequence:
+def caption_cues(track: FaceTrack) -> Sequence["CaptionCue"]:
+    """Captions with `start`, `end` and `lines`; none over another, none after the end.
+
+    Raises:
+        FormatError: the track has no text.
+    """
     import openfacefx
 
     end_s = float(track.duration_s)
     cues = openfacefx.build_cues([(word.text, word.start_s, word.end_s) for word in spoken_words(track)])
     return [cue._replace(end=min(cue.end, max(end_s, cue.words[-1][2]))) for cue in cues]
+
+
+def caption_at(cues: Sequence["CaptionCue"], time_s: float) -> Sequence[str]:
+    """The lines to show at a moment; empty between captions."""
+    return next((cue.lines for cue in cues if cue.start <= time_s < cue.end), ())
 
 
 def _letters(token: str) -> float:

@@ -17,7 +17,7 @@ class Options:
     """What some formats need to know of the character.
 
     Attributes:
-        head: a `.glb`, `.gltf` or `.vrm` to animate, for `glb`; the project's head without it.
+        head: a `.glb`, `.gltf` or `.vrm` to animate or film; the project's head without it.
         mesh: where the face mesh is in the scene: Unity's path from the Animator, Godot's node path.
         casing: how a perfect-sync avatar spells its expressions, `camel` or `pascal`.
     """
@@ -46,9 +46,15 @@ class Format:
     read: Callable[[Path, object], Reading] | None = None
 
 
+def _film(track: FaceTrack, path: Path, options: Options) -> Sequence[str]:
+    from .video import render
+
+    return render(track, path, head=options.head).notes
+
+
 _TABLE = (
     Format(
-        "livelink-csv", ".livelink.csv", "Live Link Face recording: Unreal, MetaHuman Animator, Faceit",
+        "livelink-csv", ".livelink.csv", "Live Link Face recording: Faceit for Blender, MotionBuilder, Maya scripts",
         lambda t, p, o: livelink_csv.write_livelink_csv(t, p), livelink_csv.read_livelink_csv,
     ),
     Format(
@@ -122,6 +128,22 @@ _TABLE = (
     Format(
         "wav", ".wav", "the audio alone",
         lambda t, p, o: scenes.write_wav(t, p),
+    ),
+    Format(
+        "mp4", ".mp4", "film of the head with sound, H.264 and AAC",
+        lambda t, p, o: _film(t, p, o),
+    ),
+    Format(
+        "webm", ".webm", "film of the head with sound, VP9 and Opus",
+        lambda t, p, o: _film(t, p, o),
+    ),
+    Format(
+        "gif", ".gif", "moving picture of the head, small and silent",
+        lambda t, p, o: _film(t, p, o),
+    ),
+    Format(
+        "sheet", ".sheet.png", "pictures of the head at moments of the animation",
+        lambda t, p, o: _film(t, p, o),
     ),
 )  # fmt: skip
 

@@ -1,8 +1,8 @@
 """glTF: a face's animation into any head with morph targets, and out of it again."""
 
 import base64
-import json
 import os
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +67,7 @@ def load_gltf(path: str | os.PathLike[str]) -> "GLTF2":
         if gltf.asset.version != "2.0":
             raise FormatError(f"{path}: glTF {gltf.asset.version}, only 2.0 is read")
         _take_in(gltf, Path(path).parent)
-    except (ValueError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
         raise FormatError(f"{path} is not a glTF file ({error})") from None
     return gltf
 
@@ -240,15 +240,32 @@ def read_gltf(path: str | os.PathLike[str], fps: Any = None) -> Reading:
 
 
 def decode(gltf: "GLTF2", accessor: "Accessor") -> np.ndarray:
-    """An accessor's values, [N, width]; normalised integers as floats."""
-    view = gltf.bufferViews[accessor.bufferView]
-    width = _WIDTHS[accessor.type]
-    start = (view.byteOffset or 0) + (accessor.byteOffset or 0)
-    kind = np.dtype(_DTYPES[accessor.componentType])
-    values = np.frombuffer(gltf.binary_blob(), kind, accessor.count * width, start).reshape(-1, width)
+    """An accessor's values, sparse ones filled in, [N, width]; normalised integers as floats."""
+    width, kind = _WIDTHS[accessor.type], np.dtype(_DTYPES[accessor.componentType])
+    if accessor.bufferView is None:
+        values = np.zeros((accessor.count, width), kind)
+    else:
+        values = _stored(gltf, accessor.bufferView, accessor.byteOffset, kind, accessor.count, width)
+    if accessor.sparse is not None:
+        places, given, n = accessor.sparse.indices, accessor.sparse.values, accessor.sparse.count
+        kind_of_places = np.dtype(_DTYPES[places.componentType])
+        rows = _stored(gltf, places.bufferView, places.byteOffset, kind_of_places, n, 1).ravel()
+        values = values.copy()
+        values[rows] = _stored(gltf, given.bufferView, given.byteOffset, kind, n, width)
     if accessor.normalized:
         return np.maximum(values / np.iinfo(kind).max, -1.0)
     return values
+
+
+def _stored(gltf: "GLTF2", index: int, offset: int | None, kind: np.dtype, count: int, width: int) -> np.ndarray:
+    """Values as they lie in a view, interleaved or not, [count, width]."""
+    view = gltf.bufferViews[index]
+    start = (view.byteOffset or 0) + (offset or 0)
+    row_bytes = kind.itemsize * width
+    stride = view.byteStride or row_bytes
+    if start + (count - 1) * stride + row_bytes > len(gltf.binary_blob()):
+        raise ValueError("an accessor reaches beyond its buffer")
+    return np.ndarray((count, width), kind, gltf.binary_blob(), start, (stride, kind.itemsize))
 
 
 def _take_in(gltf: "GLTF2", folder: Path) -> None:

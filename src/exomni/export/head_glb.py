@@ -41,6 +41,7 @@ class FineHead:
         part: index into PARTS of each triangle, [F].
         colours: linear RGBA, float32 [V, 4].
         eye_mm: of eyeballs, place relative to the middle of the eyeball, float32 [V, 3].
+        reach: how much light gets there, 1 outside of the mouth, float32 [V].
     """
 
     positions_mm: np.ndarray
@@ -51,6 +52,7 @@ class FineHead:
     part: np.ndarray
     colours: np.ndarray
     eye_mm: np.ndarray
+    reach: np.ndarray
 
 
 def head_document() -> "GLTF2":
@@ -87,14 +89,43 @@ def fine_head() -> FineHead:
     triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
     part = np.tile(np.repeat(head.quad_parts, 4), 2)
     base = fine(rest)
-    normals = _normals(base, triangles)
+    normals = smooth_normals(base, triangles)
     moved = [fine(rest + delta) for delta in head.deltas_mm]
     deltas = np.stack([each - base for each in moved])
-    turns = np.stack([_normals(each, triangles) - normals for each in moved])
+    turns = np.stack([smooth_normals(each, triangles) - normals for each in moved])
     deltas[np.abs(deltas).max(axis=2) < STILL_MM] = 0
     turns[np.abs(turns).max(axis=2) < STILL_NORMAL] = 0
     middle = (base.min(axis=0) + base.max(axis=0)) / 2
-    return FineHead(base - middle, normals, deltas, turns, triangles, part, _colours(look), look.eye_mm)
+    colours, reach = _colours(look), _light_in_the_mouth(look).astype(np.float32)
+    colours[:, :3] *= reach[:, None]
+    return FineHead(base - middle, normals, deltas, turns, triangles, part, colours, look.eye_mm, reach)
+
+
+def smooth_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """Normals of a smooth skin, weighted by area, float32 [V, 3]."""
+    a, b, c = (vertices[triangles[:, i]] for i in range(3))
+    faces = np.cross(b - a, c - a)
+    corner = triangles.ravel()
+    each = np.repeat(faces, 3, axis=0)
+    out = np.stack([np.bincount(corner, each[:, i], len(vertices)) for i in range(3)], axis=1)
+    lengths = np.linalg.norm(out, axis=1, keepdims=True)
+    return np.where(lengths > 0, out / np.maximum(lengths, 1e-12), [0.0, 0.0, 1.0]).astype(np.float32)
+
+
+def eye_places(head: FineHead) -> tuple[np.ndarray, float]:
+    """Where each vertex of an eyeball is on its picture, float32 [V, 2] from the top left, and half its width in mm."""
+    eyes = head.triangles[head.part == PARTS.index("eye")]
+    radius_mm = float(np.abs(head.eye_mm[eyes]).max())
+    return (0.5 + head.eye_mm[:, :2] * [0.5, -0.5] / radius_mm).astype(np.float32), radius_mm
+
+
+def eye_picture(radius_mm: float) -> np.ndarray:
+    """The front of an eyeball, seen from afar, sRGB, uint8 [EYE_PIXELS, EYE_PIXELS, 3]."""
+    across_mm = ((np.arange(EYE_PIXELS) + 0.5) / EYE_PIXELS * 2 - 1) * radius_mm
+    x, y = np.meshgrid(across_mm, -across_mm)
+    front = np.stack([x.ravel(), y.ravel(), np.ones(x.size)], axis=1).astype(np.float32)
+    pixels = np.clip(eye_colour(front), 0, 1) ** (1 / GAMMA) * 255
+    return np.rint(pixels).astype(np.uint8).reshape(EYE_PIXELS, EYE_PIXELS, 3)
 
 
 def _colours(look: Surface) -> np.ndarray:
@@ -111,7 +142,6 @@ def _colours(look: Surface) -> np.ndarray:
         out[at, :3] = colour(at)
     lashes = look.part == PARTS.index("lashes")
     out[lashes, 3] = lash_cover(look.eye_mm[lashes])
-    out[:, :3] *= _light_in_the_mouth(look)[:, None]
     return np.clip(out, 0, 1)
 
 
@@ -120,7 +150,7 @@ def _light_in_the_mouth(look: Surface) -> np.ndarray:
     x, z = np.abs(look.rest_mm[:, 0]), look.rest_mm[:, 2]
     depth = np.clip((z - 108.0) / 36.0, 0, 1) * (1 - 0.9 * np.clip((x - 13.0) / 11.0, 0, 1))
     inner = [PARTS.index(name) for name in ("upper_teeth", "lower_teeth", "tongue")]
-    return np.where(np.isin(look.part, inner) | (look.cavity > 0.5), 0.06 + 0.94 * depth, 1.0)
+    return np.where(np.isin(look.part, inner) | (look.cavity > 0.5), 0.015 + 0.985 * depth, 1.0)
 
 
 def _primitive(gltf: "GLTF2", head: FineHead, name: str) -> object:
@@ -134,10 +164,9 @@ def _primitive(gltf: "GLTF2", head: FineHead, name: str) -> object:
         NORMAL=add_accessor(gltf, head.normals[used], "VEC3", target=VERTICES),
     )
     if name == "eyes":
-        radius = np.abs(head.eye_mm[used]).max()
-        across = 0.5 + head.eye_mm[used, :2] * [0.5, -0.5] / radius
-        attributes.TEXCOORD_0 = add_accessor(gltf, across.astype(np.float32), "VEC2", target=VERTICES)
-        _add_material(gltf, name, _eye_texture(gltf, float(radius)))
+        uv, radius_mm = eye_places(head)
+        attributes.TEXCOORD_0 = add_accessor(gltf, uv[used], "VEC2", target=VERTICES)
+        _add_material(gltf, name, _eye_texture(gltf, radius_mm))
     else:
         colours = np.rint(head.colours[used] * 65535).astype(np.uint16)
         attributes.COLOR_0 = add_accessor(gltf, colours, "VEC4", target=VERTICES)
@@ -151,17 +180,6 @@ def _primitive(gltf: "GLTF2", head: FineHead, name: str) -> object:
     ]
     indices = add_accessor(gltf, corners.ravel().astype(np.uint32), "SCALAR", target=INDICES)
     return Primitive(attributes=attributes, indices=indices, material=len(gltf.materials) - 1, targets=targets)
-
-
-def _normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Smooth normals, weighted by area, float32 [V, 3]."""
-    a, b, c = (vertices[triangles[:, i]] for i in range(3))
-    faces = np.cross(b - a, c - a)
-    corner = triangles.ravel()
-    each = np.repeat(faces, 3, axis=0)
-    out = np.stack([np.bincount(corner, each[:, i], len(vertices)) for i in range(3)], axis=1)
-    lengths = np.linalg.norm(out, axis=1, keepdims=True)
-    return np.where(lengths > 0, out / np.maximum(lengths, 1e-12), [0.0, 0.0, 1.0]).astype(np.float32)
 
 
 def _sparse(gltf: "GLTF2", values: np.ndarray, with_range: bool = False) -> int:
@@ -189,12 +207,8 @@ def _eye_texture(gltf: "GLTF2", radius_mm: float) -> int:
     from PIL import Image as Picture
     from pygltflib import Image, Sampler, Texture
 
-    across = (np.arange(EYE_PIXELS) + 0.5) / EYE_PIXELS * 2 - 1
-    x, y = np.meshgrid(across * radius_mm, -across * radius_mm)
-    front = np.stack([x.ravel(), y.ravel(), np.ones(x.size)], axis=1).astype(np.float32)
-    pixels = np.clip(eye_colour(front), 0, 1) ** (1 / GAMMA) * 255
     file = io.BytesIO()
-    Picture.fromarray(np.rint(pixels).astype(np.uint8).reshape(EYE_PIXELS, EYE_PIXELS, 3)).save(file, "PNG")
+    Picture.fromarray(eye_picture(radius_mm)).save(file, "PNG")
     gltf.images.append(Image(name="eye", bufferView=add_view(gltf, file.getvalue()), mimeType="image/png"))
     gltf.samplers.append(Sampler(wrapS=33071, wrapT=33071))
     gltf.textures.append(Texture(source=len(gltf.images) - 1, sampler=len(gltf.samplers) - 1))

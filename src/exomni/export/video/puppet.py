@@ -1,0 +1,258 @@
+"""Heads that can be filmed: the project's, and anybody's glTF."""
+
+import io
+import os
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from exomni.core import arkit
+from exomni.core.errors import FormatError
+
+from ...face.head import PARTS
+from ..gltf import MorphMesh, available_shapes, decode, load_gltf, morph_meshes
+from ..head_glb import GAMMA, eye_picture, eye_places, fine_head, smooth_normals
+
+if TYPE_CHECKING:
+    from pygltflib import GLTF2, Primitive
+
+MILLIMETRES = 1e-3
+SHINE, SHARPNESS = 0.12, 28.0
+"""Of skin, and of everything that is not known."""
+TRIANGLES = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Puppet:
+    """A head at rest, what each ARKit shape does to it, and how it looks.
+
+    Attributes:
+        positions: metres, x to its left, y up, looking along z; float32 [V, 3].
+        normals: float32 [V, 3].
+        deltas: what each shape adds at 1, float32 [52, V, 3].
+        turns: what each shape adds to the normals, float32 [52, V, 3].
+        triangles: int64 [F, 3].
+        colours: linear RGBA, float32 [V, 4].
+        uv: places on a texture, from the top left, float32 [V, 2].
+        texture: index into `textures` of each triangle, -1 for none, int64 [F].
+        textures: linear RGBA pictures, float32 [h, w, 4].
+        veils: triangles that are laid over the rest by their opacity, bool [F].
+        both_sides: triangles that are seen from behind too, bool [F].
+        shine: how glossy each vertex is, float32 [V].
+        sharpness: how small its highlights are, float32 [V].
+        shapes: ARKit shapes that it has.
+    """
+
+    positions: np.ndarray
+    normals: np.ndarray
+    deltas: np.ndarray
+    turns: np.ndarray
+    triangles: np.ndarray
+    colours: np.ndarray
+    uv: np.ndarray
+    texture: np.ndarray
+    textures: tuple[np.ndarray, ...]
+    veils: np.ndarray
+    both_sides: np.ndarray
+    shine: np.ndarray
+    sharpness: np.ndarray
+    shapes: tuple[str, ...]
+
+
+@cache
+def own_puppet() -> Puppet:
+    """The project's head; made once."""
+    head = fine_head()
+    part = head.part
+    eye, lash = part == PARTS.index("eye"), part == PARTS.index("lashes")
+    teeth = np.isin(part, [PARTS.index("upper_teeth"), PARTS.index("lower_teeth")])
+    shine, sharpness = np.full((2, len(head.positions_mm)), [[SHINE], [SHARPNESS]], np.float32)
+    shine[head.triangles[eye]], sharpness[head.triangles[eye]] = 1.0, 220.0
+    shine *= head.reach
+    uv, radius_mm = eye_places(head)
+    picture = eye_picture(radius_mm).astype(np.float32) / 255
+    opaque = np.ones((*picture.shape[:2], 1), np.float32)
+    return Puppet(
+        positions=head.positions_mm * np.float32(MILLIMETRES),
+        normals=head.normals,
+        deltas=head.deltas_mm * np.float32(MILLIMETRES),
+        turns=head.turns,
+        triangles=head.triangles,
+        colours=head.colours,
+        uv=uv,
+        texture=np.where(eye, 0, -1),
+        textures=(np.concatenate([picture**GAMMA, opaque], axis=2),),
+        veils=lash,
+        both_sides=lash | teeth,
+        shine=shine,
+        sharpness=sharpness,
+        shapes=arkit.NAMES,
+    )
+
+
+def gltf_puppet(path: str | os.PathLike[str]) -> Puppet:
+    """A head from a `.glb`, `.gltf` or `.vrm` with ARKit morph targets; all its meshes, at rest.
+
+    Materials count by base colour, its texture and opacity. Skinned meshes stand as they were bound.
+
+    Raises:
+        InputError: it cannot be read.
+        FormatError: it has no ARKit shape, or its geometry is compressed or does not hold together.
+    """
+    gltf = load_gltf(path)
+    try:
+        shapes = available_shapes(gltf)
+        named = {mesh.node: mesh for mesh in morph_meshes(gltf)}
+        turned = "VRM" in (gltf.extensions or {})
+        pieces = []
+        for node, matrix in _placed_nodes(gltf):
+            for primitive in gltf.meshes[gltf.nodes[node].mesh].primitives:
+                if (TRIANGLES if primitive.mode is None else primitive.mode) == TRIANGLES:
+                    pieces.append(_piece(gltf, primitive, matrix, named.get(node), turned))
+        textures = tuple(_texture(gltf, i) for i in range(len(gltf.textures or [])))
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from None
+    except (IndexError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise FormatError(f"{path}: its geometry cannot be read ({error}); is it compressed?") from None
+    return _joined(pieces, textures, shapes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """One primitive; arrays as in `Puppet`."""
+
+    positions: np.ndarray
+    normals: np.ndarray
+    deltas: np.ndarray
+    triangles: np.ndarray
+    colours: np.ndarray
+    uv: np.ndarray
+    texture: int
+    veil: bool
+    both_sides: bool
+
+
+def _joined(pieces: list[_Piece], textures: tuple[np.ndarray, ...], shapes: tuple[str, ...]) -> Puppet:
+    starts = np.cumsum([0, *(len(piece.positions) for piece in pieces)])
+    triangles = np.concatenate([piece.triangles + start for piece, start in zip(pieces, starts, strict=False)])
+    counts = [len(piece.triangles) for piece in pieces]
+    positions = np.concatenate([piece.positions for piece in pieces])
+    deltas = np.concatenate([piece.deltas for piece in pieces], axis=1)
+    normals = np.concatenate([piece.normals for piece in pieces])
+    flat = smooth_normals(positions, triangles)
+    turns = np.zeros_like(deltas)
+    for i in np.flatnonzero(np.abs(deltas).max(axis=(1, 2)) > 0):
+        turns[i] = smooth_normals(positions + deltas[i], triangles) - flat
+    return Puppet(
+        positions=positions,
+        normals=normals,
+        deltas=deltas,
+        turns=turns,
+        triangles=triangles,
+        colours=np.concatenate([piece.colours for piece in pieces]),
+        uv=np.concatenate([piece.uv for piece in pieces]),
+        texture=np.repeat([piece.texture for piece in pieces], counts),
+        textures=textures,
+        veils=np.repeat([piece.veil for piece in pieces], counts),
+        both_sides=np.repeat([piece.both_sides for piece in pieces], counts),
+        shine=np.full(len(positions), SHINE, np.float32),
+        sharpness=np.full(len(positions), SHARPNESS, np.float32),
+        shapes=shapes,
+    )
+
+
+def _piece(gltf: "GLTF2", primitive: "Primitive", matrix: np.ndarray, morphs: MorphMesh | None, turned: bool) -> _Piece:
+    attributes = primitive.attributes
+    positions = _array(gltf, attributes.POSITION).astype(np.float64)
+    n_vertices = len(positions)
+    about = np.diag([-1.0, 1.0, -1.0]) if turned else np.eye(3)
+    turn = about @ matrix[:3, :3]
+    corners = np.arange(n_vertices) if primitive.indices is None else _array(gltf, primitive.indices).ravel()
+    triangles = corners.astype(np.int64).reshape(-1, 3)
+    deltas = np.zeros((arkit.K, n_vertices, 3), np.float32)
+    for name, ways in (morphs.mixing if morphs else {}).items():
+        for target, weight in ways.items() if name in arkit.INDEX else ():
+            moved = _array(gltf, primitive.targets[target]["POSITION"])
+            deltas[arkit.INDEX[name]] += weight * (moved @ turn.T).astype(np.float32)
+    placed = ((positions @ matrix[:3, :3].T + matrix[:3, 3]) @ about.T).astype(np.float32)
+    if attributes.NORMAL is None:
+        normals = smooth_normals(placed, triangles)
+    else:
+        normals = _array(gltf, attributes.NORMAL) @ np.linalg.inv(turn)
+        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+    colour, texture, veil, both_sides = _material(gltf, primitive.material)
+    colours = np.tile(np.array(colour, np.float32), (n_vertices, 1))
+    if attributes.COLOR_0 is not None:
+        given = _array(gltf, attributes.COLOR_0)
+        colours[:, : given.shape[1]] *= given
+    has_uv = attributes.TEXCOORD_0 is not None
+    uv = _array(gltf, attributes.TEXCOORD_0) if has_uv else np.zeros((n_vertices, 2))
+    texture = texture if has_uv else -1
+    return _Piece(
+        placed, normals.astype(np.float32), deltas, triangles, colours, uv.astype(np.float32), texture, veil, both_sides
+    )
+
+
+def _material(gltf: "GLTF2", index: int | None) -> tuple[list[float], int, bool, bool]:
+    """Linear colour, texture or -1, whether it is laid over by opacity, whether it has two sides."""
+    if index is None:
+        return [0.8, 0.8, 0.8, 1.0], -1, False, False
+    material = gltf.materials[index]
+    look = material.pbrMetallicRoughness
+    colour = (look and look.baseColorFactor) or [1.0, 1.0, 1.0, 1.0]
+    texture = look.baseColorTexture.index if look and look.baseColorTexture else -1
+    return colour, texture, material.alphaMode in ("BLEND", "MASK"), bool(material.doubleSided)
+
+
+def _array(gltf: "GLTF2", index: int) -> np.ndarray:
+    return decode(gltf, gltf.accessors[index])
+
+
+def _texture(gltf: "GLTF2", index: int) -> np.ndarray:
+    """A texture as linear RGBA, float32 [h, w, 4]; white where its kind of picture is not known."""
+    from PIL import Image, UnidentifiedImageError
+
+    source = gltf.textures[index].source
+    try:
+        view = gltf.bufferViews[gltf.images[source].bufferView]
+        start = view.byteOffset or 0
+        with Image.open(io.BytesIO(bytes(gltf.binary_blob()[start : start + view.byteLength]))) as picture:
+            pixels = np.asarray(picture.convert("RGBA"), np.float32) / 255
+    except (UnidentifiedImageError, TypeError):
+        return np.ones((1, 1, 4), np.float32)
+    pixels[..., :3] **= GAMMA
+    return pixels
+
+
+def _placed_nodes(gltf: "GLTF2") -> list[tuple[int, np.ndarray]]:
+    """Nodes of the scene with a mesh, and where each stands; a skinned one stands where its skin was bound."""
+    found = []
+    scene = gltf.scenes[gltf.scene or 0]
+    waiting = [(node, np.eye(4)) for node in scene.nodes]
+    while waiting:
+        index, above = waiting.pop()
+        node = gltf.nodes[index]
+        matrix = above @ _local(node)
+        if node.mesh is not None:
+            found.append((index, np.eye(4) if node.skin is not None else matrix))
+        waiting += [(child, matrix) for child in node.children or []]
+    return found
+
+
+def _local(node: object) -> np.ndarray:
+    if node.matrix is not None:
+        return np.array(node.matrix).reshape(4, 4).T
+    x, y, z, w = node.rotation or (0, 0, 0, 1)
+    turn = np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+    out = np.eye(4)
+    out[:3, :3] = turn * np.array(node.scale or (1, 1, 1))
+    out[:3, 3] = node.translation or (0, 0, 0)
+    return out

@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+
+from exomni.core import arkit
+from exomni.core.errors import FormatError, InputError
+from exomni.export.scenes import write_glb
+from exomni.export.track import FaceTrack
+from exomni.export.video.film import CAMERAS, Camera, Film
+from exomni.export.video.puppet import gltf_puppet, own_puppet
+from exomni.export.video.raster import rasterize
+
+SIZE = (96, 96)
+
+
+def weights(**shapes):
+    out = np.zeros(arkit.K, np.float32)
+    for name, value in shapes.items():
+        for each in [name] if name in arkit.INDEX else [name + "Left", name + "Right"]:
+            out[arkit.INDEX[each]] = value
+    return out
+
+
+def slow_reference(screen, near, triangles, both_sides, size):
+    """Which triangle is nearest at each pixel, one pixel at a time."""
+    out = np.full((size, size), -1)
+    depth = np.zeros((size, size))
+    for t, corners in enumerate(triangles):
+        (ax, ay), (bx, by), (cx, cy) = screen[corners].astype(float)
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        if area == 0 or (area > 0 and not both_sides[t]):
+            continue
+        for y in range(size):
+            for x in range(size):
+                px, py = x + 0.5, y + 0.5
+                u = ((cx - bx) * (py - by) - (cy - by) * (px - bx)) / area
+                v = ((ax - cx) * (py - cy) - (ay - cy) * (px - cx)) / area
+                z = u * near[corners[0]] + v * near[corners[1]] + (1 - u - v) * near[corners[2]]
+                if min(u, v, 1 - u - v) >= 0 and z > depth[y, x]:
+                    out[y, x], depth[y, x] = t, z
+    return out
+
+
+def test_the_nearest_triangle_is_found_at_every_pixel():
+    rng = np.random.default_rng(0)
+    screen = rng.uniform(-4, 28, (30, 2)).astype(np.float32)
+    near = rng.uniform(0.5, 1, 30).astype(np.float32)
+    triangles = rng.integers(0, 30, (40, 3))
+    both = rng.random(40) < 0.5
+    expected = slow_reference(screen, near, triangles, both, 24)
+    got = rasterize(screen, near, triangles, both, 24, (0, 0, 24, 24))
+    picture = np.full(24 * 24, -1)
+    picture[got.place] = got.triangle
+    assert (picture.reshape(24, 24) == expected).mean() > 0.99
+    np.testing.assert_allclose(got.shares.sum(axis=1), 1, atol=1e-3)
+    np.testing.assert_allclose(got.near, got.blend(near[:, None], triangles)[:, 0], atol=1e-3)
+
+
+def test_a_box_shows_the_same_as_the_whole():
+    puppet = own_puppet()
+    film = Film(puppet, SIZE, Camera(), weights(jawOpen=1), 1)
+    screen, near = film._seen(puppet.positions)
+    whole = rasterize(screen, near, puppet.triangles, puppet.both_sides, 96, (0, 0, 96, 96))
+    part = rasterize(screen, near, puppet.triangles, puppet.both_sides, 96, (30, 20, 70, 80))
+    y, x = np.divmod(whole.place, 96)
+    inside = (y >= 30) & (y < 70) & (x >= 20) & (x < 80)
+    np.testing.assert_array_equal(part.place, whole.place[inside])
+    np.testing.assert_array_equal(part.triangle, whole.triangle[inside])
+
+
+@pytest.mark.parametrize("camera", CAMERAS)
+def test_every_camera_has_the_head_in_its_middle(camera):
+    film = Film(own_puppet(), SIZE, CAMERAS[camera], weights(), 1)
+    picture = film.frame(weights()).astype(int)
+    middle = picture[36:60, 36:60].reshape(-1, 3)
+    assert (middle[:, 0] > middle[:, 2] + 15).mean() > 0.6
+    if camera in ("head", "three-quarter"):
+        corners = picture[[0, 0, 95], [0, 95, 0]]
+        assert (np.abs(corners[:, 0] - corners[:, 2]) < 30).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "rows"),
+    [("jawOpen", (50, 96)), ("eyeBlink", (0, 60)), ("browInnerUp", (0, 50)), ("mouthSmile", (40, 96))],
+)
+def test_what_moves_is_seen_where_it_is(shape, rows):
+    used = weights(**{shape: 1})
+    film = Film(own_puppet(), SIZE, CAMERAS["face"], used, 1)
+    rest, moved = film.frame(weights()).astype(int), film.frame(used).astype(int)
+    changed = np.abs(moved - rest).sum(axis=2) > 40
+    assert changed.sum() > 20
+    assert changed[slice(*rows)].sum() > 0.9 * changed.sum()
+
+
+def test_only_drawing_what_moves_changes_nothing():
+    used = weights(jawOpen=0.4, mouthFunnel=0.3)
+    partial = Film(own_puppet(), SIZE, Camera(), used, 2)
+    whole = Film(own_puppet(), SIZE, Camera(), used, 2)
+    top, left, bottom, right = partial._box
+    assert (bottom - top) * (right - left) < 0.7 * 192 * 192
+    whole._box = (0, 0, 192, 192)
+    partial.frame(used)
+    for face in (used, 0.5 * used, weights()):
+        apart = np.abs(partial.frame(face).astype(int) - whole.frame(face).astype(int))
+        assert apart.max() <= 3
+
+
+def test_a_glb_of_the_head_looks_like_the_head(tmp_path):
+    write_glb(FaceTrack(arkit.NAMES, 30, np.zeros((1, 52))), tmp_path / "a.glb")
+    other = gltf_puppet(tmp_path / "a.glb")
+    assert other.shapes == arkit.NAMES
+    face = weights(jawOpen=0.3, mouthSmile=0.4, eyeBlink=0.2)
+    pictures = [Film(p, SIZE, Camera(), face, 2).frame(face).astype(int) for p in (own_puppet(), other)]
+    apart = np.abs(pictures[0] - pictures[1])
+    assert apart.mean() < 4
+    assert (apart > 60).mean() < 0.01
+
+
+def test_heads_and_cameras_that_are_none(tmp_path):
+    with pytest.raises(InputError, match="no camera shows 'feet'"):
+        Film(own_puppet(), SIZE, Camera("feet"), weights())
+    (tmp_path / "a.glb").write_bytes(b"glTF no")
+    with pytest.raises(FormatError):
+        gltf_puppet(tmp_path / "a.glb")
