@@ -30,7 +30,7 @@ $(VENV)/installed: pyproject.toml
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(PIP) -e ".[dev]"
-	$(PIP) --no-deps distillmos==0.9.1
+	$(PIP) --no-deps distillmos==0.9.1 xls-r-sqa==0.1.0
 	touch $@
 
 clean:

@@ -65,12 +65,14 @@ def train(
     from ..assets import cache_folder
     from ..core.errors import UserError
     from ..model.config import load_config, with_fusion
+    from ..train.loop import checked_device
     from ..train.loop import train as train_loop
     from ..train.stages import STAGES, load_recipe, provenance
 
     if stage not in STAGES:
         raise UserError(f"no stage {stage!r}; there are {', '.join(STAGES)}")
     recipe, model = load_recipe(config), load_config(preset)
+    checked_device(device)
     if fusion is not None:
         model = with_fusion(model, fusion)
     data, out = _data_folder(folder, config), runs or cache_folder() / "runs" / Path(config).stem

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from tqdm import tqdm
 
-from ..core.errors import CheckpointError
+from ..core.errors import CheckpointError, UserError
 
 
 class LoopConfig(BaseModel):
@@ -85,6 +85,19 @@ class _State:
     optimizer: torch.optim.Optimizer
     average: dict[str, torch.Tensor]
     figures: dict[str, float]
+
+
+def checked_device(name: str) -> str:
+    """A device's name, if training can run there.
+
+    Raises:
+        UserError: no such device here.
+    """
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); try cpu") from error
+    return name
 
 
 def rate_factor(step: int, config: LoopConfig) -> float:
