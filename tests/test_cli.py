@@ -106,6 +106,8 @@ def test_speak_reads_a_file(run, ready):
 def test_animate_writes_a_face_for_a_recording(run, ready, recording):
     ended = run("animate", recording, "-o", "out")
     assert ended.code == 0
+    assert ended.out.strip() == ""
+    assert ended.err.splitlines()[-1].startswith("1.5 s of speech and 45 frames")
     facts = json.loads(Path("out/reply.json").read_text())
     assert facts["frame_count"] == 45
     assert facts["duration"] == pytest.approx(1.5)

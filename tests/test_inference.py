@@ -239,6 +239,21 @@ def test_loading_the_llm_is_not_part_of_a_request(tiny_nano, omni, monkeypatch, 
     assert times.llm_s < 0.5
 
 
+def test_loading_the_speech_encoder_is_not_part_of_a_request(omni, monkeypatch, tiny_whisper, speechlike):
+    import time
+
+    def slow_folder():
+        time.sleep(0.6)
+        return tiny_whisper
+
+    monkeypatch.setattr(omni.nano, "_whisper", slow_folder)
+    omni.nano.__dict__.pop("speech_features", None)
+    before = omni.load_s
+    times = omni.animate(speechlike(1, 24_000), 24_000).timings
+    assert times.first_face_s < 0.6
+    assert times.load_s >= before + 0.6
+
+
 def test_a_conversation_is_handed_on(omni, monkeypatch):
     turns = [Turn("user", "Hello."), Turn("assistant", "Hi."), Turn("user", "How are you?")]
     seen = []
