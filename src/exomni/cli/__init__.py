@@ -1,5 +1,6 @@
 """The command line. Every heavy import waits inside its command, so that `--help` is quick."""
 
+import io
 import sys
 
 import typer
@@ -35,6 +36,9 @@ data_app.command("build")(training.data_build)
 
 def main() -> None:
     """Run the command line; a user's mistake exits with 2 and a message, never with a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without a letter shows a ? and is no reason to stop
     try:
         app()
     except UserError as error:

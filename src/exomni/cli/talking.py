@@ -119,16 +119,19 @@ def _run(omni, events: Callable, out: Path, seed: int, to: list[str] | None, as_
     from ..results import collect
 
     def shown() -> Iterator:
+        spoke = False
         for event in events():
             if as_stream:
                 print(_event_line(event), flush=True)
             elif isinstance(event, TextEvent):
+                spoke = True
                 print(event.text, end="", flush=True)
             elif isinstance(event, SpeechEvent) and not event.text:
                 seconds = (event.start_sample + len(event.samples)) / event.sample_rate
                 print(f"\r{seconds:.0f} s of speech read", end="", file=sys.stderr, flush=True)
             elif isinstance(event, DoneEvent):
-                print(flush=True)
+                # ends the line of the words, or that of the progress on a recording
+                print(flush=True, file=sys.stdout if spoke else sys.stderr)
             yield event
 
     reply = collect(shown(), seed, omni.nano.model_hash, omni.nano.data_hash)
