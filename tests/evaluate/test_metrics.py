@@ -75,18 +75,19 @@ def test_jitter_is_nought_for_steady_motion_and_grows_with_shaking():
     assert metrics.jitter_mm(still(2)) == 0.0
 
 
-def test_closures_are_looked_for_within_fifty_milliseconds():
-    phones = [Phone("ɑ", 0.0, 0.5), Phone("p", 0.5, 0.6), Phone("ɑ", 0.6, 1.0), Phone("s", 1.0, 1.1)]
+@pytest.mark.parametrize(("frame", "closes"), [(13, False), (14, True), (16, True), (18, True), (19, False)])
+def test_closures_are_looked_for_within_fifty_milliseconds(frame, closes):
+    # 50 ms around the p reach from 0.455 to 0.645 s; frame 13 shows 0.450 s, frame 19 shows 0.650 s.
+    phones = [Phone("ɑ", 0.0, 0.505), Phone("p", 0.505, 0.595), Phone("ɑ", 0.595, 1.0), Phone("s", 1.0, 1.1)]
     gap = np.full(40, 9.0)
-    assert metrics.closed_share(metrics.closure_gaps_mm(gap, phones)) == 0.0
-    for frame, counts in ((12, False), (13, True), (19, False), (15, True)):  # Frame 13 shows 0.45 s, 19 shows 0.65 s.
-        gap[:] = 9.0
-        gap[frame] = 1.49
-        gaps = metrics.closure_gaps_mm(gap, phones)
-        assert len(gaps) == 1
-        assert (metrics.closed_share(gaps) == 1.0) == counts or frame == 19
-    gap[:] = 1.51
-    assert metrics.closed_share(metrics.closure_gaps_mm(gap, phones)) == 0.0
+    gap[frame] = 1.49
+    gaps = metrics.closure_gaps_mm(gap, phones)
+    assert gaps.tolist() == [1.49 if closes else 9.0]
+    assert metrics.closed_share(gaps) == closes
+
+
+def test_lips_that_nearly_meet_are_not_closed():
+    assert metrics.closed_share(metrics.closure_gaps_mm(np.full(40, 1.51), [Phone("m", 0.5, 0.6)])) == 0.0
 
 
 def test_a_share_of_closures():

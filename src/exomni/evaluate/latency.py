@@ -18,9 +18,11 @@ FreshRun = Callable[[str, Sequence[str]], dict]
 
 
 def time_request(system: System, prompt: str, seed: int) -> dict:
-    """Answer one question: its timings, and the seconds of speech that came."""
+    """Answer one question: its timings, the processor's seconds, and the seconds of speech that came."""
+    before = time.process_time()
     spoken = system.respond(prompt, seed)
-    return {"prompt": prompt, "duration_s": spoken.duration_s, **spoken.timings}
+    cpu_s = time.process_time() - before
+    return {"prompt": prompt, "duration_s": spoken.duration_s, "cpu_s": cpu_s, **spoken.timings}
 
 
 def run_fresh(system: str, prompts: Sequence[str], weights: str | None) -> dict:
@@ -68,6 +70,7 @@ def _summary(requests: Sequence[dict]) -> dict:
     return {
         "requests": len(requests), "speech s": speech_s,
         "RTF": sum(r["total_s"] for r in requests) / speech_s,
+        "CPU s/s": sum(r["cpu_s"] for r in requests) / speech_s,
         "first audio s": float(np.median(first)), "worst": float(first.max()),
         "first face s": float(np.median([r["first_face_s"] for r in requests])),
         **{f"{part[:-2]} ms/s": 1000 * sum(r[part] for r in requests) / speech_s for part in PARTS},

@@ -89,14 +89,14 @@ def _run_one(
     suite: str, names: tuple[str, ...], limit: int, out: Path | None, weights: Path | None, recordings: Path | None
 ) -> dict:
     """One suite, its table and its report."""
-    faces = None
+    machine, faces = machine_facts(), None
     if suite == "consistency":
         result = _consistency(names, limit, weights)
     elif suite == "face":
         result, faces = _face(names, limit, weights, recordings)
     else:
         result = _latency(names, limit, weights)
-    result = {"suite": suite, "machine": machine_facts(), **result}
+    result = {"suite": suite, "machine": machine, **result}
     result["goals"] = check_goals(result)
     print(f"{suite}\n\n{format_result(result)}", flush=True)
     if out is not None:
@@ -162,7 +162,7 @@ def _latency(names: tuple[str, ...], limit: int, weights: Path | None) -> dict:
 
 
 def machine_facts() -> dict:
-    """What the figures were measured on."""
+    """What the figures are measured on, and how busy it is."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     return {
         "exomni": version("exomni"), "torch": version("torch"), "python": platform.python_version(),
