@@ -125,7 +125,8 @@ def test_latency_separates_the_cold_request_from_the_warm_ones():
     def run(name, prompts):
         requests = [
             {"prompt": p, "duration_s": 10.0, "cpu_s": 3.0, "total_s": 50.0 if i == 0 else 2.0,
-             "first_audio_s": 0.1 * i, "first_face_s": 0.1 * i, "llm_s": 0.5, "units_s": 0.5, "speech_s": 0.4, "face_s": 0.1}
+             "first_audio_s": 0.1 * i, "first_face_s": 0.1 * i, "llm_s": 0.5,
+             "units_s": 0.5, "speech_s": 0.4, "face_s": 0.1}
             for i, p in enumerate(prompts)
         ]  # fmt: skip
         return {"requests": requests, "load_s": 3.0, "start_to_audio_s": 4.0, "start_to_reply_s": 5.0, "peak_mb": 700.0}

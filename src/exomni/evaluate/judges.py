@@ -13,7 +13,8 @@ from ..core.timebase import ENCODER_SAMPLE_HZ
 
 CROP_SAMPLES = 122_880
 """What DistillMOS hears at once: 7.68 s at 16 kHz."""
-INSTALL = "install it: pip install exomni[evaluate]"
+INSTALL_WHISPER = "pip install exomni[evaluate]"
+INSTALL_MOS = "pip install --no-deps distillmos==0.9.1 xls-r-sqa==0.1.0"
 
 
 class Transcriber:
@@ -26,7 +27,7 @@ class Transcriber:
             from ctranslate2 import set_random_seed
             from faster_whisper import WhisperModel
         except ImportError as error:
-            raise AssetError(f"faster-whisper is needed to judge speech; {INSTALL}") from error
+            raise AssetError(f"faster-whisper is needed to judge speech; install it: {INSTALL_WHISPER}") from error
         self._model = WhisperModel(str(WHISPER.folder()), device="cpu", compute_type="int8")
         self._seed = set_random_seed
 
@@ -53,7 +54,7 @@ class OpinionScore:
             with _without_torchaudio():
                 from distillmos import ConvTransformerSQAModel
         except ImportError as error:
-            raise AssetError(f"distillmos is needed to judge how speech sounds; {INSTALL}") from error
+            raise AssetError(f"distillmos is needed to judge how speech sounds; install it: {INSTALL_MOS}") from error
         with contextlib.redirect_stdout(sys.stderr):
             self._model = ConvTransformerSQAModel(segmenting_in_forward=False).eval()
 
