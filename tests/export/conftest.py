@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import struct
 import subprocess
 from fractions import Fraction
 from pathlib import Path
@@ -30,6 +31,55 @@ def node_packages() -> Path:
     return NODE
 
 
+def _user_head(path, names, *, where="mesh", vrm=None):
+    """A small glTF file as an avatar tool would make it: two meshes, the second with the eyelids alone."""
+    points = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], "<f4")
+    lids = [i for i, name in enumerate(names) if "link" in name.lower()]
+    blob = points.tobytes() + np.array([0.0, 1.0], "<f4").tobytes()
+    for i in range(len(names)):
+        blob += (points * 0 + i / 100).astype("<f4").tobytes()
+    views = [
+        {"buffer": 0, "byteOffset": 0, "byteLength": 36},
+        {"buffer": 0, "byteOffset": 36, "byteLength": 8},
+    ]
+    views += [{"buffer": 0, "byteOffset": 44 + 36 * i, "byteLength": 36} for i in range(len(names))]
+    vec3 = {"componentType": 5126, "count": 3, "type": "VEC3"}
+    accessors = [{**vec3, "bufferView": 0, "min": [0, 0, 0], "max": [1, 1, 0]}]
+    accessors.append({"bufferView": 1, "componentType": 5126, "count": 2, "type": "SCALAR", "min": [0], "max": [1]})
+    for i in range(len(names)):
+        edge = [float(np.float32(i / 100))] * 3
+        accessors.append({**vec3, "bufferView": 2 + i, "min": edge, "max": edge})
+
+    def mesh(name, chosen):
+        primitive = {"attributes": {"POSITION": 0}, "targets": [{"POSITION": 2 + i} for i in chosen]}
+        holder = primitive if where == "primitive" else {}
+        if where != "nowhere":
+            holder["extras"] = {"targetNames": [names[i] for i in chosen]}
+        return {"name": name, "primitives": [primitive], **(holder if where == "mesh" else {})}
+
+    document = {
+        "asset": {"version": "2.0", "generator": "somebody's tool"},
+        "scene": 0,
+        "scenes": [{"nodes": [0, 1, 2]}],
+        "nodes": [
+            {"name": "Hips"},
+            {"name": "Face", "mesh": 0},
+            {"name": "Lids", "mesh": 1, "extras": {"kept": True}},
+        ],
+        "meshes": [mesh("Face", range(len(names))), mesh("Lids", lids)],
+        "accessors": accessors,
+        "bufferViews": views,
+        "buffers": [{"byteLength": len(blob)}],
+    }
+    document |= vrm or {}
+    text = json.dumps(document).encode()
+    text += b" " * (-len(text) % 4)
+    blob += b"\0" * (-len(blob) % 4)
+    chunks = struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(blob), b"BIN\0") + blob
+    path.write_bytes(struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks)
+    return path
+
+
 def _moving(n_frames: int, n_shapes: int = arkit.K, fps: float = FRAME_HZ, seed: int = 0) -> np.ndarray:
     """Smooth curves in 0..1 that differ from shape to shape, float32 [n_frames, n_shapes]."""
     rng = np.random.default_rng(seed)
@@ -38,9 +88,15 @@ def _moving(n_frames: int, n_shapes: int = arkit.K, fps: float = FRAME_HZ, seed:
     return (0.5 + 0.45 * np.sin(6.28 * rate * times + phase)).astype(np.float32)
 
 
+@pytest.fixture(scope="session")
+def user_head():
+    """The function above that makes somebody's head, for tests to call."""
+    return _user_head
+
+
 @pytest.fixture
 def moving():
-    """The function above, for tests to call."""
+    """The function above that makes curves, for tests to call."""
     return _moving
 
 

@@ -1,6 +1,5 @@
 import base64
 import json
-import struct
 import subprocess
 
 import numpy as np
@@ -25,55 +24,6 @@ def validator(node_packages):
         return json.loads(done.stdout)
 
     return report
-
-
-def user_head(path, names, *, where="mesh", vrm=None):
-    """A small glTF file as an avatar tool would make it: two meshes, the second with the eyelids alone."""
-    points = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], "<f4")
-    lids = [i for i, name in enumerate(names) if "link" in name.lower()]
-    blob = points.tobytes() + np.array([0.0, 1.0], "<f4").tobytes()
-    for i in range(len(names)):
-        blob += (points * 0 + i / 100).astype("<f4").tobytes()
-    views = [
-        {"buffer": 0, "byteOffset": 0, "byteLength": 36},
-        {"buffer": 0, "byteOffset": 36, "byteLength": 8},
-    ]
-    views += [{"buffer": 0, "byteOffset": 44 + 36 * i, "byteLength": 36} for i in range(len(names))]
-    vec3 = {"componentType": 5126, "count": 3, "type": "VEC3"}
-    accessors = [{**vec3, "bufferView": 0, "min": [0, 0, 0], "max": [1, 1, 0]}]
-    accessors.append({"bufferView": 1, "componentType": 5126, "count": 2, "type": "SCALAR", "min": [0], "max": [1]})
-    for i in range(len(names)):
-        edge = [float(np.float32(i / 100))] * 3
-        accessors.append({**vec3, "bufferView": 2 + i, "min": edge, "max": edge})
-
-    def mesh(name, chosen):
-        primitive = {"attributes": {"POSITION": 0}, "targets": [{"POSITION": 2 + i} for i in chosen]}
-        holder = primitive if where == "primitive" else {}
-        if where != "nowhere":
-            holder["extras"] = {"targetNames": [names[i] for i in chosen]}
-        return {"name": name, "primitives": [primitive], **(holder if where == "mesh" else {})}
-
-    document = {
-        "asset": {"version": "2.0", "generator": "somebody's tool"},
-        "scene": 0,
-        "scenes": [{"nodes": [0, 1, 2]}],
-        "nodes": [
-            {"name": "Hips"},
-            {"name": "Face", "mesh": 0},
-            {"name": "Lids", "mesh": 1, "extras": {"kept": True}},
-        ],
-        "meshes": [mesh("Face", range(len(names))), mesh("Lids", lids)],
-        "accessors": accessors,
-        "bufferViews": views,
-        "buffers": [{"byteLength": len(blob)}],
-    }
-    document |= vrm or {}
-    text = json.dumps(document).encode()
-    text += b" " * (-len(text) % 4)
-    blob += b"\0" * (-len(blob) % 4)
-    chunks = struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(blob), b"BIN\0") + blob
-    path.write_bytes(struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks)
-    return path
 
 
 def test_the_projects_head_speaks_without_an_error(track, tmp_path, validator):
@@ -132,7 +82,7 @@ def test_the_audio_lies_beside(track, tmp_path):
 
 @pytest.mark.parametrize("where", ["mesh", "primitive"])
 @pytest.mark.parametrize("spell", [lambda n: n, lambda n: n[:1].upper() + n[1:]])
-def test_a_users_head_speaks(where, spell, track, tmp_path, validator):
+def test_a_users_head_speaks(where, spell, track, tmp_path, validator, user_head):
     names = [spell(name) for name in reversed(arkit.NAMES)] + ["Fat"]
     head = user_head(tmp_path / "user.glb", names, where=where)
     assert write_glb(track, tmp_path / "a.glb", head) == ()
@@ -146,7 +96,7 @@ def test_a_users_head_speaks(where, spell, track, tmp_path, validator):
     np.testing.assert_array_equal(lids[:, 0], track.column("eyeBlinkRight"))
 
 
-def test_a_head_that_lacks_shapes_gets_them_rerouted(track, tmp_path):
+def test_a_head_that_lacks_shapes_gets_them_rerouted(track, tmp_path, user_head):
     has = [n for n in arkit.NAMES if n not in ("mouthFunnel", "tongueOut")]
     notes = write_glb(track, tmp_path / "a.glb", user_head(tmp_path / "user.glb", has))
     assert "mouthFunnel to mouthPucker" in notes[0]
@@ -157,7 +107,7 @@ def test_a_head_that_lacks_shapes_gets_them_rerouted(track, tmp_path):
 
 
 @pytest.mark.parametrize("version", [0, 1])
-def test_a_vrm_avatar_with_perfect_sync_speaks(version, track, tmp_path, validator):
+def test_a_vrm_avatar_with_perfect_sync_speaks(version, track, tmp_path, validator, user_head):
     if version == 1:
         custom = {
             name: {"morphTargetBinds": [{"node": 1, "index": i, "weight": 0.5}]} for i, name in enumerate(arkit.NAMES)
@@ -178,7 +128,7 @@ def test_a_vrm_avatar_with_perfect_sync_speaks(version, track, tmp_path, validat
 
 
 @pytest.mark.parametrize("inside", [True, False])
-def test_a_head_in_pieces_is_put_together(inside, track, tmp_path, validator):
+def test_a_head_in_pieces_is_put_together(inside, track, tmp_path, validator, user_head):
     gltf = load_gltf(user_head(tmp_path / "user.glb", list(arkit.NAMES)))
     document, blob = json.loads(gltf.gltf_to_json()), gltf.binary_blob()
     pieces = [blob[:44], blob[44:]]
@@ -196,7 +146,7 @@ def test_a_head_in_pieces_is_put_together(inside, track, tmp_path, validator):
     np.testing.assert_array_equal(read_gltf(tmp_path / "new" / "a.glb").track.arkit(), track.arkit())
 
 
-def test_heads_that_cannot_speak(track, tmp_path):
+def test_heads_that_cannot_speak(track, tmp_path, user_head):
     head = user_head(tmp_path / "a.glb", ["Smile", "Blink"])
     with pytest.raises(FormatError, match="no morph target is an ARKit shape; 2 meshes have targets: Blink"):
         write_glb(track, tmp_path / "out.glb", head)

@@ -35,7 +35,11 @@ def load(source: Any, *, fps: Any = None, order: str | None = None, audio: Any =
         FormatError: it does not follow its format; the message has the place and the reason.
     """
     if isinstance(source, str | os.PathLike):
-        reading = _from_path(Path(source), fps, order)
+        try:
+            reading = _from_path(Path(source), fps, order)
+        except FormatError as error:
+            told = str(source) in str(error)
+            raise error if told else FormatError(f"{source}: {error}") from None
     else:
         reading = _from_object(source, fps, order)
     if audio is None:

@@ -111,7 +111,7 @@ def read_parquet(path: str | os.PathLike[str], fps: Any = None) -> Reading:
     try:
         table = pyarrow.parquet.read_table(pyarrow.BufferReader(data))
         values = np.stack([column.to_numpy().astype(np.float64) for column in table.columns], axis=1)
-    except (pyarrow.ArrowException, ValueError, TypeError) as error:
+    except (pyarrow.ArrowException, OSError, ValueError, TypeError) as error:
         raise FormatError(f"{path}: not a Parquet table of numbers ({error})") from None
     meta = json.loads((table.schema.metadata or {}).get(META, b"{}"))
     try:
