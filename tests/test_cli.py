@@ -283,3 +283,10 @@ def test_doctor_tells_what_is_missing(run, monkeypatch):
     ended = run("doctor")
     assert ended.code == 0
     assert "MISSING: hibari-heart is not installed" in ended.out
+
+
+def test_render_wants_a_size_it_can_read(run):
+    ended = run("render", "nowhere", "-o", "clip.mp4", "--size", "5")
+    assert ended.code == 2
+    assert "WIDTHxHEIGHT" in ended.err
+    assert not Path("clip.mp4").exists()

@@ -25,6 +25,7 @@ for command in (
     faces.export,
     faces.inspect,
     faces.live,
+    faces.render,
     training.train,
     training.release,
     training.evaluate,

@@ -66,3 +66,40 @@ def live(
 
     sent = perform(source, to, profile=None if profile is None else load_profile(profile), play=play, fps=fps)
     print(f"{sent.n_sent} frames sent, {sent.n_skipped} skipped, {1000 * sent.latest_s:.0f} ms late at most")
+
+
+def render(
+    source: Source,
+    out: Annotated[Path, typer.Option("-o", "--out", help="clip.mp4, .webm, .gif, or .png for a sheet of moments.")],
+    head: Annotated[Path | None, typer.Option(help="A GLB or VRM of yours with ARKit shapes.")] = None,
+    camera: Annotated[str, typer.Option(help="head, face, mouth, three-quarter or profile.")] = "head",
+    size: Annotated[str | None, typer.Option(help="Width and height in pixels, such as 512x512.")] = None,
+    captions: Annotated[bool, typer.Option("--captions", help="Write what is said into the picture.")] = False,
+    profile: Profile = None,
+    fps: Fps = None,
+) -> None:
+    """Film a head that speaks; needs no GPU."""
+    from tqdm import tqdm
+
+    from ..core.errors import InputError
+    from ..export import load_profile
+    from ..export.video import render as film
+
+    pixels = None
+    if size is not None:
+        width, cross, height = size.partition("x")
+        if not (cross and width.isdigit() and height.isdigit()):
+            raise InputError(f"--size {size!r} is not WIDTHxHEIGHT, such as 512x512")
+        pixels = (int(width), int(height))
+    with tqdm(unit="frame", disable=None) as bar:
+
+        def progress(done: int, of: int) -> None:
+            bar.total = of
+            bar.update(done - bar.n)
+
+        fitted = None if profile is None else load_profile(profile)
+        made = film(source, out, head=head, camera=camera, size=pixels, captions=captions, profile=fitted, fps=fps,
+                    progress=progress)  # fmt: skip
+    print(made.path)
+    for note in made.notes:
+        print(f"  {note}", file=sys.stderr)
