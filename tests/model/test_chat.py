@@ -186,6 +186,19 @@ def test_replies_written_at_once_do_not_disturb_each_other(chat):
         assert same(expected, tokens)
 
 
+def test_what_was_read_and_what_came_of_it_stay_where_they_are(chat):
+    expected = list(chat.reply(HELLO, seed=1, **SAMPLED))
+    expected_states = [token.state.clone() for token in expected]
+    spoiled, written = [], []
+    for token in chat.reply(HELLO, seed=1, **SAMPLED):
+        written.append(token)
+        # Were an array freed too soon, these would be written over it.
+        spoiled += [np.full((1, N_KV_HEADS, chat_module.MEMORY_TOKENS, HEAD_DIM), np.nan, np.float32) for _ in range(8)]
+        spoiled += [np.full((1, 1, n), np.nan, np.float32) for n in (D_MODEL, 258) for _ in range(50)]
+    assert same(expected, written)
+    assert all(torch.equal(t.state, s) for t, s in zip(expected, expected_states, strict=True))
+
+
 def test_only_some_conversations_are_remembered(chat, monkeypatch):
     made = []
     new_memory = chat._session.new_memory

@@ -17,12 +17,14 @@ class Memory:
     """Keys and values of what an LLM has read.
 
     Attributes:
+        rows: the keys and values; the binding does not keep them alive.
         binding: ties them to the session, which writes where they lie.
         capacity: most rows.
         length: rows that are filled.
         pieces: ids of the pieces that were read whole, in order, from the first row on; rows after them are scrap.
     """
 
+    rows: list
     binding: object
     capacity: int
     length: int = 0
@@ -84,12 +86,12 @@ class LLMSession:
 
         binding = self._session.io_binding()
         _take_outputs(binding)
-        names = zip(*(memory_names(self._n_layers, side) for side in ("past", "present")), strict=True)
-        for past, present in names:
-            rows = OrtValue.ortvalue_from_numpy(np.zeros((1, self._n_kv_heads, capacity, self._head_dim), np.float32))
-            binding.bind_ortvalue_input(past, rows)
-            binding.bind_ortvalue_output(present, rows)
-        return Memory(binding, capacity)
+        shape = (1, self._n_kv_heads, capacity, self._head_dim)
+        rows = [OrtValue.ortvalue_from_numpy(np.zeros(shape, np.float32)) for _ in range(2 * self._n_layers)]
+        for side, bind in (("past", binding.bind_ortvalue_input), ("present", binding.bind_ortvalue_output)):
+            for name, value in zip(memory_names(self._n_layers, side), rows, strict=True):
+                bind(name, value)
+        return Memory(rows, binding, capacity)
 
     def read_piece(self, memory: Memory, ids: list[int]) -> Reading:
         """Read a piece of text that later conversations may share.
@@ -116,7 +118,8 @@ class LLMSession:
         _take_outputs(memory.binding)
         self._session.run_with_iobinding(memory.binding)
         memory.length = rows
-        states, logits = (value.numpy() for value in memory.binding.get_outputs()[:2])
+        # Copied: whether such an array keeps its values alive differs between versions of ONNX Runtime.
+        states, logits = (value.numpy().copy() for value in memory.binding.get_outputs()[:2])
         return Reading(states[0], logits[0, 0])
 
 
