@@ -6,6 +6,7 @@ import json
 import math
 import os
 import zipfile
+import zlib
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -31,6 +32,9 @@ COUNTER_COLUMNS = ("frame", "frame_index", "index", "", "unnamed: 0")
 UNEVEN = 0.1
 """Part of a frame by which a step in time may differ from the others before rows are interpolated."""
 META = b"exomni"
+_NUMPY_ERRORS = (ValueError, OSError, EOFError, RuntimeError, KeyError, OverflowError, MemoryError)
+_NUMPY_ERRORS += (zipfile.BadZipFile, zlib.error)
+"""What NumPy and zipfile raise for files that are none of theirs, or damaged."""
 
 
 def write_csv(track: FaceTrack, path: str | os.PathLike[str]) -> None:
@@ -137,7 +141,7 @@ def read_npz(path: str | os.PathLike[str], fps: Any = None, order: str | None = 
                 raise FormatError(f"no array 'frames', and not just one of two dimensions: {sorted(arrays)}")
             arrays["frames"] = arrays.pop(tables[0])
         return _from_arrays(arrays, fps, order)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except _NUMPY_ERRORS as error:
         raise FormatError(f"{path}: not a NumPy file ({error})") from None
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from None
