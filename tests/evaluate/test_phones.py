@@ -103,3 +103,13 @@ def test_the_expected_mouth_leans_to_neither_side():
     phones = [Phone("", 0.0, 1.0), Phone("ɑ", 1.0, 1.2), Phone("", 1.2, 2.2)]
     opening = expected_opening(phones, 66)
     assert opening == pytest.approx(opening[::-1])
+
+
+def test_vowels_have_ascii_names_for_captions():
+    from exomni.data.teachers.timing import VOWELS
+    from exomni.evaluate.phones import phone_name
+
+    assert phone_name("ɑ") == "AA"
+    assert phone_name("m") == "M"
+    said_by_the_voice = VOWELS - set("aeoyøœɜɤɯ")
+    assert all(phone_name(v).isascii() for v in said_by_the_voice)

@@ -35,7 +35,10 @@ _ARPABET = {
     "SH": "ʃ", "T": "t", "TH": "θ", "V": "v", "W": "w", "Y": "j", "Z": "z", "ZH": "ʒ", "SIL": "", "SP": "", "SPN": "",
 }  # fmt: skip
 """ARPABET in the voice's alphabet."""
-_NAMES = {symbol: name for name, symbol in _ARPABET.items() if symbol}
+_NAMES = {symbol: name for name, symbol in _ARPABET.items() if symbol} | {
+    "ə": "AX", "ᵊ": "AX", "ɐ": "AH", "ᵻ": "IX", "ɨ": "IX", "ɚ": "ER", "ɒ": "AA", "ɾ": "DX", "ʔ": "Q",
+}  # fmt: skip
+"""ASCII names of the voice's symbols."""
 
 
 @dataclass(frozen=True, eq=False)
