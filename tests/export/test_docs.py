@@ -2,15 +2,17 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from exomni.export import FORMATS
+from exomni.cli import app
+from exomni.export import FORMATS, Profile, load_profile, save_profile
 from exomni.export.a2f import write_a2f
 from exomni.export.live import DESTINATIONS
-from exomni.export.profile import load_profile
 from exomni.export.scenes import write_wav
 
 DOC = (Path(__file__).parents[2] / "docs" / "exports.md").read_text("utf-8")
@@ -39,6 +41,17 @@ def examples(language):
 @pytest.mark.parametrize("code", examples("python"))
 def test_an_example_runs(code):
     exec(compile(code, "docs/exports.md", "exec"), {"numpy": np})
+
+
+@pytest.mark.usefixtures("reply")
+@pytest.mark.parametrize("code", examples("console"))
+def test_a_command_runs(code):
+    save_profile(Profile(), "anna.yaml")
+    for line in code.splitlines():
+        prompt, _, command = line.partition("$ exomni ")
+        assert not prompt
+        done = CliRunner().invoke(app, shlex.split(command))
+        assert done.exit_code == 0, done.output
 
 
 @pytest.mark.parametrize("name", FORMATS)
