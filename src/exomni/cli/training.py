@@ -113,7 +113,7 @@ def doctor() -> None:
 def evaluate(
     suite: Annotated[str, typer.Argument(help="consistency, face, latency, or all.")],
     system: Annotated[str, typer.Option(help="exomni, cascade, or both.")] = "both",
-    limit: Annotated[int, typer.Option(min=0, help="Texts of each kind (0: all).")] = 0,
+    limit: Annotated[int, typer.Option(min=0, help="Most texts, a fair sample of all kinds (0: all).")] = 0,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for JSON and plots.")] = Path("evaluation"),
     weights: Annotated[Path | None, typer.Option(help="Other weights than the shipped ones.")] = None,
     recordings: Annotated[Path | None, typer.Option(help="Recordings with phone times, for the lag.")] = None,
