@@ -198,6 +198,20 @@ def test_words_without_times_are_spread_over_the_voice(track):
     assert all(a.end_s <= b.start_s for a, b in itertools.pairwise(words))
 
 
+def test_words_without_times_keep_to_the_pauses(track):
+    voice = np.tile(track.audio[:24_000], 1)
+    quiet = np.zeros(12_000, np.float32)
+    audio = np.concatenate([quiet, voice, quiet, voice, voice, quiet])
+    track = track.replace(frames=np.zeros((135, 52)), head=None, eyes=None, audio=audio)
+    words = spoken_words(track.replace(text="Good morning. What a very fine and sunny day it is!"))
+    starts = {word.text: word.start_s for word in words}
+    ends = {word.text: word.end_s for word in words}
+    assert starts["Good"] == pytest.approx(0.5, abs=0.05)
+    assert ends["morning."] == pytest.approx(1.5, abs=0.05)
+    assert starts["What"] == pytest.approx(2.0, abs=0.05)
+    assert ends["is!"] == pytest.approx(4.0, abs=0.05)
+
+
 def test_captions_need_text(track, tmp_path):
     with pytest.raises(FormatError, match="no text"):
         write_srt(track.replace(text=None), tmp_path / "a.srt")

@@ -20,6 +20,10 @@ QUIET_DB = -40.0
 WINDOW_S = 0.02
 CLAUSE_PAUSE, SENTENCE_PAUSE = 2.0, 5.0
 """What a comma and a full stop take, in letters."""
+PAUSE_S = 0.3
+"""Silence for longer is a pause between clauses or sentences, not within a word."""
+LIKING = 4.0
+"""How many letters off a cut may lie for each letter's worth of pause that the text has there."""
 DIGIT_LETTERS = 4.0
 """What a digit takes to say, in letters."""
 
@@ -51,15 +55,16 @@ def spoken_words(track: FaceTrack) -> tuple[Word, ...]:
     tokens = (track.text or "").split()
     if not tokens:
         raise FormatError("captions need what is said, and this source has no text")
-    start_s, end_s = _voiced_span_s(track)
-    lengths = np.array([_letters(token) + _pause(token) for token in tokens])
-    lengths[-1] = _letters(tokens[-1])
-    starts = np.concatenate([[0.0], np.cumsum(lengths)])
-    per_letter_s = (end_s - start_s) / starts[-1]
-    return tuple(
-        Word(token, start_s + at * per_letter_s, start_s + (at + _letters(token)) * per_letter_s)
-        for token, at in zip(tokens, starts, strict=False)
-    )
+    spans = _voiced_spans_s(track)
+    words: list[Word] = []
+    for (start_s, end_s), group in zip(spans, _shared_out(tokens, [b - a for a, b in spans]), strict=True):
+        letters, gaps = [_letters(token) for token in group], [*map(_pause, group[:-1]), 0.0]
+        letter_s = (end_s - start_s) / max(1.0, sum(letters) + sum(gaps))
+        at_s = start_s
+        for token, length, gap in zip(group, letters, gaps, strict=False):
+            words.append(Word(token, at_s, at_s + length * letter_s))
+            at_s += (length + gap) * letter_s
+    return tuple(words)
 
 
 def caption_cues(track: FaceTrack) -> Sequence["CaptionCue"]:
@@ -92,15 +97,33 @@ def _pause(token: str) -> float:
     return CLAUSE_PAUSE if bare.endswith((",", ";", ":", "—")) else 0.5
 
 
-def _voiced_span_s(track: FaceTrack) -> tuple[float, float]:
-    """First and last moment that is not silent, in seconds; the whole track without audio."""
+def _shared_out(tokens: Sequence[str], lengths_s: Sequence[float]) -> list[Sequence[str]]:
+    """Tokens for each stretch of voice, by its length; cut where a sentence or clause ends if one does nearby."""
+    ends = np.cumsum([_letters(token) for token in tokens])
+    wanted = np.cumsum(lengths_s) / sum(lengths_s) * ends[-1]
+    liking = np.array([LIKING * _pause(token) for token in tokens])
+    groups, first = [], 0
+    for at in wanted[:-1]:
+        cut = int(np.argmin(np.abs(ends - at) - liking)) + 1
+        cut = min(max(cut, first), len(tokens))
+        groups.append(tokens[first:cut])
+        first = cut
+    return [*groups, tokens[first:]]
+
+
+def _voiced_spans_s(track: FaceTrack) -> list[tuple[float, float]]:
+    """Stretches of voice between pauses, in seconds; the whole track where there is no audio or no sound."""
+    whole = [(0.0, float(track.duration_s))]
     if track.audio is None or not len(track.audio):
-        return 0.0, float(track.duration_s)
+        return whole
     window = max(1, int(track.sample_hz * WINDOW_S))
     n_windows = -(-len(track.audio) // window)
     padded = np.pad(track.audio, (0, n_windows * window - len(track.audio)))
     level = np.sqrt((padded.reshape(n_windows, window).astype(np.float64) ** 2).mean(axis=1))
     loud = np.flatnonzero(level > level.max() * 10 ** (QUIET_DB / 20))
     if not len(loud):
-        return 0.0, float(track.duration_s)
-    return loud[0] * WINDOW_S, min((loud[-1] + 1) * WINDOW_S, float(track.duration_s))
+        return whole
+    breaks = np.flatnonzero(np.diff(loud) * WINDOW_S > PAUSE_S)
+    firsts, lasts = loud[np.concatenate([[0], breaks + 1])], loud[np.concatenate([breaks, [-1]])]
+    end_s = float(track.duration_s)
+    return [(a * WINDOW_S, min((b + 1) * WINDOW_S, end_s)) for a, b in zip(firsts, lasts, strict=True)]

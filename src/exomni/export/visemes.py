@@ -10,11 +10,11 @@ import numpy as np
 
 from .track import FaceTrack
 
-OPEN_JAW, FULL_ROUND, FULL_PUCKER, FULL_SPREAD = 0.30, 0.60, 0.60, 0.35
-FULL_PRESS, FULL_BITE, FULL_TONGUE = 0.30, 0.25, 0.40
+OPEN_JAW, FULL_ROUND, FULL_PUCKER, FULL_SPREAD, FULL_BARED = 0.30, 0.60, 0.60, 0.35, 0.40
+FULL_PRESS, FULL_BITE, FULL_TONGUE = 0.30, 0.15, 0.40
 IDLE_S = 0.25
 """A closed mouth for longer than this rests; for shorter it is a p, b or m."""
-QUIET = 0.12
+QUIET = 0.30
 """Under this opening, rounding and spreading a mouth counts as closed."""
 
 
@@ -27,7 +27,7 @@ def vowels(track: FaceTrack) -> Mapping[str, np.ndarray]:
     flat, free = 1 - rounding, 1 - press
     return {
         "aa": free * flat * jaw * (1 - spread),
-        "ih": free * flat * (1 - jaw) * spread,
+        "ih": free * flat * (1 - jaw) * _bared(track),
         "ou": free * rounding * (1 - jaw),
         "ee": free * flat * jaw * spread,
         "oh": free * rounding * jaw,
@@ -49,7 +49,7 @@ def rhubarb_shapes(track: FaceTrack) -> Mapping[str, np.ndarray]:
     jaw, press, bite = _opening(track), _press(track), _bite(track)
     pucker = _unit(track.column("mouthPucker") / FULL_PUCKER)
     tongue = _unit(track.column("tongueOut") / FULL_TONGUE)
-    apart = np.maximum.reduce([jaw, _rounding(track), _spread(track), tongue, bite])
+    apart = np.maximum.reduce([jaw, _rounding(track), _bared(track), tongue, bite])
     closed = 1 - _unit(apart / QUIET)
     resting = _long_runs((closed > 0.5) & (press < 0.5), int(IDLE_S * track.fps))
     narrow = 1 - np.abs(jaw - 0.3) / 0.3
@@ -60,7 +60,7 @@ def rhubarb_shapes(track: FaceTrack) -> Mapping[str, np.ndarray]:
         "D": np.where(jaw >= 0.8, mouths["aa"], 0.0),
         "E": mouths["oh"] + 0.5 * mouths["ou"] * (1 - pucker),
         "F": mouths["ou"] * (0.5 + 0.5 * pucker),
-        "G": bite * (1 - press),
+        "G": 1.2 * bite * (1 - press),
         "H": tongue,
         "X": 2.0 * resting,
     }
@@ -86,9 +86,14 @@ def _rounding(track: FaceTrack) -> np.ndarray:
 
 
 def _spread(track: FaceTrack) -> np.ndarray:
-    corners = mean_of(track, "mouthStretch") + 0.5 * mean_of(track, "mouthDimple")
-    teeth = 0.5 * (mean_of(track, "mouthUpperUp") + mean_of(track, "mouthLowerDown"))
-    return _unit((corners + teeth) / FULL_SPREAD)
+    """Corners drawn back, [T]."""
+    return _unit((mean_of(track, "mouthStretch") + 0.5 * mean_of(track, "mouthDimple")) / FULL_SPREAD)
+
+
+def _bared(track: FaceTrack) -> np.ndarray:
+    """Teeth to be seen, with the corners drawn back or not, [T]."""
+    lips = mean_of(track, "mouthUpperUp") + mean_of(track, "mouthLowerDown")
+    return np.maximum(_spread(track), _unit(lips / FULL_BARED))
 
 
 def _press(track: FaceTrack) -> np.ndarray:
