@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import soundfile
@@ -105,3 +108,14 @@ def test_a_place_that_cannot_be_written(saved, tmp_path):
     for row in FORMATS:
         with pytest.raises(OutputError, match="cannot write"):
             export(saved, [row], tmp_path / "file")
+
+
+def test_nothing_here_needs_torch_or_starts_slowly():
+    code = (
+        "import sys, exomni.export, exomni.export.live, exomni.export.video\n"
+        "heavy = {'torch', 'transformers', 'matplotlib', 'openfacefx', 'pyarrow', 'pygltflib', 'av', 'websockets'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)))"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
