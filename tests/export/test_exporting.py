@@ -114,7 +114,7 @@ def test_nothing_here_needs_torch_or_starts_slowly():
     code = (
         "import sys, exomni.export, exomni.export.live, exomni.export.video\n"
         "heavy = {'torch', 'transformers', 'matplotlib', 'openfacefx', 'pyarrow', 'pygltflib', 'av', 'websockets'}\n"
-        "sys.exit(', '.join(heavy & set(sys.modules)))"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)

@@ -12,13 +12,14 @@ from exomni.core.errors import InputError
 
 from ..captions import caption_at, caption_cues
 from ..profile import Profile
+from ..reading import Reading
 from ..resample import resample
 from ..retarget import reroute, retarget
 from ..sources import load
 from ..track import FaceTrack
 from .encode import CODECS, write_gif, write_sheet, write_video
 from .film import CAMERAS, Camera, Film
-from .puppet import gltf_puppet, own_puppet
+from .puppet import Puppet, gltf_puppet, own_puppet
 from .shooting import Shot, drawn
 
 __all__ = ["CAMERAS", "Camera", "Film", "Rendered", "gltf_puppet", "own_puppet", "render"]
@@ -89,15 +90,7 @@ def render(
         raise InputError(f"no camera '{camera}'; there are {', '.join(CAMERAS)}")
     shot_size = _size(size, kind)
     puppet = own_puppet() if head is None else gltf_puppet(head)
-    reading = load(source, fps=fps, order=order)
-    track, notes = reading.track, reading.notes
-    if profile is not None:
-        fitted = retarget(track, profile)
-        track, notes = fitted.track, notes + fitted.notes
-    fitted = reroute(track, puppet.shapes)
-    track, notes = fitted.track, notes + fitted.notes
-    if track.fps > FILM_FPS:
-        track = resample(track, FILM_FPS)
+    track, notes = _fitted(load(source, fps=fps, order=order), profile, puppet)
     chosen = _moments(track) if kind == ".png" else np.arange(track.n_frames)
     weights = track.arkit()
     shot = Shot(
@@ -119,6 +112,17 @@ def render(
     else:
         write_video(out, pictures, track.fps, track.audio, track.sample_hz)
     return Rendered(out, track.n_frames, float(track.fps), notes)
+
+
+def _fitted(reading: Reading, profile: Profile | None, puppet: Puppet) -> tuple[FaceTrack, tuple[str, ...]]:
+    """The face as the character and the head take it, and what a person should know of it."""
+    track, notes = reading.track, reading.notes
+    if profile is not None:
+        fitted = retarget(track, profile)
+        track, notes = fitted.track, notes + fitted.notes
+    fitted = reroute(track, puppet.shapes)
+    track = resample(fitted.track, FILM_FPS) if fitted.track.fps > FILM_FPS else fitted.track
+    return track, notes + fitted.notes
 
 
 def _size(size: tuple[int, int] | None, kind: str) -> tuple[int, int]:
