@@ -1,0 +1,180 @@
+"""What a client may set for its session: OpenAI's fields that mean something here, and our own under `exomni`."""
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+
+from ...core.timebase import SAMPLE_HZ
+
+MODEL = "nano"
+VOICE = "heart"
+MOST_TEXT_CHARS = 8_000
+"""Longest text of an item, and longest instructions."""
+
+FaceEncoding = Literal["float32", "uint8"]
+EmotionName = Literal["anger", "disgust", "sadness", "joy", "fear"]
+Share = Annotated[float, Field(ge=0, le=1)]
+Speed = Annotated[float, Field(ge=0.3, le=3)]
+Text = Annotated[str, Field(max_length=MOST_TEXT_CHARS)]
+Name = Annotated[str, Field(max_length=128)]
+Modalities = Annotated[tuple[Literal["audio", "text"], ...], Field(min_length=1, max_length=1, strict=False)]
+OutputTokens = Annotated[int, Field(ge=1)] | Literal["inf"]
+
+WITHOUT_EFFECT: dict[tuple[str, ...], tuple[str, ...]] = {
+    (): ("tools", "tool_choice", "tracing", "truncation", "include", "prompt", "parallel_tool_calls", "reasoning"),
+    ("audio", "input"): ("noise_reduction",),
+    ("audio", "input", "transcription"): ("prompt", "delay", "keywords", "languages"),
+}
+"""Fields of OpenAI's sessions that are accepted, since clients send them, and change nothing; by where they stand."""
+
+
+class Message(BaseModel):
+    """Base of all that is received: unknown fields and numbers in strings are refused, nothing changes afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class PcmFormat(Message):
+    """The only format of audio: PCM16, little-endian, mono, 24 kHz."""
+
+    type: Literal["audio/pcm"] = "audio/pcm"
+    rate: Literal[SAMPLE_HZ] = SAMPLE_HZ
+
+
+class ServerVad(Message):
+    """The server listens for speech; a turn ends when it has been quiet for `silence_duration_ms`."""
+
+    type: Literal["server_vad"] = "server_vad"
+    threshold: Share = 0.5
+    prefix_padding_ms: Annotated[int, Field(ge=0, le=2_000)] = 300
+    silence_duration_ms: Annotated[int, Field(ge=100, le=5_000)] = 500
+    create_response: bool = True
+    interrupt_response: bool = True
+    idle_timeout_ms: None = None
+
+
+class SemanticVad(Message):
+    """As `ServerVad`, told only how eager to answer."""
+
+    type: Literal["semantic_vad"] = "semantic_vad"
+    eagerness: Literal["low", "medium", "high", "auto"] = "auto"
+    create_response: bool = True
+    interrupt_response: bool = True
+
+    def as_server_vad(self) -> ServerVad:
+        """With the silence that this eagerness waits for."""
+        return ServerVad(
+            silence_duration_ms={"low": 1_000, "medium": 600, "auto": 600, "high": 350}[self.eagerness],
+            create_response=self.create_response,
+            interrupt_response=self.interrupt_response,
+        )
+
+
+class Transcription(Message):
+    """Ask to be told what the person said; our own model writes it down, whichever is named."""
+
+    model: Name = "whisper-base"
+    language: Annotated[str, Field(max_length=16)] | None = None
+
+
+class AudioInput(Message):
+    """How the person's voice arrives; without `turn_detection` the client says when a turn ends."""
+
+    format: PcmFormat = PcmFormat()
+    turn_detection: Annotated[ServerVad | SemanticVad, Field(discriminator="type")] | None = ServerVad()
+    transcription: Transcription | None = Transcription()
+
+
+class AudioOutput(Message):
+    """How the reply's voice leaves; there is one voice, and other names mean it too."""
+
+    format: PcmFormat = PcmFormat()
+    voice: Name = VOICE
+    speed: Speed = 1.0
+
+    @field_validator("voice", mode="before")
+    @classmethod
+    def _the_voice(cls, value: Any) -> Any:
+        named = value is None or isinstance(value, str) or (isinstance(value, dict) and set(value) == {"id"})
+        return VOICE if named else value
+
+
+class Audio(Message):
+    """Both directions."""
+
+    input: AudioInput = AudioInput()
+    output: AudioOutput = AudioOutput()
+
+
+class FaceOptions(Message):
+    """Our own options, `session.exomni`.
+
+    Attributes:
+        emotion: colour of the face, or null to read it from the words.
+        speed: of the voice; another name of `audio.output.speed`, for clients that set all of ours in one place.
+        seed: of every random choice.
+        face_encoding: how frames are packed; uint8 is a quarter of the size.
+    """
+
+    emotion: dict[EmotionName, Share] | None = None
+    speed: Speed = 1.0
+    seed: Annotated[int, Field(ge=0, le=2**53)] = 0
+    face_encoding: FaceEncoding = "float32"
+
+
+class SessionConfig(Message):
+    """All that `session.update` may change, with what holds until then."""
+
+    type: Literal["realtime"] = "realtime"
+    model: Name = MODEL
+    output_modalities: Modalities = ("audio",)
+    instructions: Text = ""
+    max_output_tokens: OutputTokens = 256
+    audio: Audio = Audio()
+    exomni: FaceOptions = FaceOptions()
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _the_model(cls, value: Any) -> Any:
+        return MODEL if isinstance(value, str) else value
+
+    def updated(self, patch: dict[str, JsonValue]) -> "SessionConfig":
+        """This session with the fields that a patch names; objects are merged, lists and null replace.
+
+        Raises:
+            pydantic.ValidationError: a field is unknown or out of range.
+        """
+        patch = _same_speed(_without(patch))
+        merged = _merged(self.model_dump(mode="json"), patch)
+        return SessionConfig.model_validate_json(json.dumps(merged))
+
+
+def _without(patch: JsonValue, where: tuple[str, ...] = ()) -> JsonValue:
+    """A patch without the fields that have no effect."""
+    if not isinstance(patch, dict):
+        return patch
+    idle = WITHOUT_EFFECT.get(where, ())
+    return {key: _without(value, (*where, key)) for key, value in patch.items() if key not in idle}
+
+
+def _same_speed(patch: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """A patch that sets both names of the speed where it sets one; ours is the stronger."""
+    speed = _found(patch, "exomni", "speed") or _found(patch, "audio", "output", "speed")
+    if speed is None:
+        return patch
+    return _merged(patch, {"exomni": {"speed": speed}, "audio": {"output": {"speed": speed}}})
+
+
+def _found(patch: JsonValue, *path: str) -> JsonValue:
+    for key in path:
+        patch = patch.get(key) if isinstance(patch, dict) else None
+    return patch
+
+
+def _merged(old: JsonValue, new: JsonValue) -> JsonValue:
+    """`new` laid over `old`; an object of another `type` replaces the old one whole."""
+    both = isinstance(old, dict) and isinstance(new, dict)
+    if not both or ("type" in new and new["type"] != old.get("type")):
+        return new
+    return {**old, **{key: _merged(old[key], value) if key in old else value for key, value in new.items()}}
