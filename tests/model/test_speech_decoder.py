@@ -1,9 +1,12 @@
+from dataclasses import fields
+
 import pytest
 import torch
 
 from exomni.core.timebase import UNIT_HZ, VOCODER_HZ, rescale_floor
 from exomni.model.config import SpeechDecoderConfig
-from exomni.model.speech_decoder import GROUP_UNITS, SpeechDecoder
+from exomni.model.speech_decoder import N_PHONETIC, SpeechDecoder, mean_over_runs
+from exomni.model.voice import ENERGY_CHANNEL, F0_CHANNEL, FRAMES_PER_TICK
 
 LEVELS = (4, 3, 3)
 
@@ -35,39 +38,40 @@ def test_every_length_gives_its_frames(decoder, units, n_units):
     assert acoustic.dtype == torch.float32
 
 
-def test_a_chunk_with_its_reach_equals_the_whole(decoder, units):
-    whole = decoder.decode(units)
-    context = -(-decoder.reach_units // GROUP_UNITS) * GROUP_UNITS
-    for start, stop in ((0, 20), (20, 25), (25, 70), (70, 100)):
-        left, right = max(0, start - context), min(100, stop + context)
-        chunk = decoder.decode(units[left:right])
-        first = rescale_floor(start - left, UNIT_HZ, VOCODER_HZ)
-        begin, end = (rescale_floor(n, UNIT_HZ, VOCODER_HZ) for n in (start, stop))
-        torch.testing.assert_close(chunk[:, first : first + end - begin], whole[:, begin:end], atol=1e-4, rtol=0)
-
-
-def test_the_reach_is_not_promised_too_far(decoder, units):
-    """Without its reach a chunk differs from the whole, so the test above can fail."""
-    whole = decoder.decode(units)
-    chunk = decoder.decode(units[20:])
-    assert (chunk - whole[:, 128:]).abs()[:, :6].max() > 1e-3
-
-
-def test_changing_a_unit_changes_frames_within_the_reach_only(decoder, units):
-    changed = units.clone()
-    changed[50] = (changed[50] + 7) % 36
-    moved = (decoder.decode(changed) - decoder.decode(units)).abs().amax(0) > 1e-6
-    at = moved.nonzero().flatten() / float(VOCODER_HZ / UNIT_HZ)
-    assert at.min() >= 50 - decoder.reach_units
-    assert at.max() <= 51 + decoder.reach_units
-    assert moved[320:326].all()
-
-
-def test_units_that_fill_groups_need_no_mask(decoder, units):
+def test_phonetic_channels_stand_still_within_a_phoneme_and_change_at_ticks(decoder, units):
+    acoustic = decoder.decode(units)[:N_PHONETIC]
     codes = decoder.quantizer.codes_of(units)[None]
     with torch.inference_mode():
-        plain = decoder(codes)[0] * decoder.std + decoder.mean
-    torch.testing.assert_close(plain.T, decoder.decode(units), atol=1e-5, rtol=1e-5)
+        made = decoder(codes)
+    labels = made.phonemes[0].argmax(-1)
+    changes = (acoustic[:, 1:] != acoustic[:, :-1]).any(0).nonzero().flatten() + 1
+    assert changes.tolist() == [FRAMES_PER_TICK * (i + 1) for i in (labels[1:] != labels[:-1]).nonzero().flatten()]
+    runs = mean_over_runs(made.phonetic[0], labels) * decoder.std[:N_PHONETIC] + decoder.mean[:N_PHONETIC]
+    torch.testing.assert_close(acoustic[:, ::FRAMES_PER_TICK].T, runs)
+
+
+def test_runs_of_labels_share_their_mean():
+    values = torch.tensor([[1.0], [3.0], [5.0], [7.0], [8.0]])
+    labels = torch.tensor([4, 4, 2, 4, 4])
+    assert mean_over_runs(values, labels).flatten().tolist() == [2.0, 2.0, 5.0, 7.5, 7.5]
+
+
+def test_there_is_pitch_only_where_there_is_voice(decoder, units):
+    with torch.inference_mode():
+        made = decoder(decoder.quantizer.codes_of(units)[None])
+    pitch, voiced = decoder.decode(units)[F0_CHANNEL], made.voicing[0] > 0
+    assert 0 < voiced.sum() < len(voiced)
+    assert not pitch[~voiced].any()
+    torch.testing.assert_close(
+        pitch[voiced], made.pitch[0, voiced] * decoder.std[F0_CHANNEL] + decoder.mean[F0_CHANNEL]
+    )
+
+
+def test_loudness_is_put_back_on_its_scale(decoder, units):
+    with torch.inference_mode():
+        made = decoder(decoder.quantizer.codes_of(units)[None])
+    wanted = made.energy[0] * decoder.std[ENERGY_CHANNEL] + decoder.mean[ENERGY_CHANNEL]
+    torch.testing.assert_close(decoder.decode(units)[ENERGY_CHANNEL], wanted)
 
 
 def test_the_padding_of_the_last_group_is_not_heard(decoder, units):
@@ -76,7 +80,9 @@ def test_the_padding_of_the_last_group_is_not_heard(decoder, units):
     other = codes.clone()
     other[0, 12:] = 0.5
     with torch.inference_mode():
-        torch.testing.assert_close(decoder(codes, mask), decoder(other, mask), atol=0, rtol=0)
+        made, again = decoder(codes, mask), decoder(other, mask)
+    for field in fields(made):
+        torch.testing.assert_close(getattr(made, field.name), getattr(again, field.name), atol=0, rtol=0)
 
 
 def test_statistics_travel_with_the_weights(decoder):

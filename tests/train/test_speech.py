@@ -6,10 +6,14 @@ import torch
 
 from exomni.core.errors import InputError
 from exomni.data.store import read_shard, write_shard
+from exomni.model.tokens import IGNORE_INDEX
+from exomni.model.voice import F0_CHANNEL, FRAMES_PER_TICK
 from exomni.train.loop import LoopConfig, train
-from exomni.train.speech import SpeechRows, SpeechTask, crop
+from exomni.train.speech import SpeechRows, SpeechTask, crop, phonemes_of_ticks
 
 from .conftest import N_ROWS
+
+LOSSES = ("total", "phonetic", "pitch", "energy", "voicing", "phoneme")
 
 
 @pytest.fixture
@@ -51,6 +55,7 @@ def test_batches_come_from_the_generator_alone(task):
     first, again, other = (task.batch(draw(seed), 4) for seed in (1, 1, 2))
     assert first["features"].shape == (4, 20, 256)
     assert first["acoustic"].shape == (4, 128, 130)
+    assert first["phonemes"].shape == (4, 64)
     assert all(torch.equal(first[k], again[k]) for k in first)
     assert not torch.equal(first["features"], other["features"])
 
@@ -59,20 +64,35 @@ def test_padding_does_not_count(task):
     batch = task.batch(draw(), 6)
     other = {k: v.clone() for k, v in batch.items()}
     other["acoustic"][~other["frame_mask"]] = 9.0
+    whole = batch["frame_mask"].unflatten(1, (-1, FRAMES_PER_TICK)).all(2)
+    assert torch.equal(batch["phonemes"] != IGNORE_INDEX, whole)
     assert not batch["frame_mask"].all()
     assert torch.equal(task.losses(batch)["total"], task.losses(other)["total"])
 
 
-def test_the_statistics_are_the_datas(task):
+def test_the_statistics_are_the_datas_and_pitchs_those_of_voice(task):
     acoustic = np.concatenate([a.astype(np.float32) for a in task.rows.acoustic], 1)
-    torch.testing.assert_close(task.decoder.mean, torch.from_numpy(acoustic.mean(1)), atol=1e-4, rtol=0)
-    torch.testing.assert_close(task.decoder.std, torch.from_numpy(acoustic.std(1)), atol=1e-3, rtol=0)
+    mean, std = acoustic.mean(1), acoustic.std(1)
+    pitch = acoustic[F0_CHANNEL][acoustic[F0_CHANNEL] > 0.5]
+    mean[F0_CHANNEL], std[F0_CHANNEL] = pitch.mean(), pitch.std()
+    torch.testing.assert_close(task.decoder.mean, torch.from_numpy(mean), atol=1e-4, rtol=0)
+    torch.testing.assert_close(task.decoder.std, torch.from_numpy(std), atol=1e-3, rtol=0)
 
 
-def test_pitch_and_loudness_weigh_more(task):
-    assert task.weights[128] / task.weights[0] == 8
-    assert task.weights[129] / task.weights[0] == 4
-    assert task.weights.mean() == pytest.approx(1)
+def test_pitch_is_learned_where_there_is_voice_alone(task):
+    batch = task.batch(draw(), 6)
+    other = {k: v.clone() for k, v in batch.items()}
+    unvoiced = other["acoustic"][..., F0_CHANNEL] <= 0.5
+    other["acoustic"][..., F0_CHANNEL][unvoiced] -= 3.0
+    assert unvoiced.any()
+    assert torch.equal(task.losses(batch)["pitch"], task.losses(other)["pitch"])
+
+
+def test_each_tick_has_the_phoneme_that_the_voice_was_saying():
+    phonemes, durations = np.array([0, 7, 9, 0]), np.array([1, 2, 3, 1])
+    assert phonemes_of_ticks(phonemes, durations, 14).tolist() == [0, 7, 7, 9, 9, 9, 0]
+    assert phonemes_of_ticks(phonemes, durations, 28).tolist() == [0, 0, 7, 7, 7, 7, 9, 9, 9, 9, 9, 9, 0, 0]
+    assert phonemes_of_ticks(phonemes, durations, 15).tolist() == [0, 7, 7, 9, 9, 9, 0]
 
 
 def test_it_learns_one_batch(task):
@@ -93,7 +113,7 @@ def test_it_learns_one_batch(task):
 def test_validation_covers_the_held_out_rows(task):
     with torch.inference_mode():
         figures = task.validate()
-    assert figures.keys() == {"valid_total", "valid_absolute", "valid_pitch", "unit_entropy_bits"}
+    assert figures.keys() == {f"valid_{k}" for k in LOSSES} | {"unit_entropy_bits"}
     assert all(np.isfinite(v) for v in figures.values())
     assert 0 <= figures["unit_entropy_bits"] <= np.log2(36)
 

@@ -217,14 +217,14 @@ class UnitTokenizerConfig(Section):
 
 
 class SpeechDecoderConfig(Section):
-    """Units to the acoustic channels of the voice's vocoder, at the units' clock and then at 40 Hz."""
+    """Units to the acoustic channels of the voice's vocoder, at the units' clock and then at its ticks (40 Hz)."""
 
     d_unit: Size = 320
     n_unit_layers: Size = 6
     d_tick: Size = 192
     n_tick_layers: Size = 4
     kernel: Size = 7
-    n_channels: Size = 130
+    n_phonemes: Size = 178
 
 
 class OmniConfig(Section):

@@ -1,22 +1,51 @@
 """The `nano` speech decoder: units to the acoustic channels that the voice's frozen vocoder sounds.
 
-Units become 130 channels at 80 Hz in two stages of bounded reach: at the units' own 12.5 Hz, where most of the
-parameters are cheap, and at 40 Hz, the voice's tick. The reach is a property, so a chunk with that much context on
-each side equals the whole.
+What the vocoder reads has a shape of its own, and the decoder keeps to it. Its 128 phonetic channels stand still for
+as long as a phoneme lasts and change at a tick of 40 Hz; pitch is a number where there is voice and nearly nothing
+where there is none; loudness moves freely. So the decoder also says which phoneme each tick belongs to, evens the
+phonetic channels out over each phoneme, and decides on voice before it sets a pitch: the mean of a pitch and of none
+is neither, and to be out by a little is to be out of tune.
+
+Units become ticks in two stages of convolutions: at the units' own 12.5 Hz, where most of the parameters are cheap,
+and at 40 Hz.
 """
 
+from dataclasses import dataclass
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..core.timebase import UNIT_HZ, VOCODER_HZ, rescale_floor
 from .config import SpeechDecoderConfig
 from .unit_tokenizer import ConvBlock, FiniteScalarQuantizer
+from .voice import ACOUSTIC_CHANNELS, ENERGY_CHANNEL, F0_CHANNEL, FRAMES_PER_TICK
 
 SLOTS_PER_UNIT = 4
 """Places inside a unit (50 Hz) between the unit clock and the tick clock."""
 GROUP_UNITS = 5
 """Units that are a whole number of ticks (16) and of acoustic frames (32)."""
 GROUP_TICKS = 16
+N_PHONETIC = F0_CHANNEL
+"""Phonetic channels come first, then pitch, then loudness."""
+
+
+@dataclass(frozen=True)
+class DecodedSpeech:
+    """What the network says of each tick and each acoustic frame, standardised.
+
+    Attributes:
+        phonetic: [B, T_tick, 128].
+        phonemes: scores of the phonemes, [B, T_tick, n_phonemes].
+        voicing: above 0 where there is voice, [B, T_frame].
+        pitch: meant where there is voice, [B, T_frame].
+        energy: [B, T_frame].
+    """
+
+    phonetic: Tensor
+    phonemes: Tensor
+    voicing: Tensor
+    pitch: Tensor
+    energy: Tensor
 
 
 class SpeechDecoder(nn.Module):
@@ -31,24 +60,18 @@ class SpeechDecoder(nn.Module):
         self.to_slots = nn.Linear(config.d_unit, SLOTS_PER_UNIT * config.d_tick)
         self.tick_blocks = nn.ModuleList(ConvBlock(config.d_tick, config.kernel) for _ in range(config.n_tick_layers))
         self.norm = nn.LayerNorm(config.d_tick)
-        self.head = nn.Linear(config.d_tick, 2 * config.n_channels)
-        self.register_buffer("mean", torch.zeros(config.n_channels))
-        self.register_buffer("std", torch.ones(config.n_channels))
+        self.phonetic_head = nn.Linear(config.d_tick, N_PHONETIC)
+        self.phoneme_head = nn.Linear(config.d_tick, config.n_phonemes)
+        self.prosody_head = nn.Linear(config.d_tick, 3 * FRAMES_PER_TICK)
+        self.register_buffer("mean", torch.zeros(ACOUSTIC_CHANNELS))
+        self.register_buffer("std", torch.ones(ACOUSTIC_CHANNELS))
 
-    @property
-    def reach_units(self) -> int:
-        """Units of context on each side that a frame depends on (rounded up, interpolation included)."""
-        at_ticks = sum(b.reach for b in self.tick_blocks)
-        return sum(b.reach for b in self.unit_blocks) + -(-at_ticks * GROUP_UNITS // GROUP_TICKS) + 1
-
-    def forward(self, codes: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(self, codes: Tensor, mask: Tensor | None = None) -> DecodedSpeech:
         """Decode.
 
         Args:
             codes: [B, T_unit, n_dims] in -1..1; T_unit a multiple of `GROUP_UNITS`.
             mask: bool [B, T_unit], True keeps.
-        Returns:
-            standardised acoustic channels [B, T_unit * 32 / 5, n_channels].
         """
         x = self.embed(codes)
         keep = None if mask is None else mask[..., None].to(x.dtype)
@@ -61,20 +84,42 @@ class SpeechDecoder(nn.Module):
         ticks = nn.functional.interpolate(slots.transpose(1, 2), size=n_ticks, mode="linear").transpose(1, 2)
         for block in self.tick_blocks:
             ticks = block(ticks)
-        return self.head(self.norm(ticks)).view(batch, 2 * n_ticks, -1)
+        ticks = self.norm(ticks)
+        voicing, pitch, energy = self.prosody_head(ticks).view(batch, n_ticks * FRAMES_PER_TICK, 3).unbind(-1)
+        return DecodedSpeech(self.phonetic_head(ticks), self.phoneme_head(ticks), voicing, pitch, energy)
 
     @torch.inference_mode()
-    def decode(self, units: torch.Tensor) -> torch.Tensor:
+    def decode(self, units: Tensor) -> Tensor:
         """Acoustic channels of a whole utterance.
 
         Args:
             units: int64 [T_unit].
         Returns:
-            float32 [n_channels, floor(T_unit * 6.4)].
+            float32 [130, floor(T_unit * 6.4)].
         """
         n_units = len(units)
         n_padded = -(-n_units // GROUP_UNITS) * GROUP_UNITS
         codes = nn.functional.pad(self.quantizer.codes_of(units), (0, 0, 0, n_padded - n_units))[None]
-        mask = (torch.arange(n_padded) < n_units)[None]
-        acoustic = self(codes, mask)[0] * self.std + self.mean
-        return acoustic[: rescale_floor(n_units, UNIT_HZ, VOCODER_HZ)].T.contiguous()
+        made = self(codes, (torch.arange(n_padded) < n_units)[None])
+        phonetic = mean_over_runs(made.phonetic[0], made.phonemes[0].argmax(-1))
+        out = torch.empty(ACOUSTIC_CHANNELS, made.energy.shape[1])
+        out[:N_PHONETIC] = phonetic.repeat_interleave(FRAMES_PER_TICK, 0).T
+        out[F0_CHANNEL], out[ENERGY_CHANNEL] = made.pitch[0], made.energy[0]
+        out = out * self.std[:, None] + self.mean[:, None]
+        out[F0_CHANNEL] *= made.voicing[0] > 0
+        return out[:, : rescale_floor(n_units, UNIT_HZ, VOCODER_HZ)].contiguous()
+
+
+def mean_over_runs(values: Tensor, labels: Tensor) -> Tensor:
+    """Each run of equal labels gets the mean of its values.
+
+    Args:
+        values: [T, D].
+        labels: [T].
+    Returns:
+        [T, D].
+    """
+    starts = torch.cat([labels.new_ones(1, dtype=torch.bool), labels[1:] != labels[:-1]])
+    run = starts.cumsum(0) - 1
+    sums = values.new_zeros(int(run[-1]) + 1, values.shape[1]).index_add_(0, run, values)
+    return (sums / run.bincount()[:, None])[run]

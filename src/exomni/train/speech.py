@@ -5,18 +5,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from ..core.errors import InputError
 from ..core.timebase import UNIT_HZ, VOCODER_HZ, rescale_floor
 from ..data import store
 from ..model.config import SpeechDecoderConfig, UnitTokenizerConfig
-from ..model.speech_decoder import SpeechDecoder
+from ..model.speech_decoder import N_PHONETIC, SpeechDecoder
+from ..model.tokens import IGNORE_INDEX
 from ..model.unit_tokenizer import UnitTokenizer
-from ..model.voice import ENERGY_CHANNEL, F0_CHANNEL
+from ..model.voice import ENERGY_CHANNEL, F0_CHANNEL, FRAMES_PER_TICK
+from .losses import token_loss
 
-F0_WEIGHT, ENERGY_WEIGHT = 8.0, 4.0
-"""Pitch and loudness are one channel each among 128 phonetic ones, and the ear weighs them more."""
+PITCH_WEIGHT, VOICING_WEIGHT, ENERGY_WEIGHT, PHONEME_WEIGHT = 0.2, 0.2, 0.1, 0.2
+"""Of each loss beside that of the phonetic channels, whose weight is 1."""
+VOICED = 0.5
+"""The pitch channel is near 1 where there is voice and near 0 where there is none."""
 
 
 class SpeechRows:
@@ -31,13 +36,15 @@ class SpeechRows:
     def __init__(self, folder: Path, split: str, limit: int = 0):
         self.features: list[np.ndarray] = []
         self.acoustic: list[np.ndarray] = []
+        self.phonemes: list[np.ndarray] = []
         self.texts: list[str] = []
         for path in sorted((folder / "speech").glob("*.parquet")):
             heard = {r["id"]: r["features"] for r in store.read_shard(folder / "features" / path.name)}
-            for row in store.read_shard(path, ["id", "text", "split", "acoustic", "disguised"]):
+            for row in store.read_shard(path, ["id", "text", "split", "acoustic", "disguised", "phonemes", "ticks"]):
                 if row["split"] == split and not (split != "train" and row["disguised"]):
                     self.features.append(heard[row["id"]])
                     self.acoustic.append(row["acoustic"])
+                    self.phonemes.append(phonemes_of_ticks(row["phonemes"], row["ticks"], row["acoustic"].shape[1]))
                     self.texts.append(row["text"])
             if limit and len(self.features) >= limit:
                 break
@@ -46,18 +53,35 @@ class SpeechRows:
         return len(self.features)
 
 
+def phonemes_of_ticks(phonemes: np.ndarray, durations: np.ndarray, n_frames: int) -> np.ndarray:
+    """Which phoneme each tick of a row belongs to, int16 [n_frames // 2].
+
+    Args:
+        phonemes: ids [T_text].
+        durations: of each, in ticks, as the voice spoke; a disguise may have stretched the row since.
+        n_frames: acoustic frames of the row.
+    """
+    n_ticks = n_frames // FRAMES_PER_TICK
+    ends = np.cumsum(durations.astype(int))
+    spoken_at = (np.arange(n_ticks) + 0.5) * ends[-1] * FRAMES_PER_TICK / n_frames
+    return phonemes[np.minimum(np.searchsorted(ends, spoken_at, side="right"), len(phonemes) - 1)].astype(np.int16)
+
+
 def crop(rows: SpeechRows, index: int, start: int, n_units: int) -> dict[str, torch.Tensor]:
     """Units start..start+n_units of a row, padded, with masks; start and n_units are multiples of 5."""
     features, acoustic = rows.features[index][start : start + n_units], rows.acoustic[index]
     n_frames = rescale_floor(n_units, UNIT_HZ, VOCODER_HZ)
     first = rescale_floor(start, UNIT_HZ, VOCODER_HZ)
     target = acoustic[:, first : first + n_frames].T
+    phonemes = rows.phonemes[index][first // FRAMES_PER_TICK : (first + n_frames) // FRAMES_PER_TICK]
     out = {
         "features": np.zeros((n_units, features.shape[1]), np.float16), "mask": np.zeros(n_units, bool),
         "acoustic": np.zeros((n_frames, acoustic.shape[0]), np.float16), "frame_mask": np.zeros(n_frames, bool),
+        "phonemes": np.full(n_frames // FRAMES_PER_TICK, IGNORE_INDEX),
     }  # fmt: skip
     out["features"][: len(features)], out["mask"][: len(features)] = features, True
     out["acoustic"][: len(target)], out["frame_mask"][: len(target)] = target, True
+    out["phonemes"][: len(phonemes)] = phonemes
     return {k: torch.from_numpy(v) for k, v in out.items()}
 
 
@@ -88,11 +112,11 @@ class SpeechTask:
             "rows": len(self.rows),
         }
         sample = np.concatenate([a.astype(np.float32) for a in self.rows.acoustic[:: max(1, len(self.rows) // 400)]], 1)
-        self.decoder.mean.copy_(torch.from_numpy(sample.mean(1)))
-        self.decoder.std.copy_(torch.from_numpy(sample.std(1) + 1e-4))
-        self.weights = torch.ones(decoder.n_channels)
-        self.weights[F0_CHANNEL], self.weights[ENERGY_CHANNEL] = F0_WEIGHT, ENERGY_WEIGHT
-        self.weights /= self.weights.mean()
+        mean, std = sample.mean(1), sample.std(1)
+        pitch = sample[F0_CHANNEL][sample[F0_CHANNEL] > VOICED]
+        mean[F0_CHANNEL], std[F0_CHANNEL] = pitch.mean(), pitch.std()
+        self.decoder.mean.copy_(torch.from_numpy(mean))
+        self.decoder.std.copy_(torch.from_numpy(std + 1e-4))
         self._lengths = torch.tensor([len(f) for f in self.rows.features], dtype=torch.float)
 
     def batch(self, generator: torch.Generator, size: int) -> dict[str, torch.Tensor]:
@@ -106,17 +130,28 @@ class SpeechTask:
         return {k: torch.stack([c[k] for c in crops]) for k in crops[0]}
 
     def losses(self, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Absolute plus squared error of the standardised channels, pitch and energy weighted up."""
+        """Absolute plus squared errors of phonetic channels, of pitch where there is voice and of loudness; and the
+        cross-entropy of phonemes and of voicing.
+        """
         tokens = self.tokenizer(batch["features"].float(), batch["mask"])
-        predicted = self.decoder(tokens.codes, batch["mask"])
-        target = (batch["acoustic"].float() - self.decoder.mean) / self.decoder.std
-        keep = batch["frame_mask"][..., None].to(predicted.dtype)
-        error = (predicted - target) * keep
-        n = keep.sum() * predicted.shape[-1]
-        weights = self.weights.to(error.device)
-        absolute, squared = (error.abs() * weights).sum() / n, (error.square() * weights).sum() / n
-        pitch = error[..., F0_CHANNEL].abs().sum() / keep.sum()
-        return {"total": absolute + squared, "absolute": absolute, "pitch": pitch}
+        made = self.decoder(tokens.codes, batch["mask"])
+        acoustic = batch["acoustic"].float()
+        target = (acoustic - self.decoder.mean) / self.decoder.std
+        frames = batch["frame_mask"]
+        ticks = frames[:, ::FRAMES_PER_TICK] & frames[:, 1::FRAMES_PER_TICK]
+        # The channels stand still within a tick of the plain voice; a disguise stretches them off the clock.
+        phonetic = target[..., :N_PHONETIC].unflatten(1, (-1, FRAMES_PER_TICK)).mean(2)
+        voiced = acoustic[..., F0_CHANNEL] > VOICED
+        losses = {
+            "phonetic": _error(made.phonetic, phonetic, ticks),
+            "pitch": _error(made.pitch, target[..., F0_CHANNEL], frames & voiced),
+            "energy": _error(made.energy, target[..., ENERGY_CHANNEL], frames),
+            "voicing": F.binary_cross_entropy_with_logits(made.voicing[frames], voiced[frames].float()),
+            "phoneme": token_loss(made.phonemes, batch["phonemes"]),
+        }
+        total = losses["phonetic"] + PITCH_WEIGHT * losses["pitch"] + ENERGY_WEIGHT * losses["energy"]
+        total = total + VOICING_WEIGHT * losses["voicing"] + PHONEME_WEIGHT * losses["phoneme"]
+        return {"total": total, **losses}
 
     def validate(self) -> dict[str, float]:
         """The same errors on whole held-out crops, and how much of the codebook is used."""
@@ -133,3 +168,9 @@ class SpeechTask:
     def facts(self) -> dict:
         """Configuration of what is trained."""
         return self._facts
+
+
+def _error(made: torch.Tensor, wanted: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """Mean of absolute plus squared error where `counts` is True."""
+    error = (made - wanted)[counts]
+    return (error.abs() + error.square()).sum() / max(1, error.numel())

@@ -117,14 +117,14 @@ STAGES: dict[str, Stage] = {
         ("unit tokenizer", "speech decoder"),
         ("speech encoder", "vocoder"),
         ("speech", "features"),
-        ("absolute and squared error of acoustic channels",),
+        ("phonetic channels, pitch, loudness", "voicing and phoneme cross-entropy"),
         _speech,
     ),
     "decoder": Stage(
         ("speech decoder",),
         ("speech encoder", "unit tokenizer", "vocoder"),
         ("speech", "features"),
-        ("absolute and squared error of acoustic channels",),
+        ("phonetic channels, pitch, loudness", "voicing and phoneme cross-entropy"),
         _decoder,
     ),
     "joint": Stage(
