@@ -47,7 +47,7 @@ class FakeChat:
         finally:
             self.closed = True
 
-    def states(self, text: str, prompt: str = ""):
+    def states(self, text: str, prompt: str = "", before: str = ""):
         import torch
 
         self.n_states += 1

@@ -507,7 +507,7 @@ def shipped():
     omni = ExOmni.load("nano")
 
     class NoWords:
-        def states(self, text: str):
+        def states(self, text: str, before: str):
             return torch.zeros(0, 576)
 
     omni.chat = NoWords()

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from .core.arkit import EYES, indices
-from .core.clauses import ClauseCutter, speakable
+from .core.clauses import ClauseCutter, ends_sentence, speakable
 from .core.emotion import checked_emotion
 from .core.errors import ConfigError, InputError
 from .core.events import DoneEvent, Event, FaceEvent, SpeechEvent, TextEvent
@@ -39,6 +39,8 @@ MAX_PROMPT_CHARS = 8_000
 _EYES = indices(EYES)
 _BLOCK = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*•#>|]|\d{1,3}[.)])\s)")
 """Where a text has a break that is heard: blank lines and list marks; other line ends only wrap."""
+MOST_BEFORE_CHARS = 400
+"""How much of a sentence the LLM reads before a clause of it."""
 MAX_SEED = 2**62
 """Largest seed; each clause counts on from it."""
 
@@ -179,12 +181,13 @@ class ExOmni:
         watch = Stopwatch()
 
         def clauses():
-            cutter = ClauseCutter()
-            for line in spoken.splitlines(keepends=True):
-                for clause in cutter.add(line):
-                    yield clause, chat.states(clause.strip())
-            for clause in cutter.finish():
-                yield clause, chat.states(clause.strip())
+            cutter, sentence = ClauseCutter(), ""
+            for line in [*spoken.splitlines(keepends=True), None]:
+                for clause in cutter.finish() if line is None else cutter.add(line):
+                    words = clause.strip()
+                    yield clause, chat.states(words, before=sentence)
+                    # A clause is meant as part of its sentence, whose feeling goes on in it.
+                    sentence = "" if ends_sentence(words) else f"{sentence} {words}".strip()[-MOST_BEFORE_CHARS:]
 
         return self._speak_clauses(((None, c) for c in clauses()), watch, emotion, seed, speed)
 

@@ -144,6 +144,14 @@ def test_states_are_those_of_the_reference(chat, reference, tokenizer):
     assert chat.states("", prompt).shape == (0, D_MODEL)
 
 
+def test_states_of_a_later_part_know_what_came_before(chat):
+    begin, end = "I am a very small Llama,", "and I was never taught a word."
+    whole = chat.states(f"{begin} {end}")
+    later = chat.states(end, before=begin)
+    assert_close(later, whole[-len(later) :])
+    assert not torch.allclose(later, chat.states(f" {end}"), atol=1e-3)
+
+
 def test_a_reply_has_the_states_of_its_text(chat, reference, tokenizer):
     written = list(chat.reply(HELLO, temperature=0.0, max_new_tokens=20, repetition_penalty=1.0))
     states = torch.stack([token.state for token in written])

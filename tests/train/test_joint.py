@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from exomni.core.arkit import INDEX
-from exomni.core.errors import InputError
+from exomni.core.errors import CheckpointError, InputError
 from exomni.core.timebase import units_to_frames
 from exomni.model.tokens import IGNORE_INDEX
 from exomni.train.joint import JointConfig, JointTask, collate, read_rows
@@ -152,3 +152,24 @@ def test_a_set_without_rows_is_refused(tiny_config, tmp_path):
     (tmp_path / "speech").mkdir()
     with pytest.raises(InputError, match="0 rows"):
         make_task(tmp_path, tiny_config)
+
+
+def test_a_training_can_begin_with_a_release_made_for_other_units(tiny_data, tiny_config, tmp_path):
+    def made(n_levels: int, seed: int) -> JointTask:
+        levels = (2,) * n_levels
+        generator, decoder = (
+            part.model_copy(update={"n_units": 2**n_levels, "unit_levels": levels})
+            for part in (tiny_config.unit_generator, tiny_config.blendshape_decoder)
+        )
+        return JointTask(tiny_data, generator, decoder, JointConfig(), seed)
+
+    old, new = made(6, seed=1), made(7, seed=2)
+    release_like = {f"{n}.{k}": v for n, m in old.modules.items() for k, v in m.state_dict().items()}
+    table = new.generator.unit_embedding.weight.clone()
+    new.start_from(release_like)
+    assert torch.equal(new.generator.backbone.state_dict()["norm.weight"], old.generator.backbone.norm.weight)
+    assert torch.equal(new.decoder.head[1].weight, old.decoder.head[1].weight)
+    assert torch.equal(new.generator.unit_embedding.weight, table)
+    release_like.pop("decoder.head.1.weight")
+    with pytest.raises(CheckpointError, match="head.1.weight"):
+        new.start_from(release_like)

@@ -60,6 +60,9 @@ def train(
     fusion: Annotated[
         str | None, typer.Option(help="Of the blendshape decoder: tqgf, units_only, hidden_only or concat.")
     ] = None,
+    start_from: Annotated[
+        Path | None, typer.Option(help="Folder of released weights that stage joint begins with (all but unit tables).")
+    ] = None,
 ) -> None:
     """Train one stage; a stopped run goes on at its step."""
     from ..assets import cache_folder
@@ -67,12 +70,15 @@ def train(
     from ..model.config import load_config, with_fusion
     from ..train.loop import checked_device
     from ..train.loop import train as train_loop
+    from ..train.release import released_weights
     from ..train.stages import STAGES, load_recipe, provenance
 
     if stage not in STAGES:
         raise UserError(f"no stage {stage!r}; there are {', '.join(STAGES)}")
     recipe, model = load_recipe(config), load_config(preset)
     checked_device(device)
+    if start_from is not None and stage != "joint":
+        raise UserError("--start-from is for stage joint")
     if fusion is not None:
         model = with_fusion(model, fusion)
     data, out = _data_folder(folder, config), runs or cache_folder() / "runs" / Path(config).stem
@@ -80,6 +86,8 @@ def train(
         raise UserError(f"no data set in {data}; build one with: exomni data build --config {config}")
     with waiting(f"Reading {data}"):
         task = STAGES[stage].setup(recipe, model, data, out)
+        if start_from is not None:
+            task.start_from(released_weights(start_from, stage))
     origin = provenance(data, STAGES[stage].passes)
     folder_name = stage if fusion is None else f"{stage}-{fusion}"
     figures = train_loop(task, getattr(recipe, stage).loop, out / folder_name, origin=origin, device=device)

@@ -36,6 +36,11 @@ def speakable(text: str) -> str:
     return " ".join("".join(kept).split())
 
 
+def ends_sentence(clause: str) -> bool:
+    """Whether a clause is the last of its sentence."""
+    return clause.rstrip("\"'”’)] ").endswith((".", "!", "?", "…"))
+
+
 @dataclass
 class ClauseCutter:
     """Takes text piece by piece and gives clauses as soon as they are whole.

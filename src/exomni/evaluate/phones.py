@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..core.clauses import ends_sentence
 from ..core.errors import FormatError
 from ..core.timebase import FRAME_HZ
 from ..data.emotion import estimate_emotion
@@ -54,11 +55,6 @@ class Utterance:
     text: str
     phonemes: str
     ticks: np.ndarray
-
-
-def ends_sentence(clause: str) -> bool:
-    """Whether a clause is the last of its sentence."""
-    return clause.rstrip("\"'”’)] ").endswith((".", "!", "?", "…"))
 
 
 def sentence_emotions(utterances: Sequence[Utterance]) -> np.ndarray:

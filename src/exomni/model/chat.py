@@ -106,26 +106,29 @@ class ChatModel:
                 text += new
                 yield ChatToken(new, torch.from_numpy(reading.states[-1]))
 
-    def states(self, text: str, prompt: str = "") -> torch.Tensor:
+    def states(self, text: str, prompt: str = "", before: str = "") -> torch.Tensor:
         """States of a given reply, as `reply` would give them had the LLM written it.
 
         Args:
-            text: the reply.
+            text: the reply, or the next part of it.
             prompt: the user's turn that it answers ("" for none).
+            before: the reply up to `text`; its own states are not given.
         Returns:
             float32 [T_llm, D]; row i predicted token i.
         Raises:
             InputError: the text is longer than the LLM's memory.
         """
-        before = self._ids((SYSTEM_FREE_USER.format(_plain(prompt)) if prompt else "") + ASSISTANT)
+        read = self._ids((SYSTEM_FREE_USER.format(_plain(prompt)) if prompt else "") + ASSISTANT)
+        if before:
+            read, text = read + self._ids(_plain(before)), f" {text}"
         tokens = self._ids(_plain(text))
-        if len(before) + len(tokens) > MEMORY_TOKENS:
-            raise InputError(f"the text has {len(tokens)} tokens; {MEMORY_TOKENS - len(before)} fit the LLM's memory")
+        if len(read) + len(tokens) > MEMORY_TOKENS:
+            raise InputError(f"the text has {len(tokens)} tokens; {MEMORY_TOKENS - len(read)} fit the LLM's memory")
         with self._memory([]) as memory:
             # The last token predicts nothing that is wanted.
-            states = self._session.read_piece(memory, (before + tokens)[:-1]).states
+            states = self._session.read_piece(memory, (read + tokens)[:-1]).states
             memory.rewind(0)
-        return torch.from_numpy(states[len(before) - 1 :])
+        return torch.from_numpy(states[len(read) - 1 :])
 
     def _ids(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False).ids

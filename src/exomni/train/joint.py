@@ -18,7 +18,12 @@ from ..model.blendshape_decoder import BlendshapeDecoder
 from ..model.config import BlendshapeDecoderConfig, UnitGeneratorConfig
 from ..model.duration_pace import PacedUnitGenerator
 from ..model.tokens import IGNORE_INDEX
+from .loop import load_parts
 from .losses import blendshape_loss, duration_loss, token_loss
+
+
+UNIT_TABLES = ("unit_embedding", "unit_head")
+"""Modules whose rows are units: they mean nothing to another tokenizer."""
 
 
 class JointConfig(BaseModel):
@@ -151,6 +156,19 @@ class JointTask:
         lips = torch.from_numpy(head.deltas_mm[:, head.lip_vertices]).flatten(1)
         # e^T gram e is the mean squared distance of the lip vertices that a weight error e moves, in mm^2.
         self.gram = lips @ lips.T / len(head.lip_vertices)
+
+    def start_from(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Begin with what an earlier release has learned; the tables of units stay new, they go with a tokenizer.
+
+        Args:
+            weights: `generator.` and `decoder.` tensors (`release.released_weights`).
+        Raises:
+            CheckpointError: a missing, surplus or misshapen tensor other than those tables.
+        """
+        new = {f"{n}.{k}": v for n, m in self.modules.items() for k, v in m.state_dict().items()}
+        tables = {k: v for k, v in new.items() if k.split(".")[1] in UNIT_TABLES}
+        kept = {k: v.float() for k, v in weights.items() if k.split(".")[1] not in UNIT_TABLES}
+        load_parts(self.modules, kept | tables)
 
     def batch(self, generator: torch.Generator, size: int) -> dict[str, torch.Tensor]:
         """Rows of about one length, so that little is padded."""

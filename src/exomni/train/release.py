@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import torch
 from safetensors.torch import save_file
 
 from ..core.errors import CheckpointError
@@ -46,3 +47,16 @@ def release(runs: dict[str, Path], folder: Path, origin: dict) -> int:
             save_file(half, folder / f"{part}.safetensors")
     (folder / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")
     return sum(p.stat().st_size for p in folder.iterdir())
+
+
+def released_weights(folder: Path, stage: str) -> dict[str, torch.Tensor]:
+    """Weights of a release under the names that a stage has for its parts.
+
+    Raises:
+        CheckpointError: a file is missing or unreadable.
+    """
+    return {
+        f"{part}.{key}": value
+        for part, name in RUN_PARTS[stage].items()
+        for key, value in load_weights(folder / f"{name}.safetensors").items()
+    }
