@@ -2,6 +2,7 @@ from dataclasses import fields
 
 import pytest
 import torch
+from torch import nn
 
 from exomni.core.timebase import UNIT_HZ, VOCODER_HZ, rescale_floor
 from exomni.model.config import SpeechDecoderConfig
@@ -21,6 +22,7 @@ def decoder(request) -> SpeechDecoder:
         ),
         LEVELS,
     )
+    nn.init.normal_(made.phoneme_vectors)
     made.mean.copy_(torch.randn(130))
     made.std.copy_(torch.rand(130) + 0.5)
     return made.eval()
@@ -48,6 +50,18 @@ def test_phonetic_channels_stand_still_within_a_phoneme_and_change_at_ticks(deco
     assert changes.tolist() == [FRAMES_PER_TICK * (i + 1) for i in (labels[1:] != labels[:-1]).nonzero().flatten()]
     runs = mean_over_runs(made.phonetic[0], labels) * decoder.std[:N_PHONETIC] + decoder.mean[:N_PHONETIC]
     torch.testing.assert_close(acoustic[:, ::FRAMES_PER_TICK].T, runs)
+
+
+def test_a_phoneme_that_is_given_is_the_one_that_sounds(decoder, units):
+    codes = decoder.quantizer.codes_of(units[:5])[None]
+    with torch.inference_mode():
+        heard = decoder(codes)
+        likeliest = heard.phonemes.argmax(-1)
+        assert torch.equal(decoder(codes, phonemes=likeliest).phonetic, heard.phonetic)
+        other = (likeliest + 1) % decoder.config.n_phonemes
+        change = decoder(codes, phonemes=other).phonetic - heard.phonetic
+        wanted = decoder.phoneme_vectors[other] - decoder.phoneme_vectors[likeliest]
+    torch.testing.assert_close(change, wanted)
 
 
 def test_runs_of_labels_share_their_mean():

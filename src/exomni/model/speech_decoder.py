@@ -63,15 +63,17 @@ class SpeechDecoder(nn.Module):
         self.phonetic_head = nn.Linear(config.d_tick, N_PHONETIC)
         self.phoneme_head = nn.Linear(config.d_tick, config.n_phonemes)
         self.prosody_head = nn.Linear(config.d_tick, 3 * FRAMES_PER_TICK)
+        self.phoneme_vectors = nn.Parameter(torch.zeros(config.n_phonemes, N_PHONETIC))
         self.register_buffer("mean", torch.zeros(ACOUSTIC_CHANNELS))
         self.register_buffer("std", torch.ones(ACOUSTIC_CHANNELS))
 
-    def forward(self, codes: Tensor, mask: Tensor | None = None) -> DecodedSpeech:
+    def forward(self, codes: Tensor, mask: Tensor | None = None, phonemes: Tensor | None = None) -> DecodedSpeech:
         """Decode.
 
         Args:
             codes: [B, T_unit, n_dims] in -1..1; T_unit a multiple of `GROUP_UNITS`.
             mask: bool [B, T_unit], True keeps.
+            phonemes: ids that the phonetic channels are to sound, [B, T_tick]; None takes the likeliest.
         """
         x = self.embed(codes)
         keep = None if mask is None else mask[..., None].to(x.dtype)
@@ -86,7 +88,11 @@ class SpeechDecoder(nn.Module):
             ticks = block(ticks)
         ticks = self.norm(ticks)
         voicing, pitch, energy = self.prosody_head(ticks).view(batch, n_ticks * FRAMES_PER_TICK, 3).unbind(-1)
-        return DecodedSpeech(self.phonetic_head(ticks), self.phoneme_head(ticks), voicing, pitch, energy)
+        scores = self.phoneme_head(ticks)
+        chosen = scores.argmax(-1) if phonemes is None else phonemes
+        # One phoneme is decided on and its sound filled in: a mean of two would be neither.
+        phonetic = self.phonetic_head(ticks) + self.phoneme_vectors[chosen]
+        return DecodedSpeech(phonetic, scores, voicing, pitch, energy)
 
     @torch.inference_mode()
     def decode(self, units: Tensor) -> Tensor:

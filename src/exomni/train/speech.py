@@ -18,7 +18,7 @@ from ..model.unit_tokenizer import UnitTokenizer
 from ..model.voice import ENERGY_CHANNEL, F0_CHANNEL, FRAMES_PER_TICK
 from .losses import token_loss
 
-PITCH_WEIGHT, VOICING_WEIGHT, ENERGY_WEIGHT, PHONEME_WEIGHT = 0.2, 0.2, 0.1, 0.2
+PITCH_WEIGHT, VOICING_WEIGHT, ENERGY_WEIGHT, PHONEME_WEIGHT = 0.3, 0.3, 0.1, 0.6
 """Of each loss beside that of the phonetic channels, whose weight is 1."""
 VOICED = 0.5
 """The pitch channel is near 1 where there is voice and near 0 where there is none."""
@@ -134,7 +134,7 @@ class SpeechTask:
         cross-entropy of phonemes and of voicing.
         """
         tokens = self.tokenizer(batch["features"].float(), batch["mask"])
-        made = self.decoder(tokens.codes, batch["mask"])
+        made = self.decoder(tokens.codes, batch["mask"], batch["phonemes"].clamp(min=0))
         acoustic = batch["acoustic"].float()
         target = (acoustic - self.decoder.mean) / self.decoder.std
         frames = batch["frame_mask"]
