@@ -12,21 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
+from .animation import Recording, UnitWindow
 from .core.arkit import EYES, indices
 from .core.clauses import ClauseCutter, speakable
 from .core.emotion import checked_emotion
 from .core.errors import ConfigError, InputError
 from .core.events import DoneEvent, Event, FaceEvent, SpeechEvent, TextEvent
-from .core.timebase import (
-    ENCODER_SAMPLE_HZ,
-    FRAME_HZ,
-    SAMPLE_HZ,
-    SAMPLES_PER_FRAME,
-    UNIT_HZ,
-    rescale_ceil,
-    samples_to_frames,
-    units_to_frames,
-)
+from .core.timebase import SAMPLE_HZ, SAMPLES_PER_FRAME
 from .face.eyes import EyeMovements
 from .results import Reply, collect
 
@@ -192,20 +184,12 @@ class ExOmni:
         self, recording: str | Path | np.ndarray, sample_rate: int | None = None, *, emotion: np.ndarray | None = None
     ) -> Iterator[Event]:
         """A face for a recording, as a stream of faces and the speech they belong to; see `animate`."""
-        from .audio import read_audio, resample
-
         emotion = None if emotion is None else checked_emotion(emotion)
         began = time.perf_counter()
         self.nano.speech_features  # noqa: B018  loaded before the clock starts: a request is timed warm
         self.load_s += time.perf_counter() - began
         watch = Stopwatch()
-        if isinstance(recording, np.ndarray):
-            samples = _checked_samples(recording, sample_rate)
-            rate = int(sample_rate or SAMPLE_HZ)
-        else:
-            samples, rate = read_audio(recording, SAMPLE_HZ), SAMPLE_HZ
-        return self._animate(resample(samples, rate, SAMPLE_HZ), resample(samples, rate, ENCODER_SAMPLE_HZ), watch,
-                             emotion)  # fmt: skip
+        return self._animate(Recording.open(recording, sample_rate), watch, emotion)
 
     def _speak_clauses(
         self, parts: Iterable[tuple[str | None, tuple | None]], watch: Stopwatch, emotion, seed: int, speed: float
@@ -264,27 +248,24 @@ class ExOmni:
         except InputError:
             return []
 
-    def _animate(self, samples: np.ndarray, heard: np.ndarray, watch: Stopwatch, emotion) -> Iterator[Event]:
-        nano = self.nano
-        n_wanted = max(1, samples_to_frames(len(samples)))
-        window = _UnitWindow(nano, emotion)
+    def _animate(self, recording: Recording, watch: Stopwatch, emotion) -> Iterator[Event]:
         n_frames, eyes = 0, EyeMovements(0)
         watch.lap()
-        pieces = itertools.chain.from_iterable(self._hear(heard, window, watch))
+        pieces = itertools.chain.from_iterable(self._hear(recording, UnitWindow(self.nano, emotion), watch))
         for frames, units in pieces:
-            kept = with_eyes(frames[: n_wanted - n_frames], eyes)
+            kept = with_eyes(frames[: recording.n_frames - n_frames], eyes)
             last = frames[-1:]
-            yield from _animation_events(kept, n_frames, n_wanted, samples, units, watch)
+            yield from _animation_events(kept, n_frames, recording, units, watch)
             n_frames += len(kept)
-        if n_frames < n_wanted:
+        if n_frames < recording.n_frames:
             # Units are whole only every 80 ms: the last frame is held to the recording's very end.
-            held = with_eyes(np.repeat(last, n_wanted - n_frames, 0), eyes)
-            yield from _animation_events(held, n_frames, n_wanted, samples, np.zeros(0, np.int64), watch)
-        yield DoneEvent(len(samples), n_wanted, self._timings(watch, len(samples)))
+            held = with_eyes(np.repeat(last, recording.n_frames - n_frames, 0), eyes)
+            yield from _animation_events(held, n_frames, recording, np.zeros(0, np.int64), watch)
+        yield DoneEvent(recording.n_samples, recording.n_frames, self._timings(watch, recording.n_samples))
 
-    def _hear(self, heard: np.ndarray, window: "_UnitWindow", watch: Stopwatch) -> Iterator[Iterator[tuple]]:
+    def _hear(self, recording: Recording, window: UnitWindow, watch: Stopwatch) -> Iterator[Iterator[tuple]]:
         """Frames with their units, as a recording is heard window by window."""
-        for features in self.nano.speech_features.long(heard):
+        for features in self.nano.speech_features.long(recording.heard()):
             units = self.nano.hear(features)
             watch.lap("units_s")
             yield window.add(units)
@@ -299,63 +280,21 @@ class ExOmni:
         return collect(events, seed, self.nano.model_hash, self.nano.data_hash)
 
 
-class _UnitWindow:
-    """Decodes a recording's units in chunks that equal the whole, with as much context as the decoder reaches."""
-
-    CHUNK_UNITS = 50
-
-    def __init__(self, nano, emotion: np.ndarray | None):
-        self.nano, self.emotion = nano, emotion
-        reach = nano.blendshape_decoder.receptive_frames
-        multiple = nano.blendshape_decoder.chunk_unit_multiple
-        self.reach_units = -(-rescale_ceil(reach, FRAME_HZ, UNIT_HZ) // multiple) * multiple if reach else 0
-        self.units: deque[int] = deque()
-        self.first_unit = 0
-        self.next_unit = 0
-
-    def add(self, units) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Frames that are certain now that these units are known, each piece with its own units."""
-        self.units.extend(units.tolist())
-        while self.first_unit + len(self.units) >= self.next_unit + self.CHUNK_UNITS + self.reach_units:
-            yield self._decode(self.next_unit + self.CHUNK_UNITS)
-
-    def finish(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The rest."""
-        end = self.first_unit + len(self.units)
-        while self.next_unit < end:
-            yield self._decode(min(end, self.next_unit + self.CHUNK_UNITS))
-
-    def _decode(self, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        import torch
-
-        known = torch.tensor(list(self.units)[: stop + self.reach_units - self.first_unit])
-        frames = self.nano.recording_frames(known, self.first_unit, self.emotion)
-        before = units_to_frames(self.first_unit)
-        piece = frames[units_to_frames(self.next_unit) - before : units_to_frames(stop) - before]
-        own = known[self.next_unit - self.first_unit : stop - self.first_unit].numpy()
-        self.next_unit = stop
-        multiple = self.nano.blendshape_decoder.chunk_unit_multiple
-        keep_from = max(0, (stop - self.reach_units) // multiple * multiple)
-        for _ in range(keep_from - self.first_unit):
-            self.units.popleft()
-        self.first_unit = max(self.first_unit, keep_from)
-        return piece, own
-
-
 def _animation_events(
-    frames: np.ndarray, n_frames: int, n_wanted: int, samples: np.ndarray, units: np.ndarray, watch: Stopwatch
+    frames: np.ndarray, n_frames: int, recording: Recording, units: np.ndarray, watch: Stopwatch
 ) -> Iterator[Event]:
+    """A piece of a recording's face, of which `n_frames` came before, and the speech it belongs to."""
     watch.lap("face_s")
     if not len(frames) and not len(units):
         return
     watch.first("first_face_s")
-    # The recording need not end with a frame: what is left of it belongs to the last one.
-    n_after = n_frames + len(frames)
-    start = len(samples) if n_frames >= n_wanted else n_frames * SAMPLES_PER_FRAME
-    stop = len(samples) if n_after >= n_wanted else n_after * SAMPLES_PER_FRAME
+    # The recording need not end with a frame: what is left of it belongs to the last one. While it is still being
+    # read, more of it is known than there are units.
+    n_after, start = n_frames + len(frames), recording.n_taken
+    samples = recording.take(recording.n_samples if n_after >= recording.n_frames else n_after * SAMPLES_PER_FRAME)
     yield FaceEvent(n_frames * SAMPLES_PER_FRAME, n_frames, frames)
     watch.first("first_audio_s")
-    yield SpeechEvent(start, samples[start:stop], units, "")
+    yield SpeechEvent(start, samples, units, "")
     watch.lap()
 
 
@@ -418,15 +357,3 @@ def checked_prompt(prompt: str) -> str:
     if len(text) > MAX_PROMPT_CHARS:
         raise InputError(f"the question has {len(text):,} characters; at most {MAX_PROMPT_CHARS:,} fit")
     return text
-
-
-def _checked_samples(samples: np.ndarray, sample_rate: int | None) -> np.ndarray:
-    if not sample_rate or sample_rate <= 0:
-        raise InputError(f"samples need their sample_rate, above 0, not {sample_rate}")
-    if samples.dtype.kind != "f":
-        raise InputError(f"samples must be floating point in -1..1, not {samples.dtype}")
-    if samples.ndim != 1 or not len(samples):
-        raise InputError(f"samples must be mono, [N] and not empty; these are {samples.shape}")
-    if not np.isfinite(samples).all():
-        raise InputError("the samples hold values that are not finite")
-    return samples.astype(np.float32)
