@@ -17,7 +17,7 @@ from .core.arkit import EYES, indices
 from .core.clauses import ClauseCutter, speakable
 from .core.emotion import checked_emotion
 from .core.errors import ConfigError, InputError
-from .core.events import DoneEvent, Event, FaceEvent, SpeechEvent, TextEvent
+from .core.events import DoneEvent, Event, FaceEvent, SpeechEvent, TextEvent, TranscriptEvent
 from .core.timebase import SAMPLE_HZ, SAMPLES_PER_FRAME
 from .face.eyes import EyeMovements
 from .results import Reply, collect
@@ -96,14 +96,26 @@ class ExOmni:
         self.load_s += time.perf_counter() - began
         return chat
 
-    def respond(self, prompt: str, **options) -> Reply:
-        """Answer a typed question with words, a voice and a face.
+    @cached_property
+    def ear(self):
+        """What recordings are heard with."""
+        from .ear import Ear
+
+        return Ear(self.nano)
+
+    def transcribe(self, recording: str | Path | np.ndarray, sample_rate: int | None = None) -> str:
+        """The words of a recording in English; see `exomni.ear.Ear.transcribe`."""
+        return self.ear.transcribe(recording, sample_rate)
+
+    def respond(self, prompt: str | Path | np.ndarray | Sequence, **options) -> Reply:
+        """Answer a typed or spoken question with words, a voice and a face.
 
         Args:
-            prompt: the question, at most `MAX_PROMPT_CHARS` characters.
+            prompt: the question, as `stream` takes it.
             **options: as `stream`.
         Raises:
-            InputError: the prompt is empty or too long.
+            InputError: the prompt is empty, too long, or a recording that cannot be read.
+            NothingHeardError: nobody speaks in the recording.
         """
         return self._collect(self.stream(prompt, **options), options.get("seed", 0))
 
@@ -133,28 +145,44 @@ class ExOmni:
         return self._collect(self.stream_animation(recording, sample_rate, emotion=emotion), 0)
 
     def stream(
-        self, prompt: str | Sequence, *, emotion: np.ndarray | None = None, seed: int = 0, speed: float = 1.0,
-        temperature: float = 0.0, max_new_tokens: int = 256,
+        self, prompt: str | Path | np.ndarray | Sequence, *, sample_rate: int | None = None, listen: str | None = None,
+        emotion: np.ndarray | None = None, seed: int = 0, speed: float = 1.0, temperature: float = 0.0,
+        max_new_tokens: int = 256,
     ) -> Iterator[Event]:  # fmt: skip
         """Answer a question as a stream; speech and face of a clause leave while the next is being written.
 
         Args:
-            prompt: the question, or turns of a conversation (`exomni.model.chat.Turn`) that end with one.
+            prompt: the question: a text of at most `MAX_PROMPT_CHARS` characters, a recording (a `pathlib.Path` to a
+                file in any common format, or float32 [N] mono samples), a list of both ("Translate this:", recording),
+                or turns of a conversation (`exomni.model.chat.Turn`) of any of these that end with the user's.
+            sample_rate: of samples in the prompt.
+            listen: how speech is heard, one of `exomni.ear.LISTEN`; None for the default.
             emotion: float32 [5] in 0..1, or None to read it from the meaning.
             seed: of every random choice; the same seed gives the same reply.
             speed: above 1 speaks faster.
             temperature: of the LLM; 0 takes the likeliest word.
             max_new_tokens: longest reply in tokens.
         Yields:
-            `TextEvent`s, and for each clause a `FaceEvent` and then a `SpeechEvent`; a `DoneEvent` at the end.
+            A `TranscriptEvent` where the prompt is spoken; `TextEvent`s, and for each clause a `FaceEvent` and then a
+            `SpeechEvent`; a `DoneEvent` at the end.
         """
+        from .ear import checked_listen, is_spoken
         from .model.chat import Turn
 
-        turns = [Turn("user", checked_prompt(prompt))] if isinstance(prompt, str) else list(prompt)
+        checked_listen(listen)
+        spoken, turns, heard = is_spoken(prompt), [], ""
         chat = self.chat  # loaded before the clock starts: a request is timed warm
+        if spoken:
+            self.ear.prepare()
         watch = Stopwatch()
+        if spoken:
+            turns, heard = self.ear.turns(prompt, sample_rate, checked_prompt)
+            watch.lap("listen_s")
+        else:
+            turns = [Turn("user", checked_prompt(prompt))] if isinstance(prompt, str) else list(prompt)
         tokens = chat.reply(turns, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
-        return self._speak_clauses(_clauses_of_tokens(tokens), watch, emotion, seed, speed)
+        events = self._speak_clauses(_clauses_of_tokens(tokens), watch, emotion, seed, speed)
+        return itertools.chain([TranscriptEvent(heard)], events) if spoken else events
 
     def stream_speech(
         self, text: str, *, emotion: np.ndarray | None = None, seed: int = 0, speed: float = 1.0
