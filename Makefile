@@ -1,14 +1,17 @@
-# Everything a fresh machine needs: `make talk` answers a question, `make test` passes the tests.
+# Everything a fresh machine needs: `make talk` answers a question, `make serve` opens a page, `make test` tests.
 PYTHON ?= python3
 VENV ?= .venv
 PROMPT ?= What is the capital of France?
 OUT ?= out
 PIP := $(VENV)/bin/python -m pip install --disable-pip-version-check
 
-.PHONY: talk test lint clean
+.PHONY: talk serve test lint clean
 
 talk: $(VENV)/installed
 	$(VENV)/bin/exomni talk "$(PROMPT)" -o $(OUT)
+
+serve: $(VENV)/installed
+	$(VENV)/bin/exomni serve
 
 test: $(VENV)/installed-dev
 	$(VENV)/bin/python -m pytest
