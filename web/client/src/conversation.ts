@@ -177,7 +177,7 @@ export class Conversation extends Emitter<ConversationEvents> {
     const playback = this.#playback;
     const reply = this.#playing;
     if (!playback || !reply || !playback.begun || playback.over) return null;
-    reply.mark("sound");
+    reply.mark("sound", performance.now() - playback.heardForS * 1000);
     const sample = playback.heardSample;
     return { reply, sample, seconds: sample / SAMPLE_HZ, level: playback.level };
   }

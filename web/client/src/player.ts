@@ -99,9 +99,15 @@ export class Playback {
     return this.#furthest;
   }
 
+  /** How long ago its first sample was heard, in seconds; less than 0 before. */
+  get heardForS(): number {
+    const first = this.#segments[0];
+    return first ? this.speaker.heardS - first.startS : -Infinity;
+  }
+
   /** Whether its first sample has been heard. */
   get begun(): boolean {
-    return this.#segments.length > 0 && this.speaker.heardS >= this.#segments[0]!.startS;
+    return this.heardForS >= 0;
   }
 
   /** Whether it was stopped, or all of it has been heard. */

@@ -79,9 +79,9 @@ export class Reply {
     return { samples, startSample };
   }
 
-  /** Notes the first time that something happens. */
-  mark(what: keyof ReplyTimings): void {
-    this.timings[what] ??= performance.now() - this.requestedMs;
+  /** Notes the first time that something happens, now or at a time of the page's clock. */
+  mark(what: keyof ReplyTimings, atMs = performance.now()): void {
+    this.timings[what] ??= atMs - this.requestedMs;
   }
 
   /** Lets go of the voice, to keep a long conversation small. */
