@@ -25,6 +25,7 @@ ENCODER_FRAMES_PER_UNIT = int(ENCODER_HZ / UNIT_HZ)
 SAMPLES_PER_UNIT = int(SAMPLE_HZ / UNIT_HZ)
 SAMPLES_PER_FRAME = SAMPLE_HZ // FRAME_HZ
 SAMPLES_PER_VOCODER_FRAME = SAMPLE_HZ // VOCODER_HZ
+SAMPLES_PER_TICK = SAMPLE_HZ // DURATION_HZ
 
 
 def rescale_floor(count: int, from_hz: Fraction | int, to_hz: Fraction | int) -> int:
