@@ -3,6 +3,8 @@
 import json
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -212,3 +214,22 @@ def quiet(seconds: float) -> np.ndarray:
 
 def of_type(events: list[dict], kind: str) -> list[dict]:
     return [event for event in events if event["type"] == kind]
+
+
+def post(server: Running, path: str, body: dict | bytes, **headers: str) -> tuple[int, dict, dict | bytes]:
+    """Status, headers and body of an answer; JSON is read."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return fetch(server, path, data, **{"content-type": "application/json", **headers})
+
+
+def fetch(server: Running, path: str, data: bytes | None = None, **headers: str) -> tuple[int, dict, dict | bytes]:
+    """As `post`, with GET where there is no body."""
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = urllib.request.Request(server.http + path, data, names)
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            status, found, content = answer.status, answer.headers, answer.read()
+    except urllib.error.HTTPError as error:
+        status, found, content = error.code, error.headers, error.read()
+    kind = found.get("content-type", "")
+    return status, dict(found.items()), json.loads(content) if kind == "application/json" else content
