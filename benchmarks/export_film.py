@@ -1,6 +1,6 @@
 """How many pictures a second a film is drawn at, without a GPU.
 
-    python benchmarks/export_film.py [--size 512] [--frames 120] [--processes N]
+    python benchmarks/export_film.py [--size 512] [--frames 120] [--threads N]
 
 Prints the wall's rate and the processor time a picture, which other work on the machine does not change.
 """
@@ -22,13 +22,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--frames", type=int, default=120)
-    parser.add_argument("--processes", type=int, default=os.cpu_count())
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
     options = parser.parse_args()
     times_s = np.arange(options.frames)[:, None] / FRAME_HZ
     speaking = [i for i, name in enumerate(arkit.NAMES) if name.startswith(("jawOpen", "mouth", "brow", "eyeBlink"))]
     weights = np.zeros((options.frames, arkit.K), np.float32)
     weights[:, speaking] = 0.15 + 0.15 * np.sin(times_s * np.linspace(4, 20, len(speaking)))
-    print(f"{options.size} x {options.size}, {options.processes} processes")
+    print(f"{options.size} x {options.size}, {options.threads} threads")
     for samples in (1, 2):
         for camera in ("head", "face"):
             shot = Shot(None, (options.size,) * 2, CAMERAS[camera], weights.max(axis=0), samples)
@@ -38,7 +38,7 @@ def main() -> None:
             for frame in weights[:10]:
                 film.frame(frame)
             cpu_s = (time.process_time() - start) / 10
-            pictures = drawn(shot, weights, options.processes)
+            pictures = drawn(shot, weights, None, options.threads)
             next(pictures)
             start = time.perf_counter()
             n_pictures = sum(1 for _ in pictures)

@@ -185,3 +185,13 @@ def speechlike():
         return (0.4 * tone + 0.02 * rng.standard_normal(len(times))).astype(np.float32)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def question(voice_folder):
+    """Real speech, float32 [N] at 24 kHz: "What is the capital of France?"."""
+    from exomni.model.voice import Phonemizer, Vocoder, VoiceFront
+
+    phonemizer = Phonemizer()
+    ids = phonemizer.ids(phonemizer.phonemes("What is the capital of France?"))
+    return Vocoder(voice_folder / "back.onnx")(VoiceFront(voice_folder / "front.onnx")(ids).acoustic, 0)

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from exomni.audio import PIECE_SECONDS, read_audio, read_pieces, resample
+from exomni.audio import PIECE_SECONDS, read_audio, read_pieces, resample, resample_pieces
 from exomni.core.errors import InputError
 
 TONE_HZ = 440.0
@@ -251,3 +251,13 @@ def test_resampling_keeps_pitch_and_length():
     assert abs(pitch(resample(tone(1, 44_100), 44_100, 16_000), 16_000) - TONE_HZ) < 2
     same = tone(0.1, 24_000)
     np.testing.assert_array_equal(resample(same, 24_000, 24_000), same)
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), [(24_000, 16_000), (44_100, 24_000), (11_025, 16_000), (24_000, 24_000)])
+@pytest.mark.parametrize("n", [1, 400, 50_017])
+def test_resampling_in_pieces_has_no_seams(from_hz, to_hz, n):
+    samples = np.random.default_rng(0).uniform(-1, 1, n).astype(np.float32)
+    pieces = list(resample_pieces((samples[i : i + 4_001] for i in range(0, n, 4_001)), from_hz, to_hz))
+    assert all(piece.dtype == np.float32 for piece in pieces)
+    assert len(pieces) == -(-n // 4_001) + 1
+    np.testing.assert_allclose(np.concatenate(pieces), resample(samples, from_hz, to_hz), atol=1e-6)

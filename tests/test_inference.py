@@ -14,7 +14,7 @@ from exomni.core.errors import AssetError, CheckpointError, ConfigError, InputEr
 from exomni.core.events import DoneEvent, FaceEvent, SpeechEvent, TextEvent
 from exomni.core.timebase import SAMPLES_PER_FRAME, units_to_samples
 from exomni.face.eyes import EyeMovements
-from exomni.inference import MAX_PROMPT_CHARS, MAX_TEXT_CHARS, ExOmni, _UnitWindow
+from exomni.inference import MAX_PROMPT_CHARS, MAX_TEXT_CHARS, ExOmni
 from exomni.model.chat import Turn
 from exomni.results import Timings
 
@@ -433,20 +433,6 @@ def test_samples_that_make_no_sense_are_refused(omni, samples, rate):
 def test_an_emotion_for_a_recording_is_checked(omni, speechlike):
     with pytest.raises(InputError):
         omni.stream_animation(speechlike(1, 24_000), 24_000, emotion=np.full(5, 9.0, np.float32))
-
-
-@pytest.mark.parametrize("n_units", [1, 4, 5, 49, 50, 51, 74, 75, 76, 100, 133, 260])
-@pytest.mark.parametrize("step", [1, 7, 126, 1000])
-def test_a_recording_in_chunks_equals_the_whole(tiny_nano, n_units, step):
-    units = torch.randint(0, 36, (n_units,), generator=torch.Generator().manual_seed(n_units))
-    whole = tiny_nano.recording_frames(units, 0, None)
-    window, pieces = _UnitWindow(tiny_nano, None), []
-    for start in range(0, n_units, step):
-        pieces += window.add(units[start : start + step])
-        assert len(window.units) <= 2 * window.reach_units + window.CHUNK_UNITS + step
-    pieces += window.finish()
-    np.testing.assert_allclose(np.concatenate([frames for frames, _ in pieces]), whole, atol=1e-4)
-    assert np.concatenate([own for _, own in pieces]).tolist() == units.tolist()
 
 
 def test_faces_of_a_recording_leave_before_its_end(omni, speechlike):

@@ -91,7 +91,7 @@ def test_all_files_agree_in_length_within_a_frame(saved):
 def test_reply_json_has_every_field(saved):
     facts = json.loads((saved / "reply.json").read_text(encoding="utf-8"))
     assert facts.keys() == {
-        "text", "units", "sample_rate", "fps", "duration", "frame_count", "model", "data", "seed", "timings",
+        "text", "heard", "units", "sample_rate", "fps", "duration", "frame_count", "model", "data", "seed", "timings",
     }  # fmt: skip
     reply = made_reply()
     assert facts["text"] == reply.text
@@ -99,7 +99,7 @@ def test_reply_json_has_every_field(saved):
     assert (facts["sample_rate"], facts["fps"], facts["seed"]) == (24_000, 30, 7)
     assert (facts["model"], facts["data"]) == ("m" * 64, "d" * 64)
     assert list(facts["timings"]) == [
-        "load_s", "llm_s", "units_s", "speech_s", "face_s", "first_audio_s", "first_face_s", "total_s",
+        "load_s", "listen_s", "llm_s", "units_s", "speech_s", "face_s", "first_audio_s", "first_face_s", "total_s",
         "real_time_factor",
     ]  # fmt: skip
     assert facts["timings"]["total_s"] == pytest.approx(0.123456, abs=1e-3)

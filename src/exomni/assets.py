@@ -48,7 +48,7 @@ class Asset:
         sha256: of the whole file.
         size_bytes: of the whole file.
         package: where it lies when installed from a package registry.
-        hub: repository and file for people who have a hub.
+        hub: repository and file for people who have a hub, or None where no hub has this very file.
         purpose: what it is for.
     """
 
@@ -57,7 +57,7 @@ class Asset:
     sha256: str
     size_bytes: int
     package: PackageFile
-    hub: tuple[str, str]
+    hub: tuple[str, str] | None
     purpose: str
 
     @property
@@ -101,6 +101,15 @@ ASSETS: dict[str, Asset] = {
             PackageFile("hibari-tts==0.2.1", (("hibari", "assets/hibari.onnx"),)),
             ("maureesewilliams/hibari", "hibari.onnx"),
             "the voice: its second half is the vocoder of nano",
+        ),
+        Asset(
+            "silero-vad",
+            "MIT",
+            "7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49",
+            1289603,
+            PackageFile("silero-vad==6.2.3", (("silero_vad", "data/silero_vad_16k_op15.onnx"),)),
+            None,
+            "hears when somebody speaks",
         ),
     )
 }
@@ -159,6 +168,8 @@ def _from_environment(asset: Asset) -> list[Path] | None:
 
 
 def _from_hub(asset: Asset) -> list[Path] | None:
+    if asset.hub is None:
+        return None
     if importlib.util.find_spec("huggingface_hub") is None or os.environ.get("HF_HUB_OFFLINE", "0") not in (
         "",
         "0",

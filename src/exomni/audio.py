@@ -1,6 +1,6 @@
 """Reading recordings: any format and rate that FFmpeg's libraries know, in pieces, so that length costs no memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +17,9 @@ def read_pieces(path: str | Path, sample_rate: int) -> Iterator[np.ndarray]:
         path: wav, mp3, m4a, webm, flac, ogg…; the first audio stream of a video.
         sample_rate: wanted.
     Yields:
-        float32 [n] in -1..1.
+        float32 [n] in -1..1, about `PIECE_SECONDS` each; at least one.
     Raises:
-        InputError: not a file, no audio in it, or damaged from the start.
+        InputError: not a file, no audio in it, empty, or damaged from the start.
     """
     import av
 
@@ -29,7 +29,12 @@ def read_pieces(path: str | Path, sample_rate: int) -> Iterator[np.ndarray]:
         with av.open(str(path)) as container:
             if not container.streams.audio:
                 raise InputError(f"{path} has no audio in it")
-            yield from _decode(container, sample_rate)
+            is_empty = True
+            for piece in _decode(container, sample_rate):
+                is_empty = False
+                yield np.clip(np.nan_to_num(piece), -1.0, 1.0).astype(np.float32, copy=False)
+            if is_empty:
+                raise InputError(f"{path} holds no sound at all")
     except av.FFmpegError as error:
         raise InputError(f"{path} cannot be read as audio: {error.strerror or error}") from error
 
@@ -94,13 +99,9 @@ def read_audio(path: str | Path, sample_rate: int) -> np.ndarray:
     """A whole recording as mono float32 [N] at `sample_rate`.
 
     Raises:
-        InputError: as `read_pieces`, or it is empty.
+        InputError: as `read_pieces`.
     """
-    pieces = list(read_pieces(path, sample_rate))
-    samples = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
-    if not len(samples):
-        raise InputError(f"{path} holds no sound at all")
-    return np.clip(np.nan_to_num(samples), -1.0, 1.0).astype(np.float32)
+    return np.concatenate(list(read_pieces(path, sample_rate)))
 
 
 def resample(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
@@ -110,3 +111,21 @@ def resample(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
     if from_hz == to_hz:
         return np.ascontiguousarray(samples, np.float32)
     return soxr.resample(np.ascontiguousarray(samples, np.float32), from_hz, to_hz).astype(np.float32)
+
+
+def resample_pieces(pieces: Iterable[np.ndarray], from_hz: int, to_hz: int) -> Iterator[np.ndarray]:
+    """A recording at another rate, piece by piece and without seams: joined, the pieces equal `resample` of the whole.
+
+    Args:
+        pieces: mono float32 [n] each.
+        from_hz: their rate.
+        to_hz: the rate that is wanted.
+    Yields:
+        float32 [n], a piece for each that came and one more with what the filter still held; any may be empty.
+    """
+    import soxr
+
+    stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32")
+    for piece in pieces:
+        yield stream.resample_chunk(np.ascontiguousarray(piece, np.float32))
+    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)

@@ -12,21 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
+from .animation import Recording, UnitWindow
 from .core.arkit import EYES, indices
 from .core.clauses import ClauseCutter, ends_sentence, speakable
 from .core.emotion import checked_emotion
 from .core.errors import ConfigError, InputError
-from .core.events import DoneEvent, Event, FaceEvent, SpeechEvent, TextEvent
-from .core.timebase import (
-    ENCODER_SAMPLE_HZ,
-    FRAME_HZ,
-    SAMPLE_HZ,
-    SAMPLES_PER_FRAME,
-    UNIT_HZ,
-    rescale_ceil,
-    samples_to_frames,
-    units_to_frames,
-)
+from .core.events import DoneEvent, Event, FaceEvent, SpeechEvent, TextEvent, TranscriptEvent
+from .core.timebase import SAMPLE_HZ, SAMPLES_PER_FRAME
 from .face.eyes import EyeMovements
 from .results import Reply, collect
 
@@ -106,14 +98,26 @@ class ExOmni:
         self.load_s += time.perf_counter() - began
         return chat
 
-    def respond(self, prompt: str, **options) -> Reply:
-        """Answer a typed question with words, a voice and a face.
+    @cached_property
+    def ear(self):
+        """What recordings are heard with."""
+        from .ear import Ear
+
+        return Ear(self.nano)
+
+    def transcribe(self, recording: str | Path | np.ndarray, sample_rate: int | None = None) -> str:
+        """The words of a recording in English; see `exomni.ear.Ear.transcribe`."""
+        return self.ear.transcribe(recording, sample_rate)
+
+    def respond(self, prompt: str | Path | np.ndarray | Sequence, **options) -> Reply:
+        """Answer a typed or spoken question with words, a voice and a face.
 
         Args:
-            prompt: the question, at most `MAX_PROMPT_CHARS` characters.
+            prompt: the question, as `stream` takes it.
             **options: as `stream`.
         Raises:
-            InputError: the prompt is empty or too long.
+            InputError: the prompt is empty, too long, or a recording that cannot be read.
+            NothingHeardError: nobody speaks in the recording.
         """
         return self._collect(self.stream(prompt, **options), options.get("seed", 0))
 
@@ -143,28 +147,44 @@ class ExOmni:
         return self._collect(self.stream_animation(recording, sample_rate, emotion=emotion), 0)
 
     def stream(
-        self, prompt: str | Sequence, *, emotion: np.ndarray | None = None, seed: int = 0, speed: float = 1.0,
-        temperature: float = 0.0, max_new_tokens: int = 256,
+        self, prompt: str | Path | np.ndarray | Sequence, *, sample_rate: int | None = None, listen: str | None = None,
+        emotion: np.ndarray | None = None, seed: int = 0, speed: float = 1.0, temperature: float = 0.0,
+        max_new_tokens: int = 256,
     ) -> Iterator[Event]:  # fmt: skip
         """Answer a question as a stream; speech and face of a clause leave while the next is being written.
 
         Args:
-            prompt: the question, or turns of a conversation (`exomni.model.chat.Turn`) that end with one.
+            prompt: the question: a text of at most `MAX_PROMPT_CHARS` characters, a recording (a `pathlib.Path` to a
+                file in any common format, or float32 [N] mono samples), a list of both ("Translate this:", recording),
+                or turns of a conversation (`exomni.model.chat.Turn`) of any of these that end with the user's.
+            sample_rate: of samples in the prompt.
+            listen: how speech is heard, one of `exomni.ear.LISTEN`; None for the default.
             emotion: float32 [5] in 0..1, or None to read it from the meaning.
             seed: of every random choice; the same seed gives the same reply.
             speed: above 1 speaks faster.
             temperature: of the LLM; 0 takes the likeliest word.
             max_new_tokens: longest reply in tokens.
         Yields:
-            `TextEvent`s, and for each clause a `FaceEvent` and then a `SpeechEvent`; a `DoneEvent` at the end.
+            A `TranscriptEvent` where the prompt is spoken; `TextEvent`s, and for each clause a `FaceEvent` and then a
+            `SpeechEvent`; a `DoneEvent` at the end.
         """
+        from .ear import checked_listen, is_spoken
         from .model.chat import Turn
 
-        turns = [Turn("user", checked_prompt(prompt))] if isinstance(prompt, str) else list(prompt)
+        checked_listen(listen)
+        spoken, turns, heard = is_spoken(prompt), [], ""
         chat = self.chat  # loaded before the clock starts: a request is timed warm
+        if spoken:
+            self.ear.prepare()
         watch = Stopwatch()
+        if spoken:
+            turns, heard = self.ear.turns(prompt, sample_rate, checked_prompt)
+            watch.lap("listen_s")
+        else:
+            turns = [Turn("user", checked_prompt(prompt))] if isinstance(prompt, str) else list(prompt)
         tokens = chat.reply(turns, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
-        return self._speak_clauses(_clauses_of_tokens(tokens), watch, emotion, seed, speed)
+        events = self._speak_clauses(_clauses_of_tokens(tokens), watch, emotion, seed, speed)
+        return itertools.chain([TranscriptEvent(heard)], events) if spoken else events
 
     def stream_speech(
         self, text: str, *, emotion: np.ndarray | None = None, seed: int = 0, speed: float = 1.0
@@ -195,20 +215,12 @@ class ExOmni:
         self, recording: str | Path | np.ndarray, sample_rate: int | None = None, *, emotion: np.ndarray | None = None
     ) -> Iterator[Event]:
         """A face for a recording, as a stream of faces and the speech they belong to; see `animate`."""
-        from .audio import read_audio, resample
-
         emotion = None if emotion is None else checked_emotion(emotion)
         began = time.perf_counter()
         self.nano.speech_features  # noqa: B018  loaded before the clock starts: a request is timed warm
         self.load_s += time.perf_counter() - began
         watch = Stopwatch()
-        if isinstance(recording, np.ndarray):
-            samples = _checked_samples(recording, sample_rate)
-            rate = int(sample_rate or SAMPLE_HZ)
-        else:
-            samples, rate = read_audio(recording, SAMPLE_HZ), SAMPLE_HZ
-        return self._animate(resample(samples, rate, SAMPLE_HZ), resample(samples, rate, ENCODER_SAMPLE_HZ), watch,
-                             emotion)  # fmt: skip
+        return self._animate(Recording.open(recording, sample_rate), watch, emotion)
 
     def _speak_clauses(
         self, parts: Iterable[tuple[str | None, tuple | None]], watch: Stopwatch, emotion, seed: int, speed: float
@@ -267,27 +279,24 @@ class ExOmni:
         except InputError:
             return []
 
-    def _animate(self, samples: np.ndarray, heard: np.ndarray, watch: Stopwatch, emotion) -> Iterator[Event]:
-        nano = self.nano
-        n_wanted = max(1, samples_to_frames(len(samples)))
-        window = _UnitWindow(nano, emotion)
+    def _animate(self, recording: Recording, watch: Stopwatch, emotion) -> Iterator[Event]:
         n_frames, eyes = 0, EyeMovements(0)
         watch.lap()
-        pieces = itertools.chain.from_iterable(self._hear(heard, window, watch))
+        pieces = itertools.chain.from_iterable(self._hear(recording, UnitWindow(self.nano, emotion), watch))
         for frames, units in pieces:
-            kept = with_eyes(frames[: n_wanted - n_frames], eyes)
+            kept = with_eyes(frames[: recording.n_frames - n_frames], eyes)
             last = frames[-1:]
-            yield from _animation_events(kept, n_frames, n_wanted, samples, units, watch)
+            yield from _animation_events(kept, n_frames, recording, units, watch)
             n_frames += len(kept)
-        if n_frames < n_wanted:
+        if n_frames < recording.n_frames:
             # Units are whole only every 80 ms: the last frame is held to the recording's very end.
-            held = with_eyes(np.repeat(last, n_wanted - n_frames, 0), eyes)
-            yield from _animation_events(held, n_frames, n_wanted, samples, np.zeros(0, np.int64), watch)
-        yield DoneEvent(len(samples), n_wanted, self._timings(watch, len(samples)))
+            held = with_eyes(np.repeat(last, recording.n_frames - n_frames, 0), eyes)
+            yield from _animation_events(held, n_frames, recording, np.zeros(0, np.int64), watch)
+        yield DoneEvent(recording.n_samples, recording.n_frames, self._timings(watch, recording.n_samples))
 
-    def _hear(self, heard: np.ndarray, window: "_UnitWindow", watch: Stopwatch) -> Iterator[Iterator[tuple]]:
+    def _hear(self, recording: Recording, window: UnitWindow, watch: Stopwatch) -> Iterator[Iterator[tuple]]:
         """Frames with their units, as a recording is heard window by window."""
-        for features in self.nano.speech_features.long(heard):
+        for features in self.nano.speech_features.long(recording.heard()):
             units = self.nano.hear(features)
             watch.lap("units_s")
             yield window.add(units)
@@ -302,63 +311,21 @@ class ExOmni:
         return collect(events, seed, self.nano.model_hash, self.nano.data_hash)
 
 
-class _UnitWindow:
-    """Decodes a recording's units in chunks that equal the whole, with as much context as the decoder reaches."""
-
-    CHUNK_UNITS = 50
-
-    def __init__(self, nano, emotion: np.ndarray | None):
-        self.nano, self.emotion = nano, emotion
-        reach = nano.blendshape_decoder.receptive_frames
-        multiple = nano.blendshape_decoder.chunk_unit_multiple
-        self.reach_units = -(-rescale_ceil(reach, FRAME_HZ, UNIT_HZ) // multiple) * multiple if reach else 0
-        self.units: deque[int] = deque()
-        self.first_unit = 0
-        self.next_unit = 0
-
-    def add(self, units) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Frames that are certain now that these units are known, each piece with its own units."""
-        self.units.extend(units.tolist())
-        while self.first_unit + len(self.units) >= self.next_unit + self.CHUNK_UNITS + self.reach_units:
-            yield self._decode(self.next_unit + self.CHUNK_UNITS)
-
-    def finish(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The rest."""
-        end = self.first_unit + len(self.units)
-        while self.next_unit < end:
-            yield self._decode(min(end, self.next_unit + self.CHUNK_UNITS))
-
-    def _decode(self, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        import torch
-
-        known = torch.tensor(list(self.units)[: stop + self.reach_units - self.first_unit])
-        frames = self.nano.recording_frames(known, self.first_unit, self.emotion)
-        before = units_to_frames(self.first_unit)
-        piece = frames[units_to_frames(self.next_unit) - before : units_to_frames(stop) - before]
-        own = known[self.next_unit - self.first_unit : stop - self.first_unit].numpy()
-        self.next_unit = stop
-        multiple = self.nano.blendshape_decoder.chunk_unit_multiple
-        keep_from = max(0, (stop - self.reach_units) // multiple * multiple)
-        for _ in range(keep_from - self.first_unit):
-            self.units.popleft()
-        self.first_unit = max(self.first_unit, keep_from)
-        return piece, own
-
-
 def _animation_events(
-    frames: np.ndarray, n_frames: int, n_wanted: int, samples: np.ndarray, units: np.ndarray, watch: Stopwatch
+    frames: np.ndarray, n_frames: int, recording: Recording, units: np.ndarray, watch: Stopwatch
 ) -> Iterator[Event]:
+    """A piece of a recording's face, of which `n_frames` came before, and the speech it belongs to."""
     watch.lap("face_s")
     if not len(frames) and not len(units):
         return
     watch.first("first_face_s")
-    # The recording need not end with a frame: what is left of it belongs to the last one.
-    n_after = n_frames + len(frames)
-    start = len(samples) if n_frames >= n_wanted else n_frames * SAMPLES_PER_FRAME
-    stop = len(samples) if n_after >= n_wanted else n_after * SAMPLES_PER_FRAME
+    # The recording need not end with a frame: what is left of it belongs to the last one. While it is still being
+    # read, more of it is known than there are units.
+    n_after, start = n_frames + len(frames), recording.n_taken
+    samples = recording.take(recording.n_samples if n_after >= recording.n_frames else n_after * SAMPLES_PER_FRAME)
     yield FaceEvent(n_frames * SAMPLES_PER_FRAME, n_frames, frames)
     watch.first("first_audio_s")
-    yield SpeechEvent(start, samples[start:stop], units, "")
+    yield SpeechEvent(start, samples, units, "")
     watch.lap()
 
 
@@ -421,15 +388,3 @@ def checked_prompt(prompt: str) -> str:
     if len(text) > MAX_PROMPT_CHARS:
         raise InputError(f"the question has {len(text):,} characters; at most {MAX_PROMPT_CHARS:,} fit")
     return text
-
-
-def _checked_samples(samples: np.ndarray, sample_rate: int | None) -> np.ndarray:
-    if not sample_rate or sample_rate <= 0:
-        raise InputError(f"samples need their sample_rate, above 0, not {sample_rate}")
-    if samples.dtype.kind != "f":
-        raise InputError(f"samples must be floating point in -1..1, not {samples.dtype}")
-    if samples.ndim != 1 or not len(samples):
-        raise InputError(f"samples must be mono, [N] and not empty; these are {samples.shape}")
-    if not np.isfinite(samples).all():
-        raise InputError("the samples hold values that are not finite")
-    return samples.astype(np.float32)

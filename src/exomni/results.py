@@ -13,7 +13,7 @@ import numpy as np
 
 from .core.arkit import NAMES
 from .core.errors import OutputError
-from .core.events import DoneEvent, Event, FaceEvent, SpeechEvent, TextEvent
+from .core.events import DoneEvent, Event, FaceEvent, SpeechEvent, TextEvent, TranscriptEvent
 from .core.timebase import FRAME_HZ, SAMPLE_HZ
 from .export.a2f import write_a2f
 from .export.atomic import write_bytes, write_text
@@ -30,6 +30,7 @@ class Timings:
 
     Attributes:
         load_s: loading the model, before the request.
+        listen_s: hearing a spoken question.
         llm_s: writing the text (and reading its meaning).
         units_s: generating speech units.
         speech_s: decoding and sounding them.
@@ -41,6 +42,7 @@ class Timings:
     """
 
     load_s: float = 0.0
+    listen_s: float = 0.0
     llm_s: float = 0.0
     units_s: float = 0.0
     speech_s: float = 0.0
@@ -64,6 +66,7 @@ class Reply:
         model: SHA-256 of the weights.
         data: SHA-256 of the data that they were trained on.
         timings: where the time went.
+        heard: the spoken question in words ("" where it was typed).
     """
 
     text: str
@@ -74,6 +77,7 @@ class Reply:
     model: str = ""
     data: str = ""
     timings: Timings = field(default_factory=Timings)
+    heard: str = ""
 
     @property
     def duration_s(self) -> float:
@@ -112,7 +116,8 @@ class Reply:
         write_a2f(track, folder / "face.json", "speech.wav")
         write_livelink_csv(track, folder / "face.csv")
         facts = {
-            "text": self.text, "units": self.units.tolist(), "sample_rate": SAMPLE_HZ, "fps": FRAME_HZ,
+            "text": self.text, "heard": self.heard, "units": self.units.tolist(), "sample_rate": SAMPLE_HZ,
+            "fps": FRAME_HZ,
             "duration": self.duration_s, "frame_count": len(self.frames), "model": self.model, "data": self.data,
             "seed": self.seed, "timings": {k: round(v, 4) for k, v in asdict(self.timings).items()},
         }  # fmt: skip
@@ -128,9 +133,11 @@ def collect(events: Iterable[Event], seed: int, model: str, data: str) -> Reply:
         model: SHA-256 of the weights.
         data: SHA-256 of their training data.
     """
-    text, samples, units, frames, timings = [], [], [], [], {}
+    text, samples, units, frames, timings, heard = [], [], [], [], {}, ""
     for event in events:
         match event:
+            case TranscriptEvent():
+                heard = event.text
             case TextEvent():
                 text.append(event.text)
             case FaceEvent():
@@ -143,7 +150,7 @@ def collect(events: Iterable[Event], seed: int, model: str, data: str) -> Reply:
     known = {f.name: timings[f.name] for f in fields(Timings) if f.name in timings}
     return Reply(
         "".join(text).strip(), np.concatenate(samples), np.concatenate(units), np.concatenate(frames), seed, model,
-        data, Timings(**known),
+        data, Timings(**known), heard,
     )  # fmt: skip
 
 

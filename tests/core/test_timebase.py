@@ -81,4 +81,5 @@ def test_derived_counts_are_whole_and_agree():
     assert Fraction(timebase.ENCODER_HZ) / UNIT_HZ == timebase.ENCODER_FRAMES_PER_UNIT
     assert SAMPLE_HZ / UNIT_HZ == timebase.SAMPLES_PER_UNIT
     assert Fraction(SAMPLE_HZ, FRAME_HZ) == timebase.SAMPLES_PER_FRAME
+    assert Fraction(SAMPLE_HZ, timebase.DURATION_HZ) == timebase.SAMPLES_PER_TICK
     assert Fraction(SAMPLE_HZ, timebase.VOCODER_HZ) == timebase.SAMPLES_PER_VOCODER_FRAME

@@ -2,13 +2,13 @@
 
 import numpy as np
 
+from exomni.core.timebase import SAMPLES_PER_TICK
 from exomni.data.teachers import get_teacher
 from exomni.evaluate.phones import Utterance, clip_of
 from exomni.evaluate.systems import Spoken
 
 PHONEMES = "mˈɑmɑ bˈæp sˈi pˈɑpɑ kˈæm fˈɑn bˈɑbi mˈuv."
 TICKS = np.array([8, *([4] * len(PHONEMES)), 8], np.int64)
-SAMPLES_PER_TICK = 600
 
 
 def utterance(text: str = "Mama.") -> Utterance:

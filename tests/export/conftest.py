@@ -32,7 +32,7 @@ def node_packages() -> Path:
 
 
 def _user_head(path, names, *, where="mesh", vrm=None):
-    """A small glTF file as an avatar tool would make it: two meshes, the second with the eyelids alone."""
+    """A small glTF file as an avatar tool would make it: two meshes, the second with the eyelids alone, a head bone."""
     points = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], "<f4")
     lids = [i for i, name in enumerate(names) if "link" in name.lower()]
     blob = points.tobytes() + np.array([0.0, 1.0], "<f4").tobytes()
@@ -62,9 +62,10 @@ def _user_head(path, names, *, where="mesh", vrm=None):
         "scene": 0,
         "scenes": [{"nodes": [0, 1, 2]}],
         "nodes": [
-            {"name": "Hips"},
+            {"name": "Hips", "children": [3], "rotation": [0.5, 0.5, 0.5, 0.5]},
             {"name": "Face", "mesh": 0},
             {"name": "Lids", "mesh": 1, "extras": {"kept": True}},
+            {"name": "J_Bip_C_Head", "rotation": [0.6, 0, 0.8, 0]},
         ],
         "meshes": [mesh("Face", range(len(names))), mesh("Lids", lids)],
         "accessors": accessors,

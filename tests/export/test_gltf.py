@@ -6,11 +6,14 @@ import numpy as np
 import openfacefx
 import pytest
 import trimesh
+from pygltflib import Node
 
 from exomni.core import arkit
 from exomni.core.errors import FormatError, InputError
-from exomni.export.gltf import available_shapes, decode, load_gltf, read_gltf
+from exomni.export.bones import bone, turned, walk
+from exomni.export.gltf import animate, available_shapes, decode, load_gltf, read_gltf
 from exomni.export.scenes import write_glb, write_vrma, write_vrma_perfect_sync
+from exomni.export.turns import angles, matrix, quaternions
 from exomni.export.visemes import vowels
 
 
@@ -42,6 +45,7 @@ def test_what_the_head_says_reads_back_to_the_bit(track, tmp_path):
     assert reading.track.fps == 30
     assert reading.track.names == arkit.NAMES
     assert (reading.track.frames == track.frames).all()
+    np.testing.assert_allclose(reading.track.head, track.head, atol=1e-6)
 
 
 def test_other_programs_read_the_same(track, tmp_path):
@@ -88,12 +92,39 @@ def test_a_users_head_speaks(where, spell, track, tmp_path, validator, user_head
     assert write_glb(track, tmp_path / "a.glb", head) == ()
     assert validator(tmp_path / "a.glb")["issues"]["numErrors"] == 0
     gltf = load_gltf(tmp_path / "a.glb")
-    assert len(gltf.animations[0].channels) == 2
+    assert [c.target.path for c in gltf.animations[0].channels] == ["weights", "weights", "rotation"]
+    np.testing.assert_allclose(read_gltf(tmp_path / "a.glb").track.head, track.head, atol=1e-6)
     assert gltf.nodes[2].extras == {"kept": True}
     assert gltf.meshes[0].extras["targetNames"] == names
     np.testing.assert_array_equal(read_gltf(tmp_path / "a.glb").track.arkit(), track.arkit())
     lids = decode(gltf, gltf.accessors[gltf.animations[0].samplers[1].output]).reshape(90, 2)
     np.testing.assert_array_equal(lids[:, 0], track.column("eyeBlinkRight"))
+
+
+def test_a_bone_turns_in_the_world_as_the_head_turned(user_head, tmp_path):
+    gltf = load_gltf(user_head(tmp_path / "user.glb", list(arkit.NAMES)))
+    head = bone(gltf, "head")
+    (rest,) = [place for index, _, place in walk(gltf) if index == head]
+    turn = np.array([0.5, -0.3, 0.2])
+    gltf.nodes[head].rotation = turned(gltf, head, turn[None])[0].tolist()
+    (place,) = [place for index, _, place in walk(gltf) if index == head]
+    np.testing.assert_allclose(place[:3, :3], matrix(quaternions(turn)) @ rest[:3, :3], atol=1e-6)
+
+
+def test_eyes_turn_by_bones_only_where_no_shape_moves_them(track, tmp_path, user_head):
+    for names, moved in ((list(arkit.NAMES), 1), ([n for n in arkit.NAMES if "eyeLook" not in n], 3)):
+        gltf = load_gltf(user_head(tmp_path / "user.glb", names))
+        gltf.nodes += [Node(name="Eye.L"), Node(name="Eye.R")]
+        gltf.scenes[0].nodes += [4, 5]
+        animate(gltf, track)
+        rotated = [c.target.node for c in gltf.animations[0].channels if c.target.path == "rotation"]
+        assert rotated == [3, 4, 5][:moved]
+
+
+def test_a_head_without_a_bone_says_that_it_stays_still(track, tmp_path, user_head):
+    gltf = load_gltf(user_head(tmp_path / "user.glb", list(arkit.NAMES)))
+    gltf.nodes[3].name = "Forehead"
+    assert animate(gltf, track) == ("no bone turns these, which stay still: head",)
 
 
 def test_a_head_that_lacks_shapes_gets_them_rerouted(track, tmp_path, user_head):
@@ -203,3 +234,23 @@ def test_a_vrm_animation_for_perfect_sync(casing, track, tmp_path, validator):
     assert len(curves) == 52
     jaw = curves["jawOpen" if casing == "camel" else "JawOpen"][1]
     np.testing.assert_array_equal(jaw, track.column("jawOpen"))
+
+
+@pytest.mark.parametrize("write", [write_vrma, write_vrma_perfect_sync])
+def test_a_vrm_animation_turns_the_head_and_the_gaze(write, track, tmp_path, validator):
+    few = track.replace(names=("jawOpen",), frames=track.frames[:, :1])
+    write(few, tmp_path / "a.vrma")
+    assert validator(tmp_path / "a.vrma")["issues"]["numErrors"] == 0
+    gltf = load_gltf(tmp_path / "a.vrma")
+    extension = gltf.extensions["VRMC_vrm_animation"]
+    nodes = {"head": extension["humanoid"]["humanBones"]["head"]["node"], "gaze": extension["lookAt"]["node"]}
+    for which, expected in (("head", track.head), ("gaze", track.eyes.mean(axis=1) * [1, 1, 0])):
+        (channel,) = [c for c in gltf.animations[0].channels if c.target.node == nodes[which]]
+        assert channel.target.path == "rotation"
+        sampler = gltf.animations[0].samplers[channel.sampler]
+        np.testing.assert_allclose(angles(decode(gltf, gltf.accessors[sampler.output])), expected, atol=1e-6)
+
+
+def test_an_unknown_casing_is_refused(track, tmp_path):
+    with pytest.raises(InputError, match="no casing 'upper'; there are camel, pascal"):
+        write_vrma_perfect_sync(track, tmp_path / "a.vrma", "upper")

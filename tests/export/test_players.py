@@ -18,6 +18,7 @@ import pytest
 from exomni.core import arkit
 from exomni.export.scenes import write_glb, write_vrma, write_vrma_perfect_sync
 from exomni.export.track import FaceTrack
+from exomni.export.turns import angles, matrix, quaternions
 from exomni.export.visemes import vowels
 
 BLENDER = Path(__file__).parent / "blender" / "import_glb.py"
@@ -28,7 +29,8 @@ ROOT = Path(__file__).parents[2]
 def short(moving):
     """Two seconds of a face that is at rest at first and then speaks."""
     frames = moving(60) * np.linspace(0, 1, 60)[:, None]
-    return FaceTrack(arkit.NAMES, 30, frames)
+    turns = moving(60, 9, seed=1) - 0.5
+    return FaceTrack(arkit.NAMES, 30, frames, head=0.5 * turns[:, :3], eyes=0.3 * turns[:, 3:].reshape(-1, 2, 3))
 
 
 @pytest.fixture
@@ -84,6 +86,8 @@ def test_three_js_plays_the_head_in_chromium(short, tmp_path, node_packages, chr
         for weights in shot["weights"]:
             expected = [np.interp(place, np.arange(60), column) for column in short.frames.T]
             np.testing.assert_allclose([weights[name] for name in arkit.NAMES], expected, atol=2e-3)
+        turn = [np.interp(place, np.arange(60), column) for column in short.head.T]
+        np.testing.assert_allclose(angles(np.array([shot["head"]]))[0], turn, atol=5e-3)
     changed = [shot["changed"] for shot in result["shots"]]
     assert changed[0] == 0
     assert min(changed[1:]) > 500
@@ -96,6 +100,12 @@ def test_three_vrm_reads_the_animations(short, tmp_path, node_packages):
     for name in ("a.vrma", "b.vrma"):
         command = ["node", str(node_packages / "expressions.mjs"), str(tmp_path / name)]
         read.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+    for each in read:
+        np.testing.assert_allclose(angles(np.reshape(each["turns"]["head"], (-1, 4))), short.head, atol=1e-5)
+    gaze = angles(np.reshape(read[0]["turns"]["gaze"], (-1, 4)))
+    np.testing.assert_allclose(gaze, short.eyes.mean(axis=1) * [1, 1, 0], atol=1e-5)
+    assert read[1]["turns"]["gaze"] is None  # the shapes of gaze are there
+    read = [each["curves"] for each in read]
     for name, expected in vowels(short).items():
         curve = read[0][name]
         np.testing.assert_allclose(np.interp(short.times_s, curve["times"], curve["values"]), expected, atol=5e-3)
@@ -113,3 +123,5 @@ def test_blender_imports_the_head_with_its_shape_keys_animated(short, tmp_path, 
     assert result["names"] == ["Basis", *arkit.NAMES]
     shown = [[frame[name] for name in arkit.NAMES] for frame in result["values"]]
     np.testing.assert_allclose(shown, short.frames, atol=1e-4)
+    expected = [matrix(each) for each in quaternions(short.head)]
+    np.testing.assert_allclose(result["turns"], expected, atol=1e-4)

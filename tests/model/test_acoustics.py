@@ -43,8 +43,13 @@ def test_silence_is_finite(features):
     assert torch.isfinite(features(np.zeros(RATE, np.float32))).all()
 
 
+def in_pieces(samples: np.ndarray, size: int) -> list[np.ndarray]:
+    return [samples[i : i + size] for i in range(0, len(samples), size)]
+
+
+@pytest.mark.parametrize("size", [7_001, 160_000, 10**9])
 @pytest.mark.parametrize("n_units", [1, 100, 138, 139, 150, 151, 263, 264, 265, 400])
-def test_windows_follow_each_other_and_cover_the_clip(features, monkeypatch, n_units):
+def test_windows_follow_each_other_and_cover_the_clip(features, monkeypatch, n_units, size):
     seen = []
 
     def fake(samples):
@@ -55,7 +60,7 @@ def test_windows_follow_each_other_and_cover_the_clip(features, monkeypatch, n_u
 
     monkeypatch.setattr(SpeechFeatures, "__call__", lambda self, samples: fake(samples))
     samples = np.repeat(np.arange(n_units, dtype=np.float32), PER_UNIT)[: n_units * PER_UNIT - 7]
-    pieces = list(features.long(samples))
+    pieces = list(features.long(in_pieces(samples, size)))
     assert torch.cat(pieces)[:, 0].tolist() == list(range(4 * n_units))
     assert max(seen) <= (acoustics.WINDOW_UNITS + acoustics.OVERLAP_UNITS) * PER_UNIT
     assert all(len(p) % ENCODER_FRAMES_PER_UNIT == 0 for p in pieces)
@@ -63,12 +68,12 @@ def test_windows_follow_each_other_and_cover_the_clip(features, monkeypatch, n_u
 
 def test_a_short_clip_is_one_window(features, speechlike):
     samples = speechlike(3.3, RATE)
-    (piece,) = features.long(samples)
+    (piece,) = features.long([samples])
     torch.testing.assert_close(piece, features(samples))
 
 
 def test_nothing_at_all_is_one_unit(features):
-    (piece,) = features.long(np.zeros(0, np.float32))
+    (piece,) = features.long([])
     assert len(piece) == ENCODER_FRAMES_PER_UNIT
 
 

@@ -6,10 +6,10 @@ import torch
 
 from exomni.assets import ASSETS, locate
 from exomni.core.errors import AssetError, InputError
+from exomni.core.timebase import DURATION_HZ, VOCODER_HZ
 from exomni.model.voice import (
     ACOUSTIC_CHANNELS,
     F0_CHANNEL,
-    FRAMES_PER_TICK,
     MAX_PHONEMES,
     Phonemizer,
     Vocoder,
@@ -118,7 +118,7 @@ def test_ids_fit_the_generators_table(phonemizer, tiny_config):
 
 
 def test_durations_and_channels_agree(frames):
-    assert frames.acoustic.shape == (ACOUSTIC_CHANNELS, int(frames.ticks.sum()) * FRAMES_PER_TICK)
+    assert frames.acoustic.shape == (ACOUSTIC_CHANNELS, int(frames.ticks.sum()) * VOCODER_HZ // DURATION_HZ)
     assert frames.acoustic.dtype == np.float32
     assert (frames.ticks > 0).all()
     f0_hz = np.expm1(5 * frames.acoustic[F0_CHANNEL])

@@ -6,7 +6,7 @@ import sys
 import typer
 
 from ..core.errors import ExomniError, UserError
-from . import faces, talking, training
+from . import faces, serving, talking, training
 
 USER_MISTAKE, OWN_FAILURE = 2, 1
 
@@ -26,6 +26,7 @@ for command in (
     faces.inspect,
     faces.live,
     faces.render,
+    serving.serve,
     training.train,
     training.release,
     training.evaluate,

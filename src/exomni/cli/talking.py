@@ -36,7 +36,9 @@ def _check_out(folder: Path) -> None:
 
 
 def talk(
-    text: Annotated[str, typer.Argument(help="What you say to it.")],
+    text: Annotated[str | None, typer.Argument(help="What you say to it; before --audio, if both are given.")] = None,
+    audio: Annotated[Path | None, typer.Option(help="A recording of what you say: wav, mp3, m4a, webm, flac…")] = None,
+    listen: Annotated[str | None, typer.Option(help="How the recording is heard: transcribe.")] = None,
     out: Out = Path("out"),
     emotion: Emotion = None,
     seed: Seed = 0,
@@ -46,16 +48,25 @@ def talk(
     to: To = None,
     stream: Stream = False,
 ) -> None:
-    """Answer a typed question with words, a voice and a face."""
+    """Answer a typed or spoken question with words, a voice and a face."""
+    from ..core.errors import InputError
+    from ..ear import checked_listen
     from ..inference import checked_prompt
 
-    checked_prompt(text)
+    if text is None and audio is None:
+        raise InputError("give a question, or a recording of one with --audio")
+    if text is not None:
+        checked_prompt(text)
+    if audio is not None and not audio.is_file():
+        raise InputError(f"{audio} is not a file")
+    checked_listen(listen)
     _check_out(out)
     options = {"emotion": _emotion(emotion), "seed": seed, "speed": speed}
     options |= {"temperature": temperature, "max_new_tokens": max_tokens}
     omni = _load()
     omni.chat  # noqa: B018  loaded now, so that the request is timed warm
-    _run(omni, lambda: omni.stream(text, **options), out, seed, to, stream)
+    prompt = text if audio is None else [part for part in (text, audio) if part is not None]
+    _run(omni, lambda: omni.stream(prompt, listen=listen, **options), out, seed, to, stream)
 
 
 def speak(
@@ -115,7 +126,7 @@ def _given_text(text: str | None, file: Path | None) -> str:
 
 def _run(omni, events: Callable, out: Path, seed: int, to: list[str] | None, as_stream: bool) -> None:
     """Show events as they come and save the result."""
-    from ..core.events import DoneEvent, SpeechEvent, TextEvent
+    from ..core.events import DoneEvent, SpeechEvent, TextEvent, TranscriptEvent
     from ..results import collect
 
     def shown() -> Iterator:
@@ -123,6 +134,8 @@ def _run(omni, events: Callable, out: Path, seed: int, to: list[str] | None, as_
         for event in events():
             if as_stream:
                 print(_event_line(event), flush=True)
+            elif isinstance(event, TranscriptEvent):
+                print(f"heard: {event.text}", file=sys.stderr, flush=True)
             elif isinstance(event, TextEvent):
                 spoke = True
                 print(event.text, end="", flush=True)
@@ -153,9 +166,11 @@ def _event_line(event) -> str:
     """An event as one line of JSON: text whole, arrays by position and size."""
     import json
 
-    from ..core.events import DoneEvent, FaceEvent, SpeechEvent, TextEvent
+    from ..core.events import DoneEvent, FaceEvent, SpeechEvent, TextEvent, TranscriptEvent
 
     match event:
+        case TranscriptEvent():
+            fields = {"event": "heard", "text": event.text}
         case TextEvent():
             fields = {"event": "text", "text": event.text}
         case FaceEvent():

@@ -3,6 +3,7 @@
 ExomniError
 ├── UserError            the caller can mend it; the command line exits with 2
 │   ├── InputError       text or audio that cannot be used
+│   │   └── NothingHeardError  a recording in which nobody speaks
 │   ├── ConfigError      a configuration that is not understood
 │   ├── FormatError      a file that does not follow its format
 │   └── OutputError      a place that cannot be written
@@ -22,6 +23,10 @@ class UserError(ExomniError):
 
 class InputError(UserError):
     """Text or audio that cannot be used."""
+
+
+class NothingHeardError(InputError):
+    """A recording in which nobody speaks, or nothing that can be understood."""
 
 
 class ConfigError(UserError):

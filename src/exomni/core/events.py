@@ -20,6 +20,17 @@ class TextEvent:
 
 
 @dataclass(frozen=True)
+class TranscriptEvent:
+    """What was heard, before the reply to it; for display.
+
+    Attributes:
+        text: the user's turn in words, typed parts included.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True)
 class FaceEvent:
     """A piece of the face; it comes before the speech that it belongs to.
 
@@ -80,4 +91,4 @@ class DoneEvent:
     timings: dict[str, float]
 
 
-Event = TextEvent | FaceEvent | SpeechEvent | DoneEvent
+Event = TranscriptEvent | TextEvent | FaceEvent | SpeechEvent | DoneEvent

@@ -9,14 +9,12 @@ import numpy as np
 from ..core.clauses import ClauseCutter, cut_clauses, ends_sentence, speakable
 from ..core.errors import InputError
 from ..core.events import DoneEvent, Event, FaceEvent, SpeechEvent, TextEvent
-from ..core.timebase import FRAME_HZ, SAMPLE_HZ, SAMPLES_PER_FRAME, samples_to_frames
+from ..core.timebase import FRAME_HZ, SAMPLE_HZ, SAMPLES_PER_FRAME, SAMPLES_PER_TICK, samples_to_frames
 from ..data.emotion import estimate_emotion
 from ..data.teachers import FaceTeacher
-from ..data.teachers.timing import TICK_S
 from .phones import Utterance, clip_of, clip_of_phones
 from .systems import Spoken, gather
 
-SAMPLES_PER_TICK = round(SAMPLE_HZ * TICK_S)
 TICKS_PER_FRAME_GROUP = 4
 """Clauses last a multiple of this, 100 ms, so that speech and face end together."""
 

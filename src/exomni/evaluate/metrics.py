@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..core.arkit import EXPRESSION, INDEX, NAMES, K
+from ..core.arkit import EXPRESSION, EYES, INDEX, NAMES, K
 from ..core.errors import InputError
 from ..core.timebase import FRAME_HZ
 from ..data.teachers import Phone
@@ -21,8 +21,6 @@ REACH_FRAMES = 10
 """Lags are looked for up to so many frames either way."""
 STILL = 0.01
 """A shape whose standard deviation in the reference is below this has no correlation."""
-RANDOM_SHAPES = tuple(n for n in NAMES if n.startswith(("eyeBlink", "eyeLook")))
-"""Shapes that move at random moments, in the reference as well: nothing can be compared with them."""
 SPEECH_BAND_HZ = (250.0, 4000.0)
 
 
@@ -71,7 +69,8 @@ def lip_vertex_error(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
 def shape_correlation(face: np.ndarray, reference: np.ndarray) -> dict[str, float]:
     """Pearson correlation of each shape over all frames; shapes that stand still in the reference are left out.
 
-    A shape that moves in the reference and not in the face has 0.
+    So are the eyes, which move at random moments in the reference as well. A shape that moves in the reference and not
+    in the face has 0.
 
     Args:
         face: [T, K].
@@ -82,7 +81,7 @@ def shape_correlation(face: np.ndarray, reference: np.ndarray) -> dict[str, floa
     spread_a, spread_b = a.std(0), b.std(0)
     out = {}
     for k, name in enumerate(NAMES):
-        if spread_b[k] >= STILL and name not in RANDOM_SHAPES:
+        if spread_b[k] >= STILL and name not in EYES:
             moves = spread_a[k] > 1e-6
             out[name] = float((a[:, k] * b[:, k]).mean() / (spread_a[k] * spread_b[k])) if moves else 0.0
     return out

@@ -1,14 +1,15 @@
 """What is evaluated: a system says a text or answers a question, and shows its phones and its times."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from ..core.events import DoneEvent, Event, FaceEvent, SpeechEvent, TextEvent
+from ..core.events import Event, SpeechEvent
 from ..core.timebase import SAMPLE_HZ
+from ..results import collect
 from .phones import Utterance
 
 
@@ -59,22 +60,16 @@ class System(Protocol):
 
 def gather(events: Iterable[Event]) -> Spoken:
     """All of a stream's events as what was said."""
-    text, samples, frames, utterances, timings = [], [], [], [], {}
-    for event in events:
-        match event:
-            case TextEvent():
-                text.append(event.text)
-            case FaceEvent():
-                frames.append(event.frames)
-            case SpeechEvent():
-                samples.append(event.samples)
-                if event.phonemes:
-                    utterances.append(Utterance(event.text, event.phonemes, event.ticks))
-            case DoneEvent():
-                timings = event.timings
-    return Spoken(
-        "".join(text).strip(), np.concatenate(samples), np.concatenate(frames), tuple(utterances), dict(timings)
-    )
+    utterances: list[Utterance] = []
+
+    def noted() -> Iterator[Event]:
+        for event in events:
+            if isinstance(event, SpeechEvent) and event.phonemes:
+                utterances.append(Utterance(event.text, event.phonemes, event.ticks))
+            yield event
+
+    reply = collect(noted(), seed=0, model="", data="")
+    return Spoken(reply.text, reply.samples, reply.frames, tuple(utterances), asdict(reply.timings))
 
 
 class ExOmniSystem:

@@ -14,18 +14,19 @@ import numpy as np
 from exomni.core import arkit
 from exomni.core.errors import FormatError
 
-from .names import canonical
+from .bones import bone, turned, turns_of
+from .names import ROTATIONS, canonical
 from .reading import Reading, read_bytes
 from .tables import from_table
 from .track import FaceTrack
 
 if TYPE_CHECKING:
-    from pygltflib import GLTF2, Accessor
+    from pygltflib import GLTF2, Accessor, Animation
 
 FLOAT = 5126
 _DTYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
-_COMPONENTS = {"float32": FLOAT, "uint32": 5125, "uint16": 5123}
-_WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
+_COMPONENTS = {"float32": FLOAT, "uint32": 5125, "uint16": 5123, "uint8": 5121}
+_WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 CLIP_NAME = "exomni"
 
 
@@ -122,18 +123,23 @@ def available_shapes(gltf: "GLTF2") -> tuple[str, ...]:
     return found
 
 
-def animate(gltf: "GLTF2", track: FaceTrack) -> None:
+def animate(gltf: "GLTF2", track: FaceTrack) -> tuple[str, ...]:
     """Put a face's animation into a document, before any that it has, for every mesh that can show it.
+
+    The head turns by its bone. The eyes turn by theirs only where the head has no shapes for gaze: together they
+    would look twice as far.
 
     Args:
         gltf: a document with its binary buffer; changed.
         track: the face.
+    Returns:
+        Notes: what of the track has no place in this head.
     Raises:
         FormatError: no mesh has a shape of it.
     """
-    from pygltflib import Animation, AnimationChannel, AnimationChannelTarget, AnimationSampler
+    from pygltflib import Animation
 
-    available_shapes(gltf)
+    shapes = available_shapes(gltf)
     animation = Animation(name=CLIP_NAME, channels=[], samplers=[])
     times = add_accessor(gltf, track.times_s.astype(np.float32), "SCALAR", with_range=True)
     for mesh in morph_meshes(gltf):
@@ -143,12 +149,45 @@ def animate(gltf: "GLTF2", track: FaceTrack) -> None:
         for name, ways in mesh.mixing.items():
             for target, weight in ways.items():
                 weights[:, target] += weight * track.column(name)
-        output = add_accessor(gltf, weights.ravel(), "SCALAR")
-        animation.samplers.append(AnimationSampler(input=times, output=output, interpolation="LINEAR"))
-        target = AnimationChannelTarget(node=mesh.node, path="weights")
-        animation.channels.append(AnimationChannel(sampler=len(animation.samplers) - 1, target=target))
+        add_channel(gltf, animation, times, mesh.node, "weights", weights.ravel())
         _name_targets(gltf, mesh)
+    notes = _add_turns(gltf, animation, times, track, gaze="eyeLookInLeft" in shapes)
     gltf.animations = [animation, *(gltf.animations or [])]
+    return notes
+
+
+def add_channel(gltf: "GLTF2", animation: "Animation", times: int, node: int, path: str, values: np.ndarray) -> None:
+    """Add a linear channel to an animation.
+
+    Args:
+        gltf: the document; changed.
+        animation: changed.
+        times: accessor of the keys' times.
+        node: what moves.
+        path: `weights`, `rotation` or `translation`.
+        values: float32 [T * targets], quaternions [T, 4] or places [T, 3].
+    """
+    from pygltflib import AnimationChannel, AnimationChannelTarget, AnimationSampler
+
+    kind = {"weights": "SCALAR", "rotation": "VEC4", "translation": "VEC3"}[path]
+    output = add_accessor(gltf, values, kind)
+    animation.samplers.append(AnimationSampler(input=times, output=output, interpolation="LINEAR"))
+    target = AnimationChannelTarget(node=node, path=path)
+    animation.channels.append(AnimationChannel(sampler=len(animation.samplers) - 1, target=target))
+
+
+def _add_turns(gltf: "GLTF2", animation: "Animation", times: int, track: FaceTrack, gaze: bool) -> tuple[str, ...]:
+    wanted = {} if track.head is None else {"head": track.head}
+    if track.eyes is not None and not gaze:
+        wanted |= {"leftEye": track.eyes[:, 0], "rightEye": track.eyes[:, 1]}
+    without = []
+    for which, turns in wanted.items():
+        node = bone(gltf, which)
+        if node is not None:
+            add_channel(gltf, animation, times, node, "rotation", turned(gltf, node, turns))
+        elif turns.any():
+            without.append(which)
+    return (f"no bone turns these, which stay still: {', '.join(without)}",) if without else ()
 
 
 def add_accessor(
@@ -162,7 +201,7 @@ def add_accessor(
 
     Args:
         gltf: the document; changed.
-        values: float32; uint32 for indices; uint16 for parts of a whole; [N] or [N, width].
+        values: float32; uint32 for indices; uint16 for parts of a whole; uint8 for joints; [N] or [N, width].
         kind: `SCALAR`, `VEC3`…
         with_range: store min and max, which times and positions must have.
         target: 34962 for vertices, 34963 for indices, None for all else.
@@ -232,11 +271,23 @@ def read_gltf(path: str | os.PathLike[str], fps: Any = None) -> Reading:
             for name, ways in mesh.mixing.items():
                 columns.setdefault(name, values[:, next(iter(ways))])
             columns.setdefault("time_s", times.ravel())
+        columns |= _head_turns(gltf, animation, len(times))
         table = np.stack(list(columns.values()), axis=1)
     except (IndexError, ValueError, TypeError) as error:
         raise FormatError(f"{path}: its animation does not hold together ({error})") from None
     reading = from_table("glb", list(columns), table, fps, None)
     return Reading(reading.track, "glb", notes + reading.notes)
+
+
+def _head_turns(gltf: "GLTF2", animation: "Animation", n_frames: int) -> dict[str, np.ndarray]:
+    """Columns of the head's turns, where its bone has a key for each frame."""
+    node = bone(gltf, "head")
+    for channel in animation.channels:
+        if channel.target.node == node and channel.target.path == "rotation":
+            rotations = decode(gltf, gltf.accessors[animation.samplers[channel.sampler].output])
+            if len(rotations) == n_frames:
+                return dict(zip(ROTATIONS[:3], turns_of(gltf, node, rotations).T, strict=True))
+    return {}
 
 
 def decode(gltf: "GLTF2", accessor: "Accessor") -> np.ndarray:

@@ -25,6 +25,10 @@ EYE_PIXELS = 256
 GAMMA = 2.2
 SURFACES = {"skin": ("skin", "upper_teeth", "lower_teeth", "tongue"), "eyes": ("eye",), "lashes": ("lashes",)}
 """Parts of the head by the material that shows them."""
+PIVOT_MM = np.array([0.0, 640.0, 40.0], np.float32)
+"""Where the neck bears the head, in the coordinates of `face.Head`."""
+NECK_Y_MM, THROAT_Z_MM = (575.0, 645.0), 70.0
+"""Heights between which the neck twists, and how far in front the throat is."""
 ROUGHNESS = {"skin": 0.6, "eyes": 0.12, "lashes": 0.9}
 
 
@@ -42,6 +46,8 @@ class FineHead:
         colours: linear RGBA, float32 [V, 4].
         eye_mm: of eyeballs, place relative to the middle of the eyeball, float32 [V, 3].
         reach: how much light gets there, 1 outside of the mouth, float32 [V].
+        turning: how far each vertex follows a turn of the head: 1 on the head, 0 at the shoulders, float32 [V].
+        pivot_mm: what the head turns about, float32 [3].
     """
 
     positions_mm: np.ndarray
@@ -53,11 +59,13 @@ class FineHead:
     colours: np.ndarray
     eye_mm: np.ndarray
     reach: np.ndarray
+    turning: np.ndarray
+    pivot_mm: np.ndarray
 
 
 def head_document() -> "GLTF2":
     """A glTF document of the head at rest, in metres, its middle at the origin, looking along +z."""
-    from pygltflib import GLTF2, Asset, Mesh, Node, Scene
+    from pygltflib import GLTF2, Asset, Mesh, Node, Scene, Skin
 
     head = fine_head()
     gltf = GLTF2(asset=Asset(version="2.0", generator="exomni"), scene=0)
@@ -65,8 +73,14 @@ def head_document() -> "GLTF2":
     mesh = Mesh(name="head", primitives=primitives, weights=[0.0] * arkit.K)
     mesh.extras = {"targetNames": list(arkit.NAMES)}
     gltf.meshes.append(mesh)
-    gltf.nodes.append(Node(name="head", mesh=0))
-    gltf.scenes.append(Scene(nodes=[0]))
+    pivot = (head.pivot_mm * METRES).tolist()
+    gltf.nodes += [
+        Node(name="face", mesh=0, skin=0),
+        Node(name="Neck", children=[2]),
+        Node(name="Head", translation=pivot),
+    ]
+    gltf.skins.append(Skin(joints=[1, 2], skeleton=1, inverseBindMatrices=_unbound(gltf, pivot)))
+    gltf.scenes.append(Scene(nodes=[0, 1]))
     return gltf
 
 
@@ -98,7 +112,27 @@ def fine_head() -> FineHead:
     middle = (base.min(axis=0) + base.max(axis=0)) / 2
     colours, reach = _colours(look), _light_in_the_mouth(look).astype(np.float32)
     colours[:, :3] *= reach[:, None]
-    return FineHead(base - middle, normals, deltas, turns, triangles, part, colours, look.eye_mm, reach)
+    return FineHead(
+        positions_mm=base - middle,
+        normals=normals,
+        deltas_mm=deltas,
+        turns=turns,
+        triangles=triangles,
+        part=part,
+        colours=colours,
+        eye_mm=look.eye_mm,
+        reach=reach,
+        turning=_follows_the_head(base),
+        pivot_mm=PIVOT_MM - middle,
+    )
+
+
+def _follows_the_head(rest_mm: np.ndarray) -> np.ndarray:
+    """How far the skin follows a turn: the chin, which is as low as the throat but farther in front, wholly; [V]."""
+    low, high = NECK_Y_MM
+    height = rest_mm[:, 1] + 0.8 * np.maximum(rest_mm[:, 2] - THROAT_Z_MM, 0)
+    part = np.clip((height - low) / (high - low), 0, 1)
+    return (part * part * (3 - 2 * part)).astype(np.float32)
 
 
 def smooth_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
@@ -163,6 +197,13 @@ def _primitive(gltf: "GLTF2", head: FineHead, name: str) -> object:
         POSITION=add_accessor(gltf, head.positions_mm[used] * np.float32(METRES), "VEC3", True, VERTICES),
         NORMAL=add_accessor(gltf, head.normals[used], "VEC3", target=VERTICES),
     )
+    follows = head.turning[used]
+    joints = np.zeros((len(used), 4), np.uint8)
+    joints[:, 1] = follows > 0
+    shares = np.zeros((len(used), 4), np.float32)
+    shares[:, 0], shares[:, 1] = 1 - follows, follows
+    attributes.JOINTS_0 = add_accessor(gltf, joints, "VEC4", target=VERTICES)
+    attributes.WEIGHTS_0 = add_accessor(gltf, shares, "VEC4", target=VERTICES)
     if name == "eyes":
         uv, radius_mm = eye_places(head)
         attributes.TEXCOORD_0 = add_accessor(gltf, uv[used], "VEC2", target=VERTICES)
@@ -180,6 +221,13 @@ def _primitive(gltf: "GLTF2", head: FineHead, name: str) -> object:
     ]
     indices = add_accessor(gltf, corners.ravel().astype(np.uint32), "SCALAR", target=INDICES)
     return Primitive(attributes=attributes, indices=indices, material=len(gltf.materials) - 1, targets=targets)
+
+
+def _unbound(gltf: "GLTF2", pivot: list[float]) -> int:
+    """The matrices that take the skin from where it was bound into the bones, by column; returns their accessor."""
+    back = np.tile(np.eye(4, dtype=np.float32), (2, 1, 1))
+    back[1, 3, :3] = np.negative(pivot)
+    return add_accessor(gltf, back.reshape(2, 16), "MAT4")
 
 
 def _sparse(gltf: "GLTF2", values: np.ndarray, with_range: bool = False) -> int:

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from exomni.core import arkit
-from exomni.core.errors import FormatError
+from exomni.core.errors import FormatError, InputError
 
 from .atomic import atomic_path, write_bytes
-from .gltf import add_accessor, animate, available_shapes, load_gltf
+from .gltf import add_accessor, add_channel, animate, available_shapes, load_gltf
 from .names import pascal
 from .puppets import derived, openfacefx_track
 from .retarget import reroute
 from .track import FaceTrack
+from .turns import quaternions
 from .visemes import blinks, vowels
 
 if TYPE_CHECKING:
@@ -22,6 +23,16 @@ if TYPE_CHECKING:
 
 CASINGS = {"camel": str, "pascal": pascal}
 """How perfect-sync avatars spell their expressions: `jawOpen` or `JawOpen`."""
+BONES: dict[str, tuple[str | None, tuple[float, float, float]]] = {
+    "hips": (None, (0, 0.95, 0)), "spine": ("hips", (0, 0.1, 0)), "head": ("spine", (0, 0.45, 0)),
+    "leftUpperArm": ("spine", (0.18, 0.35, 0)), "rightUpperArm": ("spine", (-0.18, 0.35, 0)),
+    "leftLowerArm": ("leftUpperArm", (0.28, 0, 0)), "rightLowerArm": ("rightUpperArm", (-0.28, 0, 0)),
+    "leftHand": ("leftLowerArm", (0.25, 0, 0)), "rightHand": ("rightLowerArm", (-0.25, 0, 0)),
+    "leftUpperLeg": ("hips", (0.09, -0.05, 0)), "rightUpperLeg": ("hips", (-0.09, -0.05, 0)),
+    "leftLowerLeg": ("leftUpperLeg", (0, -0.42, 0)), "rightLowerLeg": ("rightUpperLeg", (0, -0.42, 0)),
+    "leftFoot": ("leftLowerLeg", (0, -0.42, 0)), "rightFoot": ("rightLowerLeg", (0, -0.42, 0)),
+}  # fmt: skip
+"""The bones that a VRM humanoid must have, in the T pose: the one above each, and where it stands from there."""
 
 
 def write_glb(
@@ -34,7 +45,7 @@ def write_glb(
         path: the file.
         head: a `.glb`, `.gltf` or `.vrm` with ARKit morph targets in any spelling; the project's without it.
     Returns:
-        Notes that name the shapes that the head lacks, and where they went.
+        Notes that name the shapes that the head lacks, and where they went, and turns that it cannot show.
     Raises:
         InputError, FormatError: the head cannot be read, or has no ARKit shape.
         OutputError: the place cannot be written.
@@ -47,7 +58,7 @@ def write_glb(
         gltf = load_gltf(head)
     try:
         fitted = reroute(track, available_shapes(gltf))
-        animate(gltf, fitted.track)
+        still = animate(gltf, fitted.track)
     except FormatError as error:
         raise FormatError(f"{head}: {error}") from None
     path = Path(path)
@@ -55,11 +66,11 @@ def write_glb(
         write_wav(track, path.with_suffix(".wav"))
         gltf.animations[0].extras = {"audio": path.with_suffix(".wav").name}
     write_bytes(path, _glb(gltf))
-    return fitted.notes
+    return fitted.notes + still
 
 
 def write_vrma(track: FaceTrack, path: str | os.PathLike[str]) -> None:
-    """Write a VRM animation of the five vowels and both blinks, which every VRM avatar has.
+    """Write a VRM animation of the five vowels and both blinks, which every VRM avatar has, and the head's turns.
 
     Raises:
         OutputError: the place cannot be written.
@@ -69,29 +80,27 @@ def write_vrma(track: FaceTrack, path: str | os.PathLike[str]) -> None:
     source = openfacefx_track(derived(track, {**vowels(track), **blinks(track)}))
     with atomic_path(path) as part:
         openfacefx.write_vrma(source, str(part), preset=None)
+        if track.head is not None or track.eyes is not None:
+            gltf = load_gltf(part)
+            add_vrma_turns(gltf, track, gaze=True)
+            part.write_bytes(_glb(gltf))
 
 
 def write_vrma_perfect_sync(track: FaceTrack, path: str | os.PathLike[str], casing: str = "camel") -> None:
-    """Write a VRM animation of all ARKit shapes, for avatars with perfect sync.
+    """Write a VRM animation of all ARKit shapes, for avatars with perfect sync, and the head's turns.
 
     Args:
         track: the face.
         path: the file.
         casing: key of `CASINGS`, as the avatar spells its expressions.
     Raises:
+        InputError: no such casing.
         OutputError: the place cannot be written.
     """
-    from pygltflib import (
-        GLTF2,
-        Animation,
-        AnimationChannel,
-        AnimationChannelTarget,
-        AnimationSampler,
-        Asset,
-        Node,
-        Scene,
-    )
+    from pygltflib import GLTF2, Animation, Asset, Node, Scene
 
+    if casing not in CASINGS:
+        raise InputError(f"no casing '{casing}'; there are {', '.join(CASINGS)}")
     gltf = GLTF2(asset=Asset(version="2.0", generator="exomni"), scene=0)
     animation = Animation(name="exomni", channels=[], samplers=[])
     times = add_accessor(gltf, track.times_s.astype(np.float32), "SCALAR", with_range=True)
@@ -99,17 +108,47 @@ def write_vrma_perfect_sync(track: FaceTrack, path: str | os.PathLike[str], casi
     for i, name in enumerate(names):
         moved = np.zeros((track.n_frames, 3), np.float32)
         moved[:, 0] = np.clip(track.column(name), 0, 1)
-        sampler = AnimationSampler(input=times, output=add_accessor(gltf, moved, "VEC3"), interpolation="LINEAR")
-        animation.samplers.append(sampler)
-        target = AnimationChannelTarget(node=i, path="translation")
-        animation.channels.append(AnimationChannel(sampler=i, target=target))
+        add_channel(gltf, animation, times, i, "translation", moved)
         gltf.nodes.append(Node(name=name, translation=[0.0, 0.0, 0.0]))
     gltf.animations.append(animation)
     gltf.scenes.append(Scene(nodes=list(range(len(names)))))
     gltf.extensionsUsed = ["VRMC_vrm_animation"]
     custom = {CASINGS[casing](name): {"node": i} for i, name in enumerate(names)}
     gltf.extensions = {"VRMC_vrm_animation": {"specVersion": "1.0", "expressions": {"custom": custom}}}
+    add_vrma_turns(gltf, track, gaze="eyeLookInLeft" not in names)
     write_bytes(path, _glb(gltf))
+
+
+def add_vrma_turns(gltf: "GLTF2", track: FaceTrack, *, gaze: bool) -> None:
+    """Put the track's turns of the head, and of the eyes, into a VRM animation that has expressions alone.
+
+    Args:
+        gltf: the animation; changed.
+        track: the face.
+        gaze: whether the eyes turn by `lookAt`; not where expressions move them already.
+    """
+    from pygltflib import Node
+
+    extension = gltf.extensions["VRMC_vrm_animation"]
+    animation, times = gltf.animations[0], None
+    first = len(gltf.nodes)
+    if track.head is not None:
+        places = {name: first + i for i, name in enumerate(BONES)}
+        for name, (above, offset) in BONES.items():
+            gltf.nodes.append(Node(name=name, translation=list(offset), children=[]))
+            siblings = gltf.scenes[0].nodes if above is None else gltf.nodes[places[above]].children
+            siblings.append(places[name])
+        times = add_accessor(gltf, track.times_s.astype(np.float32), "SCALAR", with_range=True)
+        add_channel(gltf, animation, times, places["head"], "rotation", quaternions(track.head).astype(np.float32))
+        extension["humanoid"] = {"humanBones": {name: {"node": node} for name, node in places.items()}}
+    if track.eyes is not None and gaze:
+        if times is None:
+            times = add_accessor(gltf, track.times_s.astype(np.float32), "SCALAR", with_range=True)
+        looks = quaternions(track.eyes.mean(axis=1) * [1, 1, 0]).astype(np.float32)
+        add_channel(gltf, animation, times, len(gltf.nodes), "rotation", looks)
+        extension["lookAt"] = {"node": len(gltf.nodes), "offsetFromHeadBone": [0.0, 0.06, 0.0]}
+        gltf.scenes[0].nodes.append(len(gltf.nodes))
+        gltf.nodes.append(Node(name="lookAt"))
 
 
 def write_wav(track: FaceTrack, path: str | os.PathLike[str]) -> None:

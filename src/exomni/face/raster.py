@@ -1,4 +1,4 @@
-"""Which triangle is seen at each pixel: a depth buffer in NumPy, all triangles at once."""
+"""Which triangle is seen at each pixel: a depth buffer."""
 
 from dataclasses import dataclass
 
@@ -32,37 +32,25 @@ def rasterize(screen: np.ndarray, nearness: np.ndarray, triangles: np.ndarray, s
 
     Args:
         screen: vertex positions in pixels, x right and y down, float [V, 2].
-        nearness: larger is nearer, float [V].
+        nearness: above 0, larger is nearer, float [V].
         triangles: int [F, 3]; those that turn their back (clockwise on screen) are left out.
         shape: height and width in pixels.
     Returns:
         The covered pixels.
     """
-    height, width = shape
-    corners = screen[triangles].astype(np.float32)
-    low = np.maximum(np.ceil(corners.min(1) - 0.5), 0).astype(np.int32)
-    high = np.minimum(np.floor(corners.max(1) - 0.5), (width - 1, height - 1)).astype(np.int32)
-    size = np.maximum(high - low + 1, 0)
-    ax, ay, bx, by, cx, cy = corners.reshape(-1, 6).T
-    area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-    kept = np.flatnonzero((area < -1e-6) & (size[:, 0] * size[:, 1] > 0))
-    count = size[kept, 0] * size[kept, 1]
-    owner = np.repeat(kept, count)
-    place = np.arange(len(owner), dtype=np.int32) - np.repeat((np.cumsum(count) - count).astype(np.int32), count)
-    down = place // size[owner, 0]
-    column, row = low[owner, 0] + place - down * size[owner, 0], low[owner, 1] + down
-    # The weights of a and b change linearly over the screen: one slope a triangle, one product a pixel.
-    wa_x, wa_y = (by - cy) / area, (cx - bx) / area
-    wb_x, wb_y = (cy - ay) / area, (ax - cx) / area
-    dx, dy = column + np.float32(0.5) - cx[owner], row + np.float32(0.5) - cy[owner]
-    wa = dx * wa_x[owner] + dy * wa_y[owner]
-    wb = dx * wb_x[owner] + dy * wb_y[owner]
-    inside = np.flatnonzero((wa > -1e-5) & (wb > -1e-5) & (wa + wb < 1.0 + 1e-5))
-    owner, wa, wb, pixel = owner[inside], wa[inside], wb[inside], (row * width + column)[inside]
-    bary = np.stack([wa, wb, 1.0 - wa - wb], 1)
-    near = nearness.astype(np.float32)[triangles[owner]]
-    order = np.argsort(np.einsum("nk,nk->n", bary, near), kind="stable")
-    nearest = np.full(height * width, -1)
-    nearest[pixel[order]] = order
-    chosen = nearest[nearest >= 0]
-    return Seen(pixel[chosen], owner[chosen], bary[chosen])
+    from .kernels import nearest
+
+    depth, owner = np.zeros(shape, np.float32), np.full(shape, -1, np.int32)
+    screen, triangles = screen.astype(np.float32), triangles.astype(np.int64)
+    one_side = np.zeros(len(triangles), bool)
+    nearest(screen, nearness.astype(np.float32), triangles, one_side, 0, 0, depth, owner)
+    pixel = np.flatnonzero(owner >= 0)
+    triangle = owner.ravel()[pixel].astype(np.int64)
+    middle = np.stack([pixel % shape[1] + 0.5, pixel // shape[1] + 0.5], 1)
+    a, b, c = (screen[triangles[triangle, i]] - middle for i in range(3))
+    shares = np.stack([_cross(b, c), _cross(c, a), _cross(a, b)], 1)
+    return Seen(pixel, triangle, (shares / shares.sum(1, keepdims=True)).astype(np.float32))
+
+
+def _cross(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    return p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]

@@ -4,6 +4,7 @@ The published code pads every clip to 30 s; features here cost what the clip is 
 read in windows that overlap, so memory stays flat.
 """
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -88,21 +89,25 @@ class SpeechFeatures(nn.Module):
             hidden = out[0] if isinstance(out, tuple) else out
         return encoder.layer_norm(hidden)[0]
 
-    def long(self, samples: np.ndarray):
-        """Features of a clip of any length, window by window.
+    def long(self, pieces: Iterable[np.ndarray]) -> Iterator[torch.Tensor]:
+        """Features of a clip of any length, window by window, each as soon as enough of the clip is known.
 
         Args:
-            samples: float32 [N] at 16 kHz.
+            pieces: float32 [n] each, at 16 kHz, that follow each other; how the clip is cut up changes nothing.
         Yields:
             float32 [T_50hz, D] pieces that follow each other; together they cover the clip.
         """
         per_unit = SAMPLES_PER_ENCODER_FRAME * ENCODER_FRAMES_PER_UNIT
-        n_units = max(1, -(-len(samples) // per_unit))
         step = WINDOW_UNITS - 2 * OVERLAP_UNITS
-        start = 0
-        while start < n_units:
-            stop = n_units if n_units - start <= WINDOW_UNITS - OVERLAP_UNITS else start + step
-            left, right = max(0, start - OVERLAP_UNITS), min(n_units, stop + OVERLAP_UNITS)
-            features = self(samples[left * per_unit : right * per_unit])
-            yield features[(start - left) * ENCODER_FRAMES_PER_UNIT : (stop - left) * ENCODER_FRAMES_PER_UNIT]
-            start = stop
+        held, first_unit, start = np.zeros(0, np.float32), 0, 0
+        for piece in pieces:
+            held = np.concatenate([held, piece])
+            # While more follows than one window takes, this one is not the last.
+            while len(held) > (start - first_unit + step + OVERLAP_UNITS) * per_unit:
+                stop = start + step
+                features = self(held[: (stop + OVERLAP_UNITS - first_unit) * per_unit])
+                begin = (start - first_unit) * ENCODER_FRAMES_PER_UNIT
+                yield features[begin : begin + step * ENCODER_FRAMES_PER_UNIT]
+                held = held[(stop - OVERLAP_UNITS - first_unit) * per_unit :]
+                first_unit, start = stop - OVERLAP_UNITS, stop
+        yield self(held)[(start - first_unit) * ENCODER_FRAMES_PER_UNIT :]

@@ -81,12 +81,12 @@ class Nano(nn.Module):
         self.data_hash = _data_hash(weights / "facts.json")
         self.phonemizer, self.vocoder = Phonemizer(), Vocoder(voice / "back.onnx")
         self.phonemizer.phonemes("ready")  # reads the lexicon now rather than in the first request
-        self._whisper = whisper
+        self.whisper_folder = whisper
 
     @cached_property
     def speech_features(self) -> SpeechFeatures:
         """The frozen speech encoder, loaded when the first recording comes."""
-        return SpeechFeatures(self._whisper())
+        return SpeechFeatures(self.whisper_folder())
 
     @torch.inference_mode()
     def clause_units(

@@ -14,14 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import AssetError, InputError
-from ..core.timebase import SAMPLES_PER_VOCODER_FRAME, VOCODER_HZ
+from ..core.timebase import SAMPLES_PER_VOCODER_FRAME
 
 ACOUSTIC_CHANNELS = 130
 F0_CHANNEL = 128
 ENERGY_CHANNEL = 129
-TICK_HZ = 40
-"""Durations of phonemes are whole ticks of 25 ms."""
-FRAMES_PER_TICK = VOCODER_HZ // TICK_HZ
 MAX_PHONEMES = 400
 """Symbols that the voice takes at once."""
 

@@ -21,7 +21,6 @@ from ..model.tokens import IGNORE_INDEX
 from .loop import load_parts
 from .losses import blendshape_loss, duration_loss, token_loss
 
-
 UNIT_TABLES = ("unit_embedding", "unit_head")
 """Modules whose rows are units: they mean nothing to another tokenizer."""
 

@@ -7,7 +7,7 @@ from exomni.export.scenes import write_glb
 from exomni.export.track import FaceTrack
 from exomni.export.video.film import CAMERAS, Camera, Film
 from exomni.export.video.puppet import gltf_puppet, own_puppet
-from exomni.export.video.raster import rasterize
+from exomni.face import kernels
 
 SIZE = (96, 96)
 
@@ -40,31 +40,33 @@ def slow_reference(screen, near, triangles, both_sides, size):
     return out
 
 
-def test_the_nearest_triangle_is_found_at_every_pixel():
+def scattered(n_triangles=40):
     rng = np.random.default_rng(0)
     screen = rng.uniform(-4, 28, (30, 2)).astype(np.float32)
     near = rng.uniform(0.5, 1, 30).astype(np.float32)
-    triangles = rng.integers(0, 30, (40, 3))
-    both = rng.random(40) < 0.5
-    expected = slow_reference(screen, near, triangles, both, 24)
-    got = rasterize(screen, near, triangles, both, 24, (0, 0, 24, 24))
-    picture = np.full(24 * 24, -1)
-    picture[got.place] = got.triangle
-    assert (picture.reshape(24, 24) == expected).mean() > 0.99
-    np.testing.assert_allclose(got.shares.sum(axis=1), 1, atol=1e-3)
-    np.testing.assert_allclose(got.near, got.blend(near[:, None], triangles)[:, 0], atol=1e-3)
+    return screen, near, rng.integers(0, 30, (n_triangles, 3)), rng.random(n_triangles) < 0.5
+
+
+def owners(scene, box):
+    top, left, bottom, right = box
+    depth, owner = (
+        np.zeros((bottom - top, right - left), np.float32),
+        np.full((bottom - top, right - left), -1, np.int32),
+    )
+    kernels.nearest(*scene, top, left, depth, owner)
+    return owner
+
+
+def test_the_nearest_triangle_is_found_at_every_pixel():
+    scene = scattered()
+    assert (owners(scene, (0, 0, 24, 24)) == slow_reference(*scene, 24)).mean() > 0.99
 
 
 def test_a_box_shows_the_same_as_the_whole():
-    puppet = own_puppet()
-    film = Film(puppet, SIZE, Camera(), weights(jawOpen=1), 1)
-    screen, near = film._seen(puppet.positions)
-    whole = rasterize(screen, near, puppet.triangles, puppet.both_sides, 96, (0, 0, 96, 96))
-    part = rasterize(screen, near, puppet.triangles, puppet.both_sides, 96, (30, 20, 70, 80))
-    y, x = np.divmod(whole.place, 96)
-    inside = (y >= 30) & (y < 70) & (x >= 20) & (x < 80)
-    np.testing.assert_array_equal(part.place, whole.place[inside])
-    np.testing.assert_array_equal(part.triangle, whole.triangle[inside])
+    scene = scattered()
+    whole = owners(scene, (0, 0, 24, 24))
+    assert (whole[5:20, 3:22] >= 0).mean() > 0.5
+    np.testing.assert_array_equal(owners(scene, (5, 3, 20, 22)), whole[5:20, 3:22])
 
 
 @pytest.mark.parametrize("camera", CAMERAS)
@@ -121,3 +123,26 @@ def test_heads_and_cameras_that_are_none(tmp_path):
     (tmp_path / "a.glb").write_bytes(b"glTF no")
     with pytest.raises(FormatError):
         gltf_puppet(tmp_path / "a.glb")
+
+
+def test_a_turned_head_looks_aside_and_its_shoulders_stay():
+    film = Film(own_puppet(), SIZE, Camera(), weights(), 1, turned_rad=0.6)
+    ahead = film.frame(weights()).astype(int)
+    aside = film.frame(weights(), np.array([0.5, 0.0, 0.0])).astype(int)
+    changed = np.abs(aside - ahead).sum(axis=2) > 60
+    assert changed[20:70].mean() > 0.1
+    assert changed[-4:].mean() < 0.02
+    nose = [np.argmax(picture[44:60, :, 0].sum(axis=0)) for picture in (ahead, aside)]
+    assert nose[1] > nose[0] + 3  # to its own left, which is our right
+
+
+def test_a_skinned_head_turns_as_the_head(tmp_path):
+    write_glb(FaceTrack(arkit.NAMES, 30, np.zeros((1, 52))), tmp_path / "a.glb")
+    turn = np.array([0.4, -0.2, 0.1])
+    pictures = [
+        Film(p, SIZE, Camera(), weights(), 2, turned_rad=0.5).frame(weights(), turn).astype(int)
+        for p in (own_puppet(), gltf_puppet(tmp_path / "a.glb"))
+    ]
+    apart = np.abs(pictures[0] - pictures[1])
+    assert apart.mean() < 4
+    assert (apart > 60).mean() < 0.01

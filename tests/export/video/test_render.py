@@ -1,18 +1,14 @@
-import os
-import subprocess
-import sys
-
 import av
 import numpy as np
 import pytest
 from PIL import Image
 
 from exomni.core import arkit
-from exomni.core.errors import InputError, OutputError, ServiceError
+from exomni.core.errors import InputError, OutputError
 from exomni.export.track import FaceTrack
-from exomni.export.video import render, shooting
+from exomni.export.video import render
 from exomni.export.video.film import Camera
-from exomni.export.video.shooting import Helper, Shot, drawn
+from exomni.export.video.shooting import Shot, drawn
 
 SMALL = {"size": (64, 64), "smooth": False}
 
@@ -99,41 +95,20 @@ def test_captions_stand_in_the_picture(speaker, tmp_path):
     assert changed[13:80].sum() == 0
 
 
-def test_helpers_draw_the_same_in_the_same_order(monkeypatch):
-    monkeypatch.setattr(shooting, "WORTH_FRAMES", 1)
-    monkeypatch.setattr(shooting, "CHUNK_FRAMES", 3)
-    weights = np.zeros((10, 52), np.float32)
-    weights[:, arkit.INDEX["jawOpen"]] = np.linspace(0, 1, 10)
-    shot = Shot(None, (32, 32), Camera(), np.abs(weights).max(axis=0), 1)
+def test_threads_draw_the_same_in_the_same_order():
+    weights = np.zeros((20, 52), np.float32)
+    weights[:, arkit.INDEX["jawOpen"]] = np.linspace(0, 1, 20)
+    turns = np.linspace(0, 0.3, 60).reshape(20, 3)
+    shot = Shot(None, (32, 32), Camera(), np.abs(weights).max(axis=0), 1, turned_rad=0.5)
     told = []
-    alone = list(drawn(shot, weights, 1))
-    together = list(drawn(shot, weights, 2, lambda done, of: told.append((done, of))))
+    alone = list(drawn(shot, weights, turns, 1))
+    together = list(drawn(shot, weights, turns, 3, lambda done, of: told.append((done, of))))
     np.testing.assert_array_equal(alone, together)
-    assert told == [(i, 10) for i in range(1, 11)]
-    stream = drawn(shot, weights, 2)
+    assert len(np.unique(np.reshape(alone, (20, -1)), axis=0)) == 20
+    assert told == [(i, 20) for i in range(1, 21)]
+    stream = drawn(shot, weights, turns, 2)
     next(stream)
     stream.close()
-
-
-def test_a_helper_that_dies_is_told():
-    helper = Helper(Shot(None, (32, 32), Camera(), np.zeros(52), 1))
-    helper._process.kill()
-    helper._process.wait()
-    with pytest.raises(ServiceError, match="has ended"):
-        helper.draw(np.zeros((1, 52)))
-    helper.close()
-
-
-def test_helpers_work_from_a_script_without_a_guard(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(
-        "import numpy\nfrom exomni.export import FaceTrack\nfrom exomni.export.video import render\n"
-        "track = FaceTrack(('jawOpen',), 30, numpy.linspace(0, 1, 95)[:, None])\n"
-        f"render(track, {str(tmp_path / 'a.gif')!r}, size=(32, 32), smooth=False, processes=2)\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run([sys.executable, str(script)], env=environment, check=True, timeout=300)
-    assert (tmp_path / "a.gif").exists()
 
 
 def test_a_faster_track_is_filmed_at_sixty(tmp_path):

@@ -106,7 +106,5 @@ CLOSED = frozenset("pbm")
 """Phonemes for which the lips meet."""
 LIP_ON_TEETH = frozenset("fvʋ")
 """Phonemes for which the lower lip meets the upper teeth."""
-ROUNDED = frozenset("uoɔʊOwYWʃʧʒʤɹQ")
-"""Phonemes that round the lips, some of them slightly."""
 STRESS_GAIN = {2: 1.0, 1: 0.88, 0: 0.74}
 """How much of a full vowel's jaw and lips is left at each stress."""

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...core.errors import InputError
+from ...core.timebase import DURATION_HZ
 
-TICK_S = 0.025
+TICK_S = 1 / DURATION_HZ
 """One tick of the voice's durations."""
 PAD = "_"
 """The symbol of the voice's id 0, which begins and ends every sentence."""

@@ -4,13 +4,12 @@ import struct
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
-import numpy as np
-
 from exomni.core import arkit
 from exomni.core.errors import InputError
 
 from ..names import pascal
 from ..track import FaceTrack
+from ..turns import quaternions
 from ..visemes import blinks, vowels
 from .frames import LiveFrame
 from .udp import UdpSocket
@@ -124,22 +123,11 @@ def expressions(frame: LiveFrame, names: str) -> Mapping[str, float]:
     return simple if names == "vrm1" else {VRM0_NAMES[name]: value for name, value in simple.items()}
 
 
-def quaternion(yaw: float, pitch: float, roll: float) -> tuple[float, float, float, float]:
-    """Yaw about y, then pitch about x, then roll about z, radians, as x, y, z, w."""
-    (sy, cy), (sp, cp), (sr, cr) = ((np.sin(a / 2), np.cos(a / 2)) for a in (yaw, pitch, roll))
-    return (
-        float(cy * sp * cr + sy * cp * sr),
-        float(sy * cp * cr - cy * sp * sr),
-        float(cy * cp * sr - sy * sp * cr),
-        float(cy * cp * cr + sy * sp * sr),
-    )
-
-
 def _bones(frame: LiveFrame) -> list[bytes]:
     """Head and eyes, in Unity's left-handed axes: x is mirrored, so turns about y and z change their sign."""
     bones = []
     for name, angles in (("Head", frame.head), ("LeftEye", frame.eyes[0]), ("RightEye", frame.eyes[1])):
-        x, y, z, w = quaternion(*angles)
+        x, y, z, w = quaternions(angles).tolist()
         bones.append(message("/VMC/Ext/Bone/Pos", name, 0.0, 0.0, 0.0, x, -y, -z, w))
     return bones
 

@@ -57,7 +57,7 @@ def render(
     size: tuple[int, int] | None = None,
     captions: bool = False,
     profile: Profile | None = None,
-    processes: int | None = None,
+    threads: int | None = None,
     smooth: bool = True,
     fps: Any = None,
     order: str | None = None,
@@ -73,7 +73,7 @@ def render(
         size: width and height in pixels; 512 x 512 without it, 256 x 256 for a GIF and each picture of a sheet.
         captions: write what is said into the picture.
         profile: of the character.
-        processes: how many draw at once; as many as there are processors without it.
+        threads: how many draw at once; as many as there are processors without it.
         smooth: smooth edges, at four times the work.
         fps: frames a second of the source, over what it says.
         order: of the source's columns, where they have no names.
@@ -94,13 +94,15 @@ def render(
     chosen = _moments(track) if kind == ".png" else np.arange(track.n_frames)
     weights = track.arkit()
     shot = Shot(
-        head=None if head is None else str(head),
+        head=None if head is None else Path(head),
         size=shot_size,
         camera=CAMERAS[camera] if isinstance(camera, str) else camera,
         used=np.abs(weights).max(axis=0),
         samples=2 if smooth else 1,
+        turned_rad=0.0 if track.head is None else float(np.linalg.norm(track.head, axis=1).max()),
     )
-    pictures = drawn(shot, weights[chosen], processes or os.cpu_count() or 1, progress)
+    turns = None if track.head is None else track.head[chosen]
+    pictures = drawn(shot, weights[chosen], turns, threads or os.cpu_count() or 1, progress)
     if captions:
         pictures = _captioned(pictures, track, chosen)
     if kind == ".png":

@@ -7,8 +7,11 @@ import numpy as np
 from exomni.core import arkit
 from exomni.core.errors import InputError
 
+from ..turns import matrix, quaternions
 from .puppet import Puppet
-from .raster import Box, Pixels, rasterize
+
+Box = tuple[int, int, int, int]
+"""Top, left, bottom, right in samples; the last two are outside."""
 
 FOV_DEG = 16.0
 """Upright angle of view: a portrait lens."""
@@ -56,7 +59,13 @@ class Film:
     """A puppet before a camera. What never moves in a clip is drawn once; the frames redraw the rest."""
 
     def __init__(
-        self, puppet: Puppet, size: tuple[int, int], camera: Camera, used: np.ndarray, samples: int = 2
+        self,
+        puppet: Puppet,
+        size: tuple[int, int],
+        camera: Camera,
+        used: np.ndarray,
+        samples: int = 2,
+        turned_rad: float = 0.0,
     ) -> None:
         """Set up.
 
@@ -66,6 +75,7 @@ class Film:
             camera: where the picture is taken from.
             used: largest weight of each shape in the clip, [52].
             samples: samples a pixel in each direction; 1 is quick, 2 smooth.
+            turned_rad: how far the head turns in the clip at most.
         Raises:
             InputError: no such frame of the camera.
         """
@@ -73,38 +83,42 @@ class Film:
             raise InputError(f"no camera shows '{camera.frame}'; there are {', '.join(ZOOM)}")
         self._puppet, self._samples = puppet, samples
         self._width, self._height = size[0] * samples, size[1] * samples
-        self._view, self._eye, self._focus_px = self._placed(camera)
-        self._solid = np.flatnonzero(~puppet.veils)
-        self._veils = np.flatnonzero(puppet.veils)
+        self._camera = self._placed(camera)
+        self._layers = _Layer.of(puppet, opaque=True), _Layer.of(puppet, opaque=False)
+        self._skin = np.concatenate([puppet.colours, puppet.uv], axis=1, dtype=np.float32)
+        self._texels, self._places = _one_after_the_other(puppet.textures)
+        self._looks = np.empty((len(puppet.positions), 12), np.float32)
         self._active = np.flatnonzero(np.abs(used) > 1e-3)
         flat = len(self._active), puppet.positions.size
         self._deltas = puppet.deltas[self._active].reshape(flat)
         self._turns = puppet.turns[self._active].reshape(flat)
         self._linear = np.empty((self._height, self._width, 3), np.float32)
         self._linear[:] = _background(self._height, self._width)
+        self._picture = np.empty((size[1], size[0], 3), np.uint8)
         everything = (0, 0, self._height, self._width)
         self._wall = self._linear.copy()
-        self._draw(np.zeros(len(self._active), np.float32), everything)
-        self._box = self._moving_box(used[self._active])
-        self._picture = self._developed(everything)
+        self._draw(np.zeros(len(self._active), np.float32), np.zeros(3), everything)
+        self._developed(everything)
+        self._box = self._moving_box(used[self._active], turned_rad)
 
-    def frame(self, weights: np.ndarray) -> np.ndarray:
+    def frame(self, weights: np.ndarray, turn: np.ndarray | None = None) -> np.ndarray:
         """The picture of one face.
 
         Args:
             weights: of the 52 shapes in the project's order, [52].
+            turn: yaw, pitch and roll of the head in radians, or None.
         Returns:
             RGB, uint8 [height, width, 3].
         """
         top, left, bottom, right = self._box
         if bottom > top and right > left:
-            self._draw(np.asarray(weights, np.float32)[self._active], self._box)
-            n = self._samples
-            self._picture[top // n : bottom // n, left // n : right // n] = self._developed(self._box)
+            turn = np.zeros(3) if turn is None else turn
+            self._draw(np.asarray(weights, np.float32)[self._active], turn, self._box)
+            self._developed(self._box)
         return self._picture.copy()
 
-    def _placed(self, camera: Camera) -> tuple[np.ndarray, np.ndarray, float]:
-        """The camera's axes (rows: right, up, towards it), its place, and its focal length in pixels."""
+    def _placed(self, camera: Camera) -> np.ndarray:
+        """Rows: the camera's axes right, up and towards it, its place, focal length and middle in pixels, [5, 3]."""
         puppet = self._puppet
         part = PARTS_OF_FACE["mouth" if camera.frame == "mouth" else "face"]
         moves = np.zeros(len(puppet.positions), bool)
@@ -124,23 +138,17 @@ class Film:
         away = tall / 2 / np.tan(np.radians(FOV_DEG) / 2)
         middle = (low + high) / 2
         focus_px = self._height / 2 / np.tan(np.radians(FOV_DEG) / 2)
-        return axes.astype(np.float32), (middle + towards * away).astype(np.float32), float(focus_px)
+        lens = (focus_px, self._width / 2, self._height / 2)
+        return np.concatenate([axes, [middle + towards * away, lens]]).astype(np.float32)
 
-    def _seen(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Vertices on the picture, float32 [V, 2], and how near they are, float32 [V]."""
-        local = (positions - self._eye) @ self._view.T
-        near = 1 / np.maximum(-local[:, 2], 1e-3)
-        scale = self._focus_px * near
-        x, y = self._width / 2 + local[:, 0] * scale, self._height / 2 - local[:, 1] * scale
-        return np.stack([x, y], axis=1), near
-
-    def _moving_box(self, used: np.ndarray) -> Box:
+    def _moving_box(self, used: np.ndarray, turned_rad: float) -> Box:
         """The part of the picture in which something moves, on whole pixels."""
-        rest, near = self._seen(self._puppet.positions)
-        reach = np.zeros(len(rest), np.float32)
+        rest, near = self._looks[:, :2], self._looks[:, 2]
+        puppet = self._puppet
+        reach = turned_rad * puppet.turning * np.linalg.norm(puppet.positions - puppet.pivot, axis=1)
         for weight, delta in zip(used, self._deltas, strict=True):
             reach += abs(weight) * np.linalg.norm(delta.reshape(-1, 3), axis=1)
-        reach_px = reach * near * self._focus_px
+        reach_px = reach * near * self._camera[4, 0]
         moving = reach_px > MOVED_PX * self._samples
         if not moving.any():
             return 0, 0, 0, 0
@@ -152,97 +160,62 @@ class Film:
         bottom = int(np.clip(-(-high[1] // n) * n, 0, self._height))
         return int(top), int(left), bottom, right
 
-    def _draw(self, weights: np.ndarray, box: Box) -> None:
+    def _draw(self, weights: np.ndarray, turn: np.ndarray, box: Box) -> None:
         """Put one face into the linear picture, within a box."""
-        puppet = self._puppet
+        from ...face.kernels import coloured, lit, nearest
+
+        puppet, (top, left, bottom, right) = self._puppet, box
         positions = puppet.positions + (weights @ self._deltas).reshape(-1, 3)
         normals = puppet.normals + (weights @ self._turns).reshape(-1, 3)
-        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-6)
-        screen, near = self._seen(positions)
-        light, glint = self._lit(positions, normals)
-        top, left, bottom, right = box
-        self._linear[top:bottom, left:right] = self._wall[top:bottom, left:right]
-        flat = self._linear.reshape(-1, 3)
-        look = _Look(puppet.colours[:, :3] * light + glint, np.concatenate([light, glint, puppet.uv], axis=1))
-        solid = self._pixels(screen, near, self._solid, box)
-        flat[solid.place] = self._coloured(solid, look, self._solid)[:, :3]
-        if len(self._veils):
-            self._lay_veils(flat, solid, self._pixels(screen, near, self._veils, box), look)
+        if turn.any():
+            change = (matrix(quaternions(turn)) - np.eye(3)).T.astype(np.float32)
+            positions += puppet.turning[:, None] * ((positions - puppet.pivot) @ change)
+            normals += puppet.turning[:, None] * (normals @ change)
+        tints = self._skin[:, :3]
+        lit(
+            positions, normals, tints, puppet.shine, puppet.sharpness, self._camera, _LAMPS, _AMBIENT, WRAP, self._looks
+        )
+        picture = self._linear[top:bottom, left:right]
+        picture[:] = self._wall[top:bottom, left:right]
+        behind = np.zeros(picture.shape[:2], np.float32)
+        for layer in self._layers:
+            depth, owner = np.zeros_like(behind), np.full(behind.shape, -1, np.int32)
+            nearest(self._looks, self._looks[:, 2], layer.triangles, layer.both_sides, top, left, depth, owner)
+            coloured(owner, top, left, layer.triangles, layer.texture, self._looks, self._skin, self._texels,
+                     self._places, behind, depth, layer.opaque, picture)  # fmt: skip
+            behind = depth
 
-    def _pixels(self, screen: np.ndarray, near: np.ndarray, chosen: np.ndarray, box: Box) -> Pixels:
-        puppet = self._puppet
-        return rasterize(screen, near, puppet.triangles[chosen], puppet.both_sides[chosen], self._width, box)
+    def _developed(self, box: Box) -> None:
+        """Bring a part of the linear picture into the picture."""
+        from ...face.kernels import developed
 
-    def _coloured(self, pixels: Pixels, look: "_Look", chosen: np.ndarray) -> np.ndarray:
-        """Linear colour of the covered pixels and what their texture leaves opaque, [N, 4]."""
-        puppet = self._puppet
-        triangles = puppet.triangles[chosen]
-        out = np.ones((len(pixels.place), 4), np.float32)
-        out[:, :3] = pixels.blend(look.colour, triangles)
-        texture = puppet.texture[chosen][pixels.triangle]
-        for i, picture in enumerate(puppet.textures):
-            at = np.flatnonzero(texture == i)
-            if not len(at):
-                continue
-            some = pixels.only(at)
-            fields = some.blend(look.fields, triangles)
-            texel = _looked_up(picture, fields[:, 6:8])
-            tint = some.blend(puppet.colours[:, :3], triangles)
-            out[at, :3] = texel[:, :3] * tint * fields[:, :3] + fields[:, 3:6]
-            out[at, 3] = texel[:, 3]
-        return out
-
-    def _lay_veils(self, flat: np.ndarray, solid: Pixels, veils: Pixels, look: "_Look") -> None:
-        """Blend lashes, hair and the like over what lies behind them."""
-        depth = np.zeros(len(flat), np.float32)
-        depth[solid.place] = solid.near
-        front = np.flatnonzero(veils.near > depth[veils.place])
-        some = veils.only(front)
-        colour = self._coloured(some, look, self._veils)
-        triangles = self._puppet.triangles[self._veils]
-        cover = some.blend(self._puppet.colours[:, 3:4], triangles) * colour[:, 3:4]
-        flat[some.place] += (colour[:, :3] - flat[some.place]) * np.clip(cover, 0, 1)
-
-    def _lit(self, positions: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Light on each vertex and what it mirrors towards the camera, float32 [V, 3] each."""
-        puppet = self._puppet
-        look = self._eye - positions
-        look /= np.linalg.norm(look, axis=1, keepdims=True)
-        ground, sky = np.array(GROUND, np.float32), np.array(SKY, np.float32)
-        light = ground + (sky - ground) * (0.5 + 0.5 * normals[:, 1:2])
-        glint = np.zeros_like(light)
-        for direction, colour in LAMPS:
-            to_light = np.array(direction, np.float32) / np.float32(np.linalg.norm(direction))
-            facing = normals @ to_light
-            light += np.clip((facing[:, None] + WRAP) / (1 + WRAP) ** 2, 0, None) * np.array(colour, np.float32)
-            half = look + to_light
-            half /= np.linalg.norm(half, axis=1, keepdims=True)
-            mirrored = np.clip((normals * half).sum(axis=1), 0, None) ** puppet.sharpness * (facing > 0)
-            glint += (mirrored * puppet.shine)[:, None] * np.array(colour, np.float32)
-        return light, glint
-
-    def _developed(self, box: Box) -> np.ndarray:
-        """A part of the linear picture as sRGB, uint8, samples averaged."""
         top, left, bottom, right = box
         n = self._samples
-        part = self._linear[top:bottom, left:right]
-        mean = sum(part[i::n, j::n] for i in range(n) for j in range(n)) * np.float32((LUT_SIZE - 1) / n**2)
-        return _SRGB[np.minimum(mean, LUT_SIZE - 1).astype(np.int32)]
+        part = self._picture[top // n : bottom // n, left // n : right // n]
+        developed(self._linear[top:bottom, left:right], n, _SRGB, part)
 
 
 @dataclass(frozen=True, eq=False)
-class _Look:
-    """How each vertex looks in one frame.
+class _Layer:
+    """Triangles that are drawn together, the veils after all others; arrays as in `Puppet`."""
 
-    Attributes:
-        colour: of vertices without a texture, lit, float32 [V, 3].
-        fields: light, glint and place on the texture, float32 [V, 8].
-    """
+    opaque: bool
+    triangles: np.ndarray
+    both_sides: np.ndarray
+    texture: np.ndarray
 
-    colour: np.ndarray
-    fields: np.ndarray
+    @classmethod
+    def of(cls, puppet: Puppet, *, opaque: bool) -> "_Layer":
+        chosen = puppet.veils != opaque
+        return cls(opaque, puppet.triangles[chosen], puppet.both_sides[chosen], puppet.texture[chosen])
 
 
+def _unit(direction: tuple[float, float, float]) -> np.ndarray:
+    return np.array(direction) / np.linalg.norm(direction)
+
+
+_LAMPS = np.array([(_unit(direction), colour) for direction, colour in LAMPS], np.float32)
+_AMBIENT = np.array([GROUND, SKY], np.float32)
 _SRGB = np.rint(255 * np.linspace(0, 1, LUT_SIZE) ** (1 / GAMMA)).astype(np.uint8)
 
 
@@ -259,13 +232,9 @@ def _background(height: int, width: int) -> np.ndarray:
     return (fall[..., None] * np.array([0.26, 0.29, 0.33])).astype(np.float32)
 
 
-def _looked_up(picture: np.ndarray, uv: np.ndarray) -> np.ndarray:
-    """A texture between its pixels, repeated beyond its edges, float32 [N, 4]."""
-    height, width = picture.shape[:2]
-    x, y = uv[:, 0] * width - 0.5, uv[:, 1] * height - 0.5
-    left, top = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
-    right_part, low_part = (x - left)[:, None], (y - top)[:, None]
-    columns, rows = (left % width, (left + 1) % width), (top % height, (top + 1) % height)
-    upper = picture[rows[0], columns[0]] * (1 - right_part) + picture[rows[0], columns[1]] * right_part
-    lower = picture[rows[1], columns[0]] * (1 - right_part) + picture[rows[1], columns[1]] * right_part
-    return upper * (1 - low_part) + lower * low_part
+def _one_after_the_other(textures: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """All textures' pixels, float32 [N, 4], and where each begins, its height and width, int64 [n, 3]."""
+    starts = np.cumsum([0, *(picture.shape[0] * picture.shape[1] for picture in textures)])
+    places = [(start, *picture.shape[:2]) for start, picture in zip(starts, textures, strict=False)]
+    texels = [picture.reshape(-1, 4) for picture in textures] or [np.zeros((0, 4), np.float32)]
+    return np.concatenate(texels), np.array(places, np.int64).reshape(-1, 3)

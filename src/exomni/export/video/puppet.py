@@ -12,6 +12,7 @@ from exomni.core import arkit
 from exomni.core.errors import FormatError
 
 from ...face.head import PARTS
+from ..bones import below, bone, walk
 from ..gltf import MorphMesh, available_shapes, decode, load_gltf, morph_meshes
 from ..head_glb import GAMMA, eye_picture, eye_places, fine_head, smooth_normals
 
@@ -42,6 +43,8 @@ class Puppet:
         both_sides: triangles that are seen from behind too, bool [F].
         shine: how glossy each vertex is, float32 [V].
         sharpness: how small its highlights are, float32 [V].
+        turning: how far each vertex follows a turn of the head, 0..1, float32 [V].
+        pivot: what the head turns about, float32 [3].
         shapes: ARKit shapes that it has.
     """
 
@@ -58,6 +61,8 @@ class Puppet:
     both_sides: np.ndarray
     shine: np.ndarray
     sharpness: np.ndarray
+    turning: np.ndarray
+    pivot: np.ndarray
     shapes: tuple[str, ...]
 
 
@@ -88,6 +93,8 @@ def own_puppet() -> Puppet:
         both_sides=lash | teeth,
         shine=shine,
         sharpness=sharpness,
+        turning=head.turning,
+        pivot=head.pivot_mm * np.float32(MILLIMETRES),
         shapes=arkit.NAMES,
     )
 
@@ -105,18 +112,24 @@ def gltf_puppet(path: str | os.PathLike[str]) -> Puppet:
     try:
         shapes = available_shapes(gltf)
         named = {mesh.node: mesh for mesh in morph_meshes(gltf)}
-        turned = "VRM" in (gltf.extensions or {})
-        pieces = []
-        for node, matrix in _placed_nodes(gltf):
+        pieces, pivot, head = [], np.zeros(3), bone(gltf, "head")
+        about = np.diag([-1.0, 1.0, -1.0]) if "VRM" in (gltf.extensions or {}) else np.eye(3)
+        for node, _, place in walk(gltf):
+            if node == head:
+                pivot = about @ place[:3, 3]
+            if gltf.nodes[node].mesh is None:
+                continue
+            matrix = np.eye(4) if gltf.nodes[node].skin is not None else place  # a skin stands where it was bound
             for primitive in gltf.meshes[gltf.nodes[node].mesh].primitives:
                 if (TRIANGLES if primitive.mode is None else primitive.mode) == TRIANGLES:
-                    pieces.append(_piece(gltf, primitive, matrix, named.get(node), turned))
+                    follows = _following(gltf, node, primitive, head)
+                    pieces.append(_piece(gltf, primitive, matrix, named.get(node), about, follows))
         textures = tuple(_texture(gltf, i) for i in range(len(gltf.textures or [])))
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from None
     except (IndexError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise FormatError(f"{path}: its geometry cannot be read ({error}); is it compressed?") from None
-    return _joined(pieces, textures, shapes)
+    return _joined(pieces, textures, shapes, pivot.astype(np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,9 +145,12 @@ class _Piece:
     texture: int
     veil: bool
     both_sides: bool
+    turning: np.ndarray
 
 
-def _joined(pieces: list[_Piece], textures: tuple[np.ndarray, ...], shapes: tuple[str, ...]) -> Puppet:
+def _joined(
+    pieces: list[_Piece], textures: tuple[np.ndarray, ...], shapes: tuple[str, ...], pivot: np.ndarray
+) -> Puppet:
     starts = np.cumsum([0, *(len(piece.positions) for piece in pieces)])
     triangles = np.concatenate([piece.triangles + start for piece, start in zip(pieces, starts, strict=False)])
     counts = [len(piece.triangles) for piece in pieces]
@@ -159,15 +175,23 @@ def _joined(pieces: list[_Piece], textures: tuple[np.ndarray, ...], shapes: tupl
         both_sides=np.repeat([piece.both_sides for piece in pieces], counts),
         shine=np.full(len(positions), SHINE, np.float32),
         sharpness=np.full(len(positions), SHARPNESS, np.float32),
+        turning=np.concatenate([piece.turning for piece in pieces]),
+        pivot=pivot,
         shapes=shapes,
     )
 
 
-def _piece(gltf: "GLTF2", primitive: "Primitive", matrix: np.ndarray, morphs: MorphMesh | None, turned: bool) -> _Piece:
+def _piece(
+    gltf: "GLTF2",
+    primitive: "Primitive",
+    matrix: np.ndarray,
+    morphs: MorphMesh | None,
+    about: np.ndarray,
+    follows: np.ndarray | float,
+) -> _Piece:
     attributes = primitive.attributes
     positions = _array(gltf, attributes.POSITION).astype(np.float64)
     n_vertices = len(positions)
-    about = np.diag([-1.0, 1.0, -1.0]) if turned else np.eye(3)
     turn = about @ matrix[:3, :3]
     corners = np.arange(n_vertices) if primitive.indices is None else _array(gltf, primitive.indices).ravel()
     triangles = corners.astype(np.int64).reshape(-1, 3)
@@ -191,7 +215,16 @@ def _piece(gltf: "GLTF2", primitive: "Primitive", matrix: np.ndarray, morphs: Mo
     uv = _array(gltf, attributes.TEXCOORD_0) if has_uv else np.zeros((n_vertices, 2))
     texture = texture if has_uv else -1
     return _Piece(
-        placed, normals.astype(np.float32), deltas, triangles, colours, uv.astype(np.float32), texture, veil, both_sides
+        positions=placed,
+        normals=normals.astype(np.float32),
+        deltas=deltas,
+        triangles=triangles,
+        colours=colours,
+        uv=uv.astype(np.float32),
+        texture=texture,
+        veil=veil,
+        both_sides=both_sides,
+        turning=np.broadcast_to(np.float32(follows), n_vertices).astype(np.float32),
     )
 
 
@@ -226,33 +259,13 @@ def _texture(gltf: "GLTF2", index: int) -> np.ndarray:
     return pixels
 
 
-def _placed_nodes(gltf: "GLTF2") -> list[tuple[int, np.ndarray]]:
-    """Nodes of the scene with a mesh, and where each stands; a skinned one stands where its skin was bound."""
-    found = []
-    scene = gltf.scenes[gltf.scene or 0]
-    waiting = [(node, np.eye(4)) for node in scene.nodes]
-    while waiting:
-        index, above = waiting.pop()
-        node = gltf.nodes[index]
-        matrix = above @ _local(node)
-        if node.mesh is not None:
-            found.append((index, np.eye(4) if node.skin is not None else matrix))
-        waiting += [(child, matrix) for child in node.children or []]
-    return found
-
-
-def _local(node: object) -> np.ndarray:
-    if node.matrix is not None:
-        return np.array(node.matrix).reshape(4, 4).T
-    x, y, z, w = node.rotation or (0, 0, 0, 1)
-    turn = np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-    out = np.eye(4)
-    out[:3, :3] = turn * np.array(node.scale or (1, 1, 1))
-    out[:3, 3] = node.translation or (0, 0, 0)
-    return out
+def _following(gltf: "GLTF2", node: int, primitive: "Primitive", head: int | None) -> np.ndarray | float:
+    """How far a primitive's vertices follow a turn of the head, [V]: with its bone and what hangs on it."""
+    if head is None:
+        return 0.0
+    moved = below(gltf, head)
+    if gltf.nodes[node].skin is None:
+        return float(node in moved)
+    joints = np.array(gltf.skins[gltf.nodes[node].skin].joints)
+    own, shares = _array(gltf, primitive.attributes.JOINTS_0), _array(gltf, primitive.attributes.WEIGHTS_0)
+    return (np.isin(joints[own], list(moved)) * shares).sum(axis=1)

@@ -1,0 +1,104 @@
+"""The server's addresses: the WebSocket, the endpoints, the page."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import resources
+from pathlib import Path
+
+from fastapi import FastAPI, Request, WebSocket
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import JSONResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from . import endpoints
+from .backend import Backend
+from .config import ServerConfig
+from .description import describe
+from .gate import Gate, refuse
+from .hub import Hub
+from .logs import log
+from .protocol import PATH
+from .realtime import serve_socket
+from .refusals import Refusal
+from .security import refusal_of
+
+CACHE_FOREVER = "public, max-age=31536000, immutable"
+"""For what has a hash of its content in its name."""
+
+
+def create_app(config: ServerConfig, backend: Backend, page: Path | None = None) -> FastAPI:
+    """The server as an ASGI application; `app.state.hub` is what its parts share.
+
+    Args:
+        config: of the server.
+        backend: the model.
+        page: folder of the page; the committed build without it.
+    """
+    hub = Hub(config, backend)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        hub.start()
+        yield
+        await hub.drain()
+        hub.stop()
+
+    app = FastAPI(
+        title="exomni", description="A talking face: words, voice and blendshapes.", version="1", lifespan=lifespan,
+        docs_url=None, redoc_url=None,
+    )  # fmt: skip
+    app.state.hub = hub
+    app.openapi = lambda: describe(app)
+    app.include_router(endpoints.router)
+
+    @app.websocket(PATH)
+    async def realtime(socket: WebSocket) -> None:
+        await serve_socket(hub, socket, refusal_of(config, socket))
+
+    app.exception_handler(Refusal)(_refused)
+    app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(HTTPException)(_http_error)
+    app.exception_handler(Exception)(_failed)
+    app.mount("/", Page(directory=page or _built_page(), html=True))
+    if config.origins:
+        app.add_middleware(CORSMiddleware, allow_origins=list(config.origins), allow_methods=["*"], allow_headers=["*"])
+    app.add_middleware(Gate, hub=hub)
+    return app
+
+
+class Page(StaticFiles):
+    """The page's files; names with a hash are kept for good, the others are asked for again."""
+
+    def file_response(self, full_path, *args, **kwargs) -> Response:
+        """A file."""
+        response = super().file_response(full_path, *args, **kwargs)
+        kept = Path(full_path).parent.name == "assets"
+        response.headers["cache-control"] = CACHE_FOREVER if kept else "no-cache"
+        return response
+
+
+def _built_page() -> Path:
+    return Path(str(resources.files("exomni.serve") / "web"))
+
+
+async def _refused(_: Request, refusal: Refusal) -> JSONResponse:
+    return refuse(refusal)
+
+
+async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"][1:])
+    return refuse(Refusal("invalid_event", f"{place or 'the request'}: {first['msg']}", place or None))
+
+
+async def _http_error(_: Request, error: HTTPException) -> JSONResponse:
+    codes = {404: "item_not_found", 413: "message_too_big"}
+    body = Refusal(codes.get(error.status_code, "invalid_event"), str(error.detail)).body()
+    return JSONResponse({"error": body.model_dump(exclude_none=True)}, error.status_code, error.headers)
+
+
+async def _failed(request: Request, error: Exception) -> JSONResponse:
+    log("request failed", level=40, error=error, path=request.scope.get("path"))
+    return refuse(Refusal("server_error", "the request failed; it is logged"))

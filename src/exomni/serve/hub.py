@@ -1,0 +1,145 @@
+"""What all sessions and requests share: the model and its schedule, the places, the counts, the latest replies."""
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from .backend import Backend
+from .config import ServerConfig
+from .logs import log
+from .metrics import Metrics
+from .refusals import Refusal, busy
+from .replies import KeptReplies
+from .scheduler import Job, Scheduler
+
+MOST_WAITING_PIECES = 64
+"""Pieces that wait for a request's connection before its reply waits too."""
+EXPORT_NICENESS = 10
+"""Writing films for downloads must not make anybody stutter."""
+
+
+class Hub:
+    """One server's shared state. Everything but the two pools' work happens on the event loop.
+
+    Args:
+        config: of the server.
+        backend: the model.
+        clock: seconds that only go forward.
+    Attributes:
+        sessions: whoever must be told when the server stops.
+        draining: whether it is about to stop.
+        ears: where voices are resampled and heard, off the event loop.
+        exporters: where downloads are written.
+    """
+
+    def __init__(self, config: ServerConfig, backend: Backend, clock: Callable[[], float] = time.monotonic):
+        self.config, self.backend, self.clock = config, backend, clock
+        self.scheduler = Scheduler(clock)
+        self.metrics = Metrics()
+        self.kept = KeptReplies(config.limits.kept_bytes)
+        self.sessions: set = set()
+        self.draining = False
+        self.exporting = 0
+        self.ears = ThreadPoolExecutor(1, "ears")
+        self.exporters = ThreadPoolExecutor(1, "export", initializer=_be_nice)
+        self._places: set[Job] = set()
+
+    @property
+    def n_replies(self) -> int:
+        """How many replies are being made."""
+        return len(self._places)
+
+    def start(self) -> None:
+        """Begin; on the event loop."""
+        self.scheduler.start()
+
+    def begin(
+        self, make: Callable[[], Iterator], on_piece: Callable[[object], None],
+        on_end: Callable[[Exception | None], None],
+    ) -> Job:  # fmt: skip
+        """Have a reply made.
+
+        Args:
+            make, on_piece, on_end: as in `Job`.
+        Raises:
+            Refusal: too many are being made, or the server is about to stop.
+        """
+        if self.draining:
+            raise Refusal("shutting_down", "the server is about to stop")
+        if len(self._places) >= self.config.limits.replies:
+            self.metrics.refused.labels("server_busy").inc()
+            raise busy(self.scheduler.retry_after_s())
+
+        def ended(error: Exception | None) -> None:
+            self._leave(job)
+            on_end(error)
+
+        job = Job(make, on_piece, ended)
+        self._places.add(job)
+        self.metrics.replying.set(len(self._places))
+        self.scheduler.submit(job)
+        return job
+
+    def cancel(self, job: Job) -> None:
+        """Stop a reply; nothing more is heard of it."""
+        self.scheduler.cancel(job)
+        self._leave(job)
+
+    async def pieces(self, make: Callable[[], Iterator]) -> AsyncIterator[object]:
+        """What a reply is made of, for a request; who stops iterating stops the work.
+
+        Raises:
+            Refusal: as `begin`.
+        """
+        waiting: asyncio.Queue = asyncio.Queue()
+
+        def put(news: object) -> None:
+            waiting.put_nowait(news)
+            if waiting.qsize() > MOST_WAITING_PIECES:
+                self.scheduler.pause(job, True)
+
+        job = self.begin(make, put, lambda error: waiting.put_nowait(error or StopAsyncIteration()))
+        try:
+            while not isinstance(piece := await waiting.get(), Exception):
+                yield piece
+                if job.paused and waiting.qsize() < MOST_WAITING_PIECES // 2:
+                    self.scheduler.pause(job, False)
+            if not isinstance(piece, StopAsyncIteration):
+                raise piece
+        finally:
+            self.cancel(job)
+
+    async def drain(self) -> None:
+        """Take nobody in any more, let replies finish for a while, then send everybody away."""
+        if self.draining:
+            return
+        self.draining = True
+        log("draining", replies=len(self._places), sessions=len(self.sessions))
+        ends_at = time.monotonic() + self.config.grace_s
+        while self._places and time.monotonic() < ends_at:
+            await asyncio.sleep(0.05)
+        for session in list(self.sessions):
+            session.close(1001, Refusal("shutting_down", "the server stops"))
+        for _ in range(100):
+            if not self.sessions:
+                break
+            await asyncio.sleep(0.02)
+
+    def stop(self) -> None:
+        """End the model's thread and the pools."""
+        self.scheduler.stop()
+        self.ears.shutdown(wait=False, cancel_futures=True)
+        self.exporters.shutdown(wait=False, cancel_futures=True)
+
+    def _leave(self, job: Job) -> None:
+        self._places.discard(job)
+        self.metrics.replying.set(len(self._places))
+
+
+def _be_nice() -> None:
+    with suppress(OSError, AttributeError):  # on Linux the niceness of a thread is its own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), EXPORT_NICENESS)

@@ -1,0 +1,163 @@
+"""One model, many people: replies are made a piece at a time, in turns."""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+from ..core.events import SpeechEvent
+
+QUANTUM_S = 0.05
+"""A turn lasts as long, or one piece where that takes longer."""
+LEAD_S = 1.0
+"""Whose listener has speech for longer than this waits while others have less."""
+USUAL_REPLY_S = 4.0
+"""What a reply takes until one has been timed."""
+
+
+class Job:
+    """Something that is being made, a piece at a time.
+
+    Args:
+        make: gives the pieces; called, and advanced, on the model's thread.
+        on_piece: told each piece, on the event loop.
+        on_end: told once that it has ended and of the error that ended it, on the event loop; not after `cancel`.
+    """
+
+    def __init__(
+        self, make: Callable[[], Iterator], on_piece: Callable[[object], None],
+        on_end: Callable[[Exception | None], None],
+    ):  # fmt: skip
+        self.make, self.on_piece, self.on_end = make, on_piece, on_end
+        self.cancelled = self.paused = False
+        self.made_s = 0.0
+        self.first_speech_at: float | None = None
+        self.began_at: float | None = None
+        self.pieces: Iterator | None = None
+
+    def lead_s(self, now: float) -> float:
+        """Seconds of speech that the listener has not heard yet, if it plays since the first came."""
+        return 0.0 if self.first_speech_at is None else self.made_s - (now - self.first_speech_at)
+
+
+class Scheduler:
+    """The model's thread: everybody gets a turn, and who has heard all that was made so far comes first.
+
+    Args:
+        clock: seconds that only go forward.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        self._clock = clock
+        self._jobs: deque[Job] = deque()
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._work, name="model", daemon=True)
+        self.usual_reply_s = USUAL_REPLY_S
+
+    def start(self) -> None:
+        """Begin; called on the event loop that hears of the pieces."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    def submit(self, job: Job) -> None:
+        """Let a job take part."""
+        with self._changed:
+            self._jobs.append(job)
+            self._changed.notify()
+
+    def cancel(self, job: Job) -> None:
+        """End a job; nothing more is heard of it, and its work stops after the piece that is being made."""
+        with self._changed:
+            job.cancelled = True
+            self._changed.notify()
+
+    def pause(self, job: Job, paused: bool) -> None:
+        """Let a job wait, or go on."""
+        with self._changed:
+            job.paused = paused
+            self._changed.notify()
+
+    def retry_after_s(self) -> int:
+        """Whole seconds until a place is likely free."""
+        return max(1, min(60, round(self.usual_reply_s)))
+
+    def stop(self) -> None:
+        """End all jobs and the thread, after the piece that is being made."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while not self._stopping and not any(j.cancelled or not j.paused for j in self._jobs):
+                    self._changed.wait()
+                if self._stopping:
+                    waiting, self._jobs = list(self._jobs), deque()
+                    break
+                job = self._next()
+            if self._advance(job):
+                with self._changed:
+                    self._jobs.append(job)
+        for job in waiting:
+            _close(job)
+
+    def _next(self) -> Job:
+        """Take the next job out of the row: a cancelled one, else the first that is hungry, else the first."""
+        now = self._clock()
+        able = [job for job in self._jobs if job.cancelled or not job.paused]
+        chosen = next((j for j in able if j.cancelled), None) or next(
+            (j for j in able if j.lead_s(now) <= LEAD_S), able[0]
+        )
+        self._jobs.remove(chosen)
+        return chosen
+
+    def _advance(self, job: Job) -> bool:
+        """Make pieces for one turn; whether more are to come."""
+        began = self._clock()
+        if job.began_at is None:
+            job.began_at = began
+        try:
+            if job.pieces is None and not job.cancelled:
+                job.pieces = iter(job.make())
+            while not job.cancelled:
+                piece = next(job.pieces)
+                self._count(job, piece)
+                self._tell(job, job.on_piece, piece)
+                if job.paused or self._clock() - began >= QUANTUM_S:
+                    return True
+        except StopIteration:
+            if job.made_s:
+                self.usual_reply_s += 0.2 * (self._clock() - job.began_at - self.usual_reply_s)
+            self._tell(job, job.on_end, None)
+        except Exception as error:  # whatever a model raises ends this reply, and no other
+            self._tell(job, job.on_end, error)
+        _close(job)
+        return False
+
+    def _count(self, job: Job, piece: object) -> None:
+        if isinstance(piece, SpeechEvent):
+            if job.first_speech_at is None:
+                job.first_speech_at = self._clock()
+            job.made_s += len(piece.samples) / piece.sample_rate
+
+    def _tell(self, job: Job, listener: Callable, news: object) -> None:
+        def unless_cancelled() -> None:
+            if not job.cancelled:
+                listener(news)
+
+        with suppress(RuntimeError):  # the loop has closed: nobody listens any more
+            self._loop.call_soon_threadsafe(unless_cancelled)
+
+
+def _close(job: Job) -> None:
+    """Stop a job's work where it is."""
+    close = getattr(job.pieces, "close", None)
+    if close is not None:
+        close()
+    job.pieces = None

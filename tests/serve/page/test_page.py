@@ -1,0 +1,284 @@
+"""The page in a real browser: what is typed, heard, seen and interrupted."""
+
+import base64
+import re
+import time
+
+import numpy as np
+import pytest
+
+from exomni.core import arkit
+from exomni.core.timebase import FRAME_HZ, SAMPLE_HZ
+
+from .conftest import VOICE_HZ, WATCH
+from .mock_server import N_FRAMES, RAMP, WORDS, MockServer
+from .tiny_head import tiny_head
+
+WITHIN_MS = 150
+TRIES = 3
+"""Of what has to be quick: the computer may be busy with something else."""
+DROP = """([name, data]) => {
+  const bytes = Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
+  const files = new DataTransfer();
+  files.items.add(new File([bytes], name));
+  for (const type of ["dragenter", "dragover", "drop"]) {
+    document.body.dispatchEvent(new DragEvent(type, {dataTransfer: files, bubbles: true, cancelable: true}));
+  }
+}"""
+
+
+def ask(page, text: str = "What is it?") -> None:
+    """Types a question and sends it with Enter."""
+    page.fill("#text", text)
+    page.press("#text", "Enter")
+
+
+def until(page, condition: str, within_s: float = 60) -> None:
+    """Waits until something holds; Playwright's own waiting compiles text, which the page's policy forbids."""
+    end_s = time.monotonic() + within_s
+    while not page.evaluate(f"Boolean({condition})"):
+        assert time.monotonic() < end_s, f"never: {condition}"
+        page.wait_for_timeout(20)
+
+
+def until_mood(page, mood: str) -> None:
+    until(page, f"exomni.conversation.mood === {mood!r}")
+
+
+def until_heard(page, seconds: float) -> None:
+    until(page, f"exomni.conversation.now()?.seconds > {seconds}")
+
+
+def until_report(page, name: str) -> str:
+    """What is said of a head, once it is said of this one."""
+    until(page, f"document.querySelector('#head-report').textContent.startsWith({name!r})")
+    return page.locator("#head-report").text_content()
+
+
+def test_a_typed_question_is_answered_with_words_captions_and_a_face(open_page, mock):
+    page = open_page()
+    page.evaluate(WATCH, RAMP)
+    ask(page)
+    page.wait_for_selector("#caption:not(:empty)")
+    until_heard(page, 2.5)
+    caption = page.evaluate(
+        "({said: exomni.conversation.now(), text: document.querySelector('#caption span').textContent})"
+    )
+    said = caption["text"].split()
+    due = caption["said"]["seconds"] * FRAME_HZ / N_FRAMES * len(WORDS)
+    assert said == WORDS[: len(said)]
+    assert abs(len(said) - due) <= 2
+    assert page.locator(".turn.reply .rest").text_content().split() == WORDS[-len(WORDS) + len(said) :]
+    until_mood(page, "idle")
+    assert page.locator(".turn.person").all_text_contents() == ["What is it?"]
+    assert page.locator(".turn.reply > span").first.text_content() == " ".join(WORDS)
+    until(page, "document.querySelector('#caption').textContent === ''")
+    assert mock.types() == ["session.update", "conversation.item.create", "response.create"]
+    check_face_follows_the_sound(page.evaluate("probe.shown"))
+
+
+def check_face_follows_the_sound(shown: list[dict]) -> None:
+    """The frame that the head showed is the one of the sample that was heard, within one."""
+    during = [s for s in shown if s["playedS"] is not None and 0 <= s["playedS"] < (N_FRAMES - 1) / FRAME_HZ]
+    assert len(during) >= 10
+    late_frames = np.array([s["ramp"] * N_FRAMES - s["playedS"] * FRAME_HZ for s in during])
+    assert np.abs(late_frames).max() <= 1
+    assert all(s["jaw"] == pytest.approx(0.3, abs=1e-3) for s in during)
+
+
+def test_pictures_move_with_the_weights(open_page):
+    page = open_page()
+    moved = page.evaluate("""() => {
+      const head = exomni.stage.head;
+      const heights = (weight) => {
+        const face = new Float32Array(52);
+        face[24] = weight;
+        head.show(face, {yaw: 0, pitch: 0, roll: 0, lift: 0});
+        let mesh;
+        head.root.traverse((node) => { if (node.isMesh) mesh = node; });
+        return Array.from(mesh.geometry.getAttribute("position").array).filter((_, i) => i % 3 === 2);
+      };
+      const rest = heights(0), half = heights(0.5);
+      return half.map((z, i) => z - rest[i]);
+    }""")
+    patch = np.zeros(144)
+    patch[48::7] = 0.01
+    np.testing.assert_allclose(moved, patch, atol=1e-6)
+
+
+@pytest.mark.parametrize("how", ["Escape", "button", "question"])
+def test_an_interruption_stops_sound_and_face_at_once(open_page, mock, how):
+    page = open_page()
+    mock.piece_s = 0.3
+    slowest_ms = [interrupted(page, mock, how) for _ in range(TRIES)]
+    assert min(slowest_ms) < WITHIN_MS
+    assert page.locator(".turn.reply.cut").count() >= TRIES
+
+
+def interrupted(page, mock: MockServer, how: str) -> float:
+    """Interrupts a reply that is being made and heard; returns when sound and face had stopped, in ms."""
+    page.evaluate(WATCH, RAMP)
+    ask(page)
+    until_heard(page, 0.7)
+    page.fill("#text", "Something else" if how == "question" else "")
+    page.evaluate("""() => {
+      probe.shown = []; probe.stops = []; probe.atMs = null;
+      for (const type of ["keydown", "click"]) {
+        document.addEventListener(type, () => { probe.atMs ??= performance.now(); }, {capture: true});
+      }
+    }""")
+    n_before = len(mock.received)
+    {
+        "Escape": lambda: page.keyboard.press("Escape"),
+        "button": lambda: page.click("#stop"),
+        "question": lambda: page.press("#text", "Enter"),
+    }[how]()
+    until(page, "probe.shown.filter((s) => s.atMs > probe.atMs + 300).length > 0")
+    probe = page.evaluate("probe")
+    heard_ms = check_what_the_server_is_told(mock.received[n_before:])
+    assert 700 <= heard_ms < 700 + 5000
+    quiet_ms = max(stop["atMs"] + stop["inS"] * 1000 for stop in probe["stops"]) - probe["atMs"]
+    moved = [s for s in probe["shown"] if s["ramp"] > 0.05 and s["atMs"] < probe["atMs"] + 300]
+    open_ms = [s["atMs"] - probe["atMs"] for s in moved]
+    page.keyboard.press("Escape")
+    until_mood(page, "idle")
+    return max(quiet_ms, *open_ms, 0)
+
+
+def check_what_the_server_is_told(events: list[dict]) -> int:
+    """A cancelling, then how much was heard; returns that in ms."""
+    kinds = [event["type"] for event in events]
+    assert kinds[:2] == ["response.cancel", "conversation.item.truncate"]
+    return events[1]["audio_end_ms"]
+
+
+def test_speaking_over_a_reply_hands_free(open_page, mock):
+    page = open_page()
+    mock.piece_s = 0.3
+    ask(page)
+    until_heard(page, 0.5)
+    page.click("#free")
+    until_mood(page, "listening")
+    assert page.evaluate("probe.stops.length") > 0
+    assert page.evaluate("exomni.conversation.now()") is None
+    until(page, "exomni.life.weights[2] > 0.1")  # the brows of somebody who listens
+    page.click("#free")
+    truncated = [event for event in mock.received if event["type"] == "conversation.item.truncate"]
+    assert len(truncated) == 1
+    assert truncated[0]["audio_end_ms"] >= 500
+    modes = [event["session"]["audio"]["input"] for event in mock.received if event["type"] == "session.update"]
+    assert [bool(mode["turn_detection"]) for mode in modes] == [False, True, False]
+
+
+def test_push_to_talk_sends_the_microphone(open_page, mock):
+    page = open_page()
+    page.locator("#log").focus()
+    page.keyboard.down("Space")
+    until_mood(page, "listening")
+    until(page, "document.querySelector('#hold').style.getPropertyValue('--level') > 0.2")
+    page.wait_for_timeout(1500)
+    page.keyboard.up("Space")
+    page.wait_for_selector(".turn.reply")
+    assert mock.types()[1:] == ["input_audio_buffer.commit", "response.create"]
+    assert page.locator(".turn.person").text_content() == "What did I say?"
+    heard = np.concatenate(mock.heard)
+    spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard))))
+    loudest_hz = spectrum.argmax() * SAMPLE_HZ / len(heard)
+    assert len(heard) > SAMPLE_HZ
+    assert loudest_hz / VOICE_HZ == pytest.approx(round(loudest_hz / VOICE_HZ), abs=0.03)
+
+
+def test_replay_plays_voice_and_face_again_and_asks_nothing(open_page, mock):
+    page = open_page()
+    ask(page)
+    page.wait_for_selector(".turn.reply .actions:not([hidden])")
+    until_mood(page, "idle")
+    n_events = len(mock.received)
+    page.evaluate("probe.starts = []")
+    page.evaluate(WATCH, RAMP)
+    page.click("text=Replay")
+    until_mood(page, "speaking")
+    until_heard(page, 1.5)
+    assert page.locator("#caption").text_content()
+    page.keyboard.press("Escape")
+    check_face_follows_the_sound_so_far(page.evaluate("probe.shown"))
+    assert len(mock.received) == n_events
+
+
+def check_face_follows_the_sound_so_far(shown: list[dict]) -> None:
+    during = [s for s in shown if s["playedS"] is not None and 0 <= s["playedS"] < 1.4]
+    assert len(during) >= 3
+    assert max(abs(s["ramp"] * N_FRAMES - s["playedS"] * FRAME_HZ) for s in during) <= 1
+
+
+def test_a_reply_is_offered_in_every_format_of_the_server(open_page):
+    page = open_page()
+    ask(page)
+    page.click("text=Download")
+    links = page.locator(".formats a")
+    links.first.wait_for()
+    assert links.all_text_contents() == ["glb a head", "srt captions"]
+    with page.expect_download() as download:
+        links.nth(1).click()
+    assert download.value.suggested_filename == "reply.srt"
+    assert re.search(r"/v1/exports/resp_\d+/srt$", download.value.url)
+
+
+@pytest.mark.parametrize("suffix", [".glb", ".vrm"])
+def test_a_dropped_head_is_shown_and_what_it_lacks_is_listed(open_page, suffix):
+    page = open_page()
+    page.click("#heads-button")
+    names = [re.sub("Left$", "_L", re.sub("Right$", "_R", name)) for name in arkit.NAMES if name != "tongueOut"]
+    page.evaluate(DROP, [f"mine{suffix}", base64.b64encode(tiny_head(names)).decode()])
+    assert until_report(page, "mine") == f"mine{suffix}: 51 of the 52 shapes; missing: tongueOut"
+    assert page.evaluate("exomni.stage.head.missing") == ["tongueOut"]
+    assert page.locator("input[value=own]").is_checked()
+    page.evaluate(DROP, ["broken.glb", base64.b64encode(b"glTF is not this").decode()])
+    assert "could not be read" in until_report(page, "broken")
+    page.evaluate(DROP, ["other.glb", base64.b64encode(tiny_head(["A", "B"])).decode()])
+    assert "No mesh in this file has ARKit's shapes" in until_report(page, "other")
+    assert page.evaluate("exomni.stage.head.missing") == ["tongueOut"]
+
+
+def test_sliders_reach_the_server_and_the_face(open_page, mock):
+    page = open_page()
+    page.click("#mood-button")
+    page.locator("input[name=joy]").fill("0.8")
+    page.locator("#speed").fill("1.2")
+    smile = arkit.INDEX["mouthSmileLeft"]
+    until(page, f"exomni.life.weights[{smile}] > 0.4")
+    page.wait_for_timeout(400)
+    page.check("#emotion-auto")
+    page.wait_for_timeout(400)
+    sent = [event["session"]["exomni"] for event in mock.received if event["type"] == "session.update"][1:]
+    neutral = dict.fromkeys(("sadness", "anger", "fear", "disgust"), 0)
+    assert {"joy": 0.8} | neutral in [options.get("emotion") for options in sent]
+    assert 1.2 in [options.get("speed") for options in sent]
+    assert sent[-1] == {"emotion": None}
+
+
+def test_it_fits_a_phone_and_every_control_has_a_name(open_page):
+    page = open_page(390, 844)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for place in ("#view", "#composer", "#hold", "#free", "#send"):
+        box = page.locator(place).bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+        assert box["y"] + box["height"] <= 844
+    nameless = page.evaluate("""() => [...document.querySelectorAll("button, input, textarea, canvas")].filter((each) =>
+      !(each.getAttribute("aria-label") || each.textContent.trim() || each.closest("label")?.textContent.trim())
+    ).map((each) => each.outerHTML)""")
+    assert nameless == []
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement !== document.body")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_light_and_dark(open_page, scheme):
+    page = open_page(color_scheme=scheme)
+    lightness = "getComputedStyle(document.querySelector('#chat')).backgroundColor.match(/\\d+/g).map(Number)[0]"
+    assert (page.evaluate(lightness) > 128) == (scheme == "light")
+    page.click("#theme-button")
+    assert (page.evaluate(lightness) > 128) == (scheme == "dark")
+    page.reload()
+    assert (page.evaluate(lightness) > 128) == (scheme == "dark")

@@ -1,0 +1,123 @@
+"""Prompts of text and recordings become turns; a spoken question is answered end to end."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from exomni.core.errors import ConfigError, InputError, NothingHeardError
+from exomni.core.events import DoneEvent, TranscriptEvent
+from exomni.ear import DEFAULT_LISTEN, LISTEN, checked_listen, is_spoken
+from exomni.model.chat import Turn
+from exomni.results import wav_bytes
+
+
+class Scribe:
+    """Stands in for Whisper's decoder."""
+
+    def __init__(self, *words: str):
+        self.words, self.n_frames = list(words), []
+
+    def __call__(self, features) -> str:
+        self.n_frames.append(len(features))
+        return self.words.pop(0)
+
+
+@pytest.fixture
+def hearing(omni, monkeypatch):
+    """Function of words to an `ExOmni` that hears them and hands its turns to a list."""
+
+    def make(*words):
+        omni.ear.__dict__["transcriber"] = Scribe(*words)
+        omni.turns = []
+        reply = omni.chat.reply
+        monkeypatch.setattr(omni.chat, "reply", lambda turns, **o: omni.turns.extend(turns) or reply(turns, **o))
+        return omni
+
+    return make
+
+
+def test_a_spoken_question_is_answered(hearing, question):
+    omni = hearing("What is the capital of France?")
+    events = list(omni.stream(question, sample_rate=24_000))
+    assert events[0] == TranscriptEvent("What is the capital of France?")
+    assert sum(isinstance(e, TranscriptEvent) for e in events) == 1
+    assert omni.turns == [Turn("user", "What is the capital of France?")]
+    assert isinstance(events[-1], DoneEvent)
+    assert 0 < events[-1].timings["listen_s"] < events[-1].timings["first_audio_s"]
+
+
+def test_the_result_says_what_was_heard(hearing, question, tmp_path):
+    path = tmp_path / "question.wav"
+    path.write_bytes(wav_bytes(question))
+    reply = hearing("Hello.").respond(path)
+    assert reply.heard == "Hello."
+    assert hearing("Hello.").respond("Hello.").heard == ""
+
+
+def test_text_and_speech_mix(hearing, question):
+    omni = hearing("good morning", "good night")
+    parts = ["Translate this:", question, "and this:", question]
+    events = list(omni.stream(parts, sample_rate=24_000))
+    assert omni.turns == [Turn("user", "Translate this: good morning and this: good night")]
+    assert events[0].text == omni.turns[0].content
+
+
+def test_a_conversation_may_be_spoken(hearing, question):
+    omni = hearing("And of Spain?")
+    talk = [Turn("user", "What is the capital of France?"), Turn("assistant", "Paris."), Turn("user", question)]
+    list(omni.stream(talk, sample_rate=24_000))
+    assert omni.turns == [*talk[:2], Turn("user", "And of Spain?")]
+
+
+def test_the_words_of_a_recording(hearing, question):
+    assert hearing("Hello there.").transcribe(question, 24_000) == "Hello there."
+
+
+@pytest.mark.parametrize("words", ["", " ... "])
+def test_what_is_not_understood_is_no_question(hearing, question, words):
+    with pytest.raises(NothingHeardError, match="did not hear anything"):
+        hearing(words).stream(question, sample_rate=24_000)
+
+
+def test_silence_is_no_question(hearing):
+    omni = hearing("an invented question")
+    with pytest.raises(NothingHeardError):
+        omni.respond(np.zeros(16_000, np.float32), sample_rate=16_000)
+    assert omni.turns == []
+
+
+def test_recordings_that_make_no_sense_are_refused(hearing, tmp_path, question):
+    omni = hearing("words")
+    with pytest.raises(InputError, match="sample_rate"):
+        omni.respond(question)
+    with pytest.raises(InputError, match="not a file"):
+        omni.respond(tmp_path / "none.wav")
+
+
+def test_ways_of_listening():
+    assert checked_listen(None) == DEFAULT_LISTEN
+    assert [checked_listen(name) for name in LISTEN] == list(LISTEN)
+    with pytest.raises(ConfigError, match="transcribe"):
+        checked_listen("guess")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "spoken"),
+    [("Hello.", False), (Path("a.wav"), True), (np.zeros(3), True), (["Say", Path("a.wav")], True),
+     ([Turn("user", "Hi."), Turn("assistant", "Hi."), Turn("user", "Bye.")], False),
+     ([Turn("user", ("Say", np.zeros(3)))], True)],
+)  # fmt: skip
+def test_what_is_spoken(prompt, spoken):
+    assert is_spoken(prompt) is spoken
+
+
+def test_whisper_writes_down_the_voice(question):
+    from exomni.conversions import WHISPER
+    from exomni.ear import Ear
+    from exomni.model.acoustics import SpeechFeatures
+
+    class Encoder:
+        speech_features, whisper_folder = SpeechFeatures(WHISPER.folder()), WHISPER.folder
+
+    assert Ear(Encoder()).transcribe(question, 24_000) == "What is the capital of France?"

@@ -1,0 +1,10 @@
+export { ARKIT_INDEX, ARKIT_NAMES, type ArkitName, canonicalName, K } from "./arkit.js";
+export { type Caption, CaptionTrack } from "./captions.js";
+export { decodeFrames, decodePcm16, encodePcm16, type FaceEncoding } from "./codec.js";
+export { Connection, type ConnectionState } from "./connection.js";
+export { Conversation, type Moment, type Mood } from "./conversation.js";
+export { FaceTrack } from "./face.js";
+export { Microphone } from "./microphone.js";
+export { Playback, Speaker } from "./player.js";
+export * from "./protocol.js";
+export { Reply, type ReplyTimings } from "./reply.js";

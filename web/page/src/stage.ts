@@ -1,0 +1,178 @@
+/** The scene: light, camera, and how much of it this computer can draw. */
+
+import {
+  ACESFilmicToneMapping, AmbientLight, BackSide, BoxGeometry, DirectionalLight, HemisphereLight, Mesh, MeshBasicMaterial,
+  PCFSoftShadowMap, PerspectiveCamera, PMREMGenerator, Scene, Vector3, WebGLRenderer,
+} from "three";
+import type { Head } from "./head";
+
+const FIELD_OF_VIEW_DEG = 22;
+/** What is to be seen of the head, in metres: from above the hair to the neck. */
+const VIEW_HEIGHT_M = 0.46;
+const VIEW_WIDTH_M = 0.34;
+/** Slower than this between two frames, the picture gets coarser; faster, finer. */
+const SLOW_S = 1 / 32;
+const FAST_S = 1 / 55;
+const COARSEST = 0.5;
+/** Pictures a second that a computer without a graphics card is asked for, and while it works on an answer. */
+const SOFTWARE_FPS = 20;
+const WORKING_FPS = 6;
+/** Such a computer's limits between which the picture is made coarser or finer. */
+const SOFTWARE_SLOW_S = 1 / 12;
+const SOFTWARE_FAST_S = 1 / 18;
+
+export class Stage {
+  private readonly renderer: WebGLRenderer;
+  private readonly scene = new Scene();
+  private readonly camera = new PerspectiveCamera(FIELD_OF_VIEW_DEG, 1, 0.05, 10);
+  readonly #key = new DirectionalLight(0xfff1e2, 2.6);
+  readonly #software: boolean;
+  /** Whether an answer is being made, perhaps on this very computer: without a graphics card, pictures wait. */
+  working = false;
+  #ratio: number;
+  #meanS = 1 / 60;
+  #lastS = 0;
+  #head: Head | null = null;
+  #watched: ResizeObserver;
+
+  /**
+   * @throws Error where the browser has no WebGL.
+   */
+  constructor(readonly canvas: HTMLCanvasElement) {
+    this.renderer = new WebGLRenderer({ canvas, alpha: true, antialias: true, powerPreference: "high-performance" });
+    this.renderer.toneMapping = ACESFilmicToneMapping;
+    this.renderer.toneMappingExposure = 1.05;
+    this.#software = /swiftshader|llvmpipe|software/i.test(rendererName(this.renderer));
+    this.renderer.shadowMap.enabled = !this.#software;
+    this.renderer.shadowMap.type = PCFSoftShadowMap;
+    this.#ratio = this.#software ? COARSEST : Math.min(devicePixelRatio, 2);
+    this.#light();
+    this.#watched = new ResizeObserver(() => this.#fit());
+    this.#watched.observe(canvas);
+  }
+
+  /** Frames a second that are drawn. */
+  get fps(): number {
+    return 1 / this.#meanS;
+  }
+
+  get head(): Head | null {
+    return this.#head;
+  }
+
+  set head(head: Head | null) {
+    if (this.#head) {
+      this.scene.remove(this.#head.root);
+      this.#head.dispose();
+    }
+    this.#head = head;
+    if (head) this.scene.add(head.root);
+    this.#fit();
+  }
+
+  /** Calls `frame` before each picture, with the page's time and what passed since the last, in seconds. */
+  run(frame: (nowS: number, passedS: number) => void): void {
+    this.renderer.setAnimationLoop((nowMs) => {
+      const nowS = nowMs / 1000;
+      const passedS = nowS - this.#lastS;
+      if (this.#software && passedS < 1 / (this.working ? WORKING_FPS : SOFTWARE_FPS) - 0.004) return;
+      this.#lastS = nowS;
+      frame(nowS, Math.min(passedS, 0.1));
+      this.renderer.render(this.scene, this.camera);
+      this.#adapt(passedS);
+    });
+  }
+
+  dispose(): void {
+    this.renderer.setAnimationLoop(null);
+    this.#watched.disconnect();
+    this.head = null;
+    this.renderer.dispose();
+  }
+
+  #light(): void {
+    this.scene.add(new HemisphereLight(0xf2f4ff, 0x8a7468, 0.75));
+    this.#key.position.set(0.5, 0.55, 1.1);
+    const fill = new DirectionalLight(0xdfe8ff, 0.7);
+    fill.position.set(-1.2, 0.1, 0.8);
+    const rim = new DirectionalLight(0xcfdcff, 2.2);
+    rim.position.set(-0.8, 0.8, -1.2);
+    this.#key.castShadow = true;
+    this.#key.shadow.mapSize.set(1024, 1024);
+    this.#key.shadow.radius = 6;
+    this.#key.shadow.normalBias = 0.002;
+    this.#key.shadow.bias = -0.0004;
+    Object.assign(this.#key.shadow.camera, { left: -0.3, right: 0.3, top: 0.3, bottom: -0.3, near: 0.3, far: 3 });
+    this.scene.add(this.#key, fill, rim);
+    if (this.#software) {
+      // What a mirrored room would add, without looking it up for every pixel.
+      this.scene.add(new AmbientLight(0xe8ecff, 0.7));
+      return;
+    }
+    const maker = new PMREMGenerator(this.renderer);
+    this.scene.environment = maker.fromScene(studio(), 0.03).texture;
+    this.scene.environmentIntensity = 0.42;
+    maker.dispose();
+  }
+
+  /** Fits the picture to the canvas and the head to the picture. */
+  #fit(): void {
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    if (!width || !height) return;
+    this.renderer.setPixelRatio(this.#ratio);
+    this.renderer.setSize(width, height, false);
+    const half = Math.tan((FIELD_OF_VIEW_DEG * Math.PI) / 360);
+    const aspect = width / height;
+    const distance = Math.max(VIEW_HEIGHT_M / 2 / half, VIEW_WIDTH_M / 2 / (half * aspect));
+    this.camera.aspect = aspect;
+    this.camera.position.set(0, 0.012, distance);
+    this.camera.lookAt(new Vector3(0, -0.012, 0));
+    this.camera.updateProjectionMatrix();
+  }
+
+  #adapt(passedS: number): void {
+    this.#meanS += 0.05 * (passedS - this.#meanS);
+    if (this.working || document.hidden) return;
+    const [slowS, fastS] = this.#software ? [SOFTWARE_SLOW_S, SOFTWARE_FAST_S] : [SLOW_S, FAST_S];
+    const finest = this.#software ? 1 : Math.min(devicePixelRatio, 2);
+    const next =
+      this.#meanS > slowS ? Math.max(COARSEST, this.#ratio * 0.8)
+      : this.#meanS < fastS ? Math.min(finest, this.#ratio * 1.25)
+      : this.#ratio;
+    if (next === this.#ratio) return;
+    this.#ratio = next;
+    // Time to see what the change does, before the next.
+    this.#meanS = (slowS + fastS) / 2;
+    this.#fit();
+  }
+}
+
+function rendererName(renderer: WebGLRenderer): string {
+  const gl = renderer.getContext();
+  const info = gl.getExtension("WEBGL_debug_renderer_info");
+  return String(gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
+}
+
+/** A room with soft lamps, to be mirrored in eyes and skin. */
+function studio(): Scene {
+  const scene = new Scene();
+  const box = new BoxGeometry();
+  const add = (colour: number, strength: number, place: [number, number, number], size: [number, number, number]) => {
+    const material = new MeshBasicMaterial({ color: colour, side: BackSide });
+    material.color.multiplyScalar(strength);
+    const mesh = new Mesh(box, material);
+    mesh.position.set(...place);
+    mesh.scale.set(...size);
+    scene.add(mesh);
+  };
+  add(0x70747f, 1, [0, 0, 0], [12, 8, 12]);
+  for (const [colour, strength, place, size] of [
+    [0xfff3e6, 14, [3, 2.2, 4], [1.6, 2.4, 0.1]],
+    [0xe4edff, 6, [-4, 1, 3], [1.4, 3, 0.1]],
+    [0xffffff, 5, [0, 3.8, 0], [4, 0.1, 4]],
+    [0xd5e2ff, 8, [-3, 2, -4], [2, 2, 0.1]],
+  ] as const) {
+    add(colour, strength, [...place], [...size]);
+  }
+  return scene;
+}
