@@ -32,6 +32,7 @@ def data_build(
 
     recipe = load_recipe(config)
     target = _data_folder(folder, config)
+    teacher = get_teacher(recipe.data.teacher, recipe.data.teacher_options)
     for part in (LLM, VOICE, WHISPER):
         part.folder()  # converted here once, not by every worker
     for source in recipe.data.hours:
@@ -41,18 +42,42 @@ def data_build(
     symbols, chat = Phonemizer().symbols, ChatModel(LLM.folder())
     passes = {
         "hidden": (["text", "prompt", "disguised"], label.hidden_label(chat), {"llm": LLM.stamp}),
-        "faces": (["text", "phonemes", "ticks", "seconds", "disguised"],
-                  label.face_label(get_teacher("openfacefx"), symbols), {"teacher": "openfacefx"}),
+        "faces": (label.face_columns(teacher), label.face_label(teacher, symbols), {"teacher": teacher.name}),
     }  # fmt: skip
     for name, (columns, row_label, made_by) in passes.items():
         label.run_pass(target, name, columns, row_label, made_by, lambda shards, name=name: tqdm(shards, desc=name))
-    print(report.table(report.summarize(target)))
+    summary = report.summarize(target)
+    print(report.table(summary))
     print(f"dropped: {dict(report.dropped(target))}\nplot: {report.plot(target)}")
+    print(f"manifest: {report.write_manifest(target, recipe.data, summary)}")
+
+
+def data_hear(
+    config: Annotated[str, typer.Option(help="A recipe of hearing: its name, or a YAML file.")] = "hearing",
+    folder: Data = None,
+) -> None:
+    """Build a training set for listening: many voices in many rooms; a stopped build goes on."""
+    from ..conversions import WHISPER
+    from ..data import hearing
+    from ..data.answers import Answers
+    from ..model.acoustics import SpeechFeatures
+    from ..train.hearing import load_hearing_recipe, own_folder
+
+    recipe, target = load_hearing_recipe(config), _data_folder(folder, config)
+    features = SpeechFeatures(WHISPER.folder())
+    report = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
+    hearing.build(own_folder(recipe, target), target, recipe.data, Answers(), features, report)
 
 
 def train(
-    stage: Annotated[str, typer.Argument(help="speech, decoder, joint (the paper's stage II), or face (ablations).")],
-    config: Annotated[str, typer.Option(help="A recipe: its name, or a YAML file.")] = "nano",
+    stage: Annotated[
+        str,
+        typer.Argument(
+            help="Talking: speech, decoder, joint (the paper's stage II), face (ablations). "
+            "Hearing: reading and listening (I), dialogue (III)."
+        ),
+    ],
+    config: Annotated[str | None, typer.Option(help="A recipe: its name, or a YAML file; the stage's own.")] = None,
     preset: Annotated[str, typer.Option(help="The model: its name, or a YAML file.")] = "nano",
     folder: Data = None,
     runs: Runs = None,
@@ -67,17 +92,19 @@ def train(
     from ..model.config import load_config, with_fusion
     from ..train.loop import checked_device
     from ..train.loop import train as train_loop
-    from ..train.stages import STAGES, load_recipe, provenance
+    from ..train.stages import STAGES, provenance
 
     if stage not in STAGES:
         raise UserError(f"no stage {stage!r}; there are {', '.join(STAGES)}")
-    recipe, model = load_recipe(config), load_config(preset)
+    config = config or STAGES[stage].recipe
+    recipe, model = STAGES[stage].load(config), load_config(preset)
     checked_device(device)
     if fusion is not None:
         model = with_fusion(model, fusion)
     data, out = _data_folder(folder, config), runs or cache_folder() / "runs" / Path(config).stem
-    if not (data / "speech").is_dir():
-        raise UserError(f"no data set in {data}; build one with: exomni data build --config {config}")
+    if not (data / STAGES[stage].passes[0]).is_dir():
+        verb = "build" if STAGES[stage].recipe == "nano" else "hear"
+        raise UserError(f"no data set in {data}; build one with: exomni data {verb} --config {config}")
     with waiting(f"Reading {data}"):
         task = STAGES[stage].setup(recipe, model, data, out)
     origin = provenance(data, STAGES[stage].passes)
