@@ -9,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..core.errors import ConfigError, InputError
+from ..results import check_folder
 from .goals import check_goals
 from .report import format_result, write_report
 from .systems import ExOmniSystem, System
@@ -79,7 +80,7 @@ def run(
     """
     names = _checked(suite, system, limit, recordings)
     if out is not None:
-        _check_writable(out)
+        check_folder(out)
     wanted = SUITES if suite == ALL else (suite,)
     results = {s: _run_one(s, names, limit, out, weights, recordings) for s in wanted}
     return results if suite == ALL else results[suite]
@@ -118,17 +119,6 @@ def _checked(suite: str, system: str, limit: int, recordings: Path | None) -> tu
     if recordings is not None and not recordings.is_dir():
         raise InputError(f"{recordings} is not a folder of recordings")
     return names
-
-
-def _check_writable(out: Path) -> None:
-    from ..core.errors import OutputError
-    from ..export.atomic import write_bytes
-
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{out} is a file; give a folder")
-    probe = out / ".exomni-probe"
-    write_bytes(probe, b"")
-    probe.unlink()
 
 
 def _bar(what: str):
