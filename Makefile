@@ -5,7 +5,7 @@ PROMPT ?= What is the capital of France?
 OUT ?= out
 PIP := $(VENV)/bin/python -m pip install --disable-pip-version-check
 
-.PHONY: talk serve test lint clean
+.PHONY: talk serve test fuzz lint clean
 
 talk: $(VENV)/installed
 	$(VENV)/bin/exomni talk "$(PROMPT)" -o $(OUT)
@@ -15,6 +15,10 @@ serve: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	$(VENV)/bin/python -m pytest
+
+# Ten minutes each of nonsense over the WebSocket and over HTTP; `make test` tries a few seconds of it.
+fuzz: $(VENV)/installed-dev
+	EXOMNI_FUZZ_S=600 $(VENV)/bin/python -m pytest tests/serve/test_fuzz.py
 
 lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check src tests benchmarks runs
