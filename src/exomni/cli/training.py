@@ -118,12 +118,24 @@ def release(
     config: Annotated[str, typer.Option(help="The recipe that the runs were made with.")] = "nano",
     folder: Data = None,
     runs: Runs = None,
+    stage: Annotated[
+        str | None, typer.Option(help="Only listening, as this stage of hearing left it: reading, listening, dialogue.")
+    ] = None,
 ) -> None:
     """Put trained weights together as they ship."""
     from ..assets import cache_folder
     from ..train.release import release as put_together
+    from ..train.release import release_listening
     from ..train.stages import provenance
 
+    if stage is not None:
+        from ..train.hearing import known_tokens, load_hearing_recipe
+
+        config = "hearing" if config == "nano" else config
+        out = runs or cache_folder() / "runs" / Path(config).stem
+        known = known_tokens(load_hearing_recipe(config), _data_folder(folder, config))
+        print(f"{release_listening(out / stage, target, known) / 1e6:.1f} MB in {target}")
+        return
     out = runs or cache_folder() / "runs" / Path(config).stem
     origin = provenance(_data_folder(folder, config))
     size = put_together({stage: out / stage for stage in ("speech", "decoder", "joint")}, target, origin)
@@ -138,12 +150,14 @@ def doctor() -> None:
 
 
 def evaluate(
-    suite: Annotated[str, typer.Argument(help="consistency, face, latency, or all.")],
+    suite: Annotated[str, typer.Argument(help="consistency, face, latency, or all of these; speech-input.")],
     system: Annotated[str, typer.Option(help="exomni, cascade, or both.")] = "both",
     limit: Annotated[int, typer.Option(min=0, help="Most texts, a fair sample of all kinds (0: all).")] = 0,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for JSON and plots.")] = Path("evaluation"),
     weights: Annotated[Path | None, typer.Option(help="Other weights than the shipped ones.")] = None,
-    recordings: Annotated[Path | None, typer.Option(help="Recordings with phone times, for the lag.")] = None,
+    recordings: Annotated[
+        Path | None, typer.Option(help="Recordings with phone times, for the lag; spoken questions with a TSV.")
+    ] = None,
 ) -> None:
     """Measure on held-out text, with the cascade beside it in the same run."""
     from ..evaluate import run
