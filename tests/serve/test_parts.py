@@ -19,7 +19,7 @@ from exomni.serve.scheduler import LEAD_S, Job, Scheduler
 from exomni.serve.uploads import is_recording
 from exomni.serve.words import WordTimer
 
-from .dummies import LoudnessModel, quiet, speech_of, tone
+from .dummies import FIXTURES, LoudnessModel, quiet, speech_of, tone
 
 
 def entry(role: str, text: str, **changes) -> Entry:
@@ -306,3 +306,16 @@ def test_without_finding_turns_all_is_kept_until_it_is_taken():
     assert 1.4 <= len(mic.take()) / 16_000 <= 1.5
     assert len(mic.take()) == 0
     assert not mic.full()
+
+
+def test_the_documented_settings_are_those_that_hold(tmp_path):
+    import re
+
+    from exomni.serve.config import ServerConfig, server_config
+
+    text = (FIXTURES.parent.parent.parent / "docs" / "serving.md").read_text()
+    (shown,) = re.findall(r"```yaml\n(.*?)```", text, re.S)
+    file = tmp_path / "serve.yaml"
+    file.write_text(shown)
+    assert server_config(file) == ServerConfig()
+    assert all(f"{name}:" in shown for name in [*ServerConfig.model_fields, *ServerConfig().limits.model_fields])
