@@ -2,13 +2,16 @@
 PYTHON ?= python3
 VENV ?= .venv
 PROMPT ?= What is the capital of France?
+AUDIO ?=
 OUT ?= out
+# A recording takes the place of the built-in question; a PROMPT that was given comes before it.
+ASKED = $(if $(AUDIO),$(if $(filter-out file,$(origin PROMPT)),"$(PROMPT)") --audio "$(AUDIO)","$(PROMPT)")
 PIP := $(VENV)/bin/python -m pip install --disable-pip-version-check
 
 .PHONY: talk serve test fuzz lint clean
 
 talk: $(VENV)/installed
-	$(VENV)/bin/exomni talk "$(PROMPT)" -o $(OUT)
+	$(VENV)/bin/exomni talk $(ASKED) -o $(OUT)
 
 serve: $(VENV)/installed
 	$(VENV)/bin/exomni serve

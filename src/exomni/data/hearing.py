@@ -42,7 +42,7 @@ class HearingConfig(BaseModel):
         snr_db: range of their noise.
         reply_tokens: longest kept reply.
         rows_per_shard: rows that are made and written together.
-        kokoro: folder of Kokoro's voice files.
+        kokoro: folder of Kokoro's voice files; without it `voices/` in the data set's.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -152,6 +152,7 @@ def build(own: Path, folder: Path, config: HearingConfig, answer, features, repo
         features: the speech encoder, a function of 16 kHz samples to [T, D].
         report: called with a line for each shard.
     """
+    config = config.model_copy(update={"kokoro": config.kokoro or folder / "voices"})
     for number, planned in enumerate(plan(own, config)):
         path = folder / "heard" / f"{number:04d}.parquet"
         if path.exists():
@@ -175,11 +176,11 @@ def _spoken_rows(planned: Iterable[Planned], replies: dict, config: HearingConfi
         except InputError:
             continue  # a voice that cannot say this text
         for snr_db in (CLEAN_DB, *config.snrs_db) if held_out else (None,):
-            heard = _in_place(clip, snr_db, config, rng, others)
+            heard, snr_db = _in_place(clip, snr_db, config, rng, others)
             frames = features(heard)[: len(heard) * ENCODER_HZ // ENCODER_SAMPLE_HZ].half().numpy()
             yield asdict(row) | {
                 "reply": replies.get(row.text, ""), "group": row.voice.partition(":")[0],
-                "snr_db": CLEAN_DB if snr_db is None else snr_db, "seconds": len(heard) / ENCODER_SAMPLE_HZ,
+                "snr_db": snr_db, "seconds": len(heard) / ENCODER_SAMPLE_HZ,
                 "features": frames, "sound": _flac(heard) if held_out else b"",
             }  # fmt: skip
         others = [*others[-9:], clip]
@@ -201,8 +202,8 @@ def _say(row: Planned, config: HearingConfig, rng: np.random.Generator, plain: b
 
 def _in_place(
     clip: np.ndarray, snr_db: float | None, config: HearingConfig, rng: np.random.Generator, others: list
-) -> np.ndarray:
-    """A clip between two silences, in a room, with noise (`snr_db` None: drawn), at some level."""
+) -> tuple[np.ndarray, float]:
+    """A clip between two silences, in a room, at some level, with noise at `snr_db` (None: drawn), which is given."""
     before, after = rng.uniform(0.05, 0.4), rng.uniform(0.1, 1.2)
     heard = np.pad(clip, (int(before * ENCODER_SAMPLE_HZ), int(after * ENCODER_SAMPLE_HZ)))
     drawn = snr_db is None
@@ -212,7 +213,7 @@ def _in_place(
         snr_db = float(rng.uniform(*config.snr_db)) if rng.random() < config.noisy else CLEAN_DB
     if snr_db < CLEAN_DB:
         heard = rooms.with_noise(heard, ENCODER_SAMPLE_HZ, snr_db, str(rng.choice(rooms.NOISES)), rng, others)
-    return rooms.at_level(heard, float(np.exp(rng.uniform(np.log(0.02), np.log(1.3)))) if drawn else 0.6)
+    return rooms.at_level(heard, float(np.exp(rng.uniform(np.log(0.02), np.log(1.3)))) if drawn else 0.6), snr_db
 
 
 def _flac(samples: np.ndarray) -> bytes:
