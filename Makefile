@@ -2,19 +2,26 @@
 PYTHON ?= python3
 VENV ?= .venv
 PROMPT ?= What is the capital of France?
+AUDIO ?=
 OUT ?= out
+# A recording takes the place of the built-in question; a PROMPT that was given comes before it.
+ASKED = $(if $(AUDIO),$(if $(filter-out file,$(origin PROMPT)),"$(PROMPT)") --audio "$(AUDIO)","$(PROMPT)")
 PIP := $(VENV)/bin/python -m pip install --disable-pip-version-check
 
-.PHONY: talk serve test lint clean
+.PHONY: talk serve test fuzz lint clean
 
 talk: $(VENV)/installed
-	$(VENV)/bin/exomni talk "$(PROMPT)" -o $(OUT)
+	$(VENV)/bin/exomni talk $(ASKED) -o $(OUT)
 
 serve: $(VENV)/installed
 	$(VENV)/bin/exomni serve
 
 test: $(VENV)/installed-dev
 	$(VENV)/bin/python -m pytest
+
+# Ten minutes each of nonsense over the WebSocket and over HTTP; `make test` tries a few seconds of it.
+fuzz: $(VENV)/installed-dev
+	EXOMNI_FUZZ_S=600 $(VENV)/bin/python -m pytest tests/serve/test_fuzz.py
 
 lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check src tests benchmarks runs

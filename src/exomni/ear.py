@@ -1,6 +1,6 @@
 """How `ExOmni` hears: prompts of text and recordings become turns that the LLM reads."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -13,9 +13,9 @@ from .model.chat import Turn
 from .model.nano import Nano
 from .spoken import NOTHING, read_spoken
 
-Listen = Literal["transcribe"]
-"""How speech reaches the LLM: as the text that Whisper's decoder writes down."""
-LISTEN: tuple[Listen, ...] = ("transcribe",)
+Listen = Literal["native", "transcribe"]
+"""How speech reaches the LLM: as vectors in its embedding space, or as the text that Whisper's decoder writes down."""
+LISTEN: tuple[Listen, ...] = ("native", "transcribe")
 DEFAULT_LISTEN: Listen = "transcribe"
 
 Part = str | Path | np.ndarray
@@ -50,11 +50,12 @@ class Ear:
     """Reads recordings; its parts are loaded when the first one comes.
 
     Args:
-        nano: whose speech encoder is used.
+        nano: whose speech encoder and listener are used.
+        chat: gives the LLM that listens (`exomni.model.chat.ChatModel`), the same one each time.
     """
 
-    def __init__(self, nano: Nano):
-        self._nano = nano
+    def __init__(self, nano: Nano, chat: Callable):
+        self._nano, self._chat = nano, chat
 
     @cached_property
     def transcriber(self):
@@ -63,11 +64,22 @@ class Ear:
 
         return Transcriber(self._nano.whisper_folder())
 
-    def prepare(self) -> None:
+    @cached_property
+    def _table(self):
+        """Word embeddings of the tokens that speech is read as; the LLM gets its adapters on the way."""
+        import torch
+
+        listening, chat = self._nano.listening, self._chat()
+        if listening.adapters:
+            chat.listen_with(listening.adapters)
+        return torch.from_numpy(chat.embeddings(listening.known.tolist()))
+
+    def prepare(self, listen: Listen) -> None:
         """Load everything now, so that a request is timed warm."""
         from .model.vad import voice_model
 
-        voice_model(), self._nano.speech_features, self.transcriber
+        voice_model(), self._nano.speech_features
+        self.transcriber if listen == "transcribe" else self._table  # noqa: B018
 
     def transcribe(self, recording: str | Path | np.ndarray, sample_rate: int | None = None) -> str:
         """The words of a recording in English.
@@ -85,29 +97,63 @@ class Ear:
         words = []
         for piece in read_spoken(recording, sample_rate):
             words.append(self.transcriber(self._nano.speech_features(np.concatenate([piece, silence]))))
-        text = " ".join(filter(None, words))
-        if not any(c.isalnum() for c in text):
-            raise NothingHeardError(NOTHING)
-        return text
+        return _understood(" ".join(filter(None, words)))
+
+    def hear(self, recording: str | Path | np.ndarray, sample_rate: int | None = None) -> tuple[np.ndarray, str]:
+        """A recording in the LLM's embedding space, float32 [T_heard, D], and how it reads there.
+
+        Args and Raises: as `transcribe`.
+        """
+        import torch
+
+        listening, table, vectors, ids = self._nano.listening, self._table, [], []
+        for piece in read_spoken(recording, sample_rate):
+            with torch.inference_mode():
+                projected = listening.listener(self._nano.speech_features(piece)[None])[0]
+                heard = listening.listener.collapse(projected, table)
+            vectors.append(heard.vectors.numpy())
+            ids += listening.known[heard.ids.numpy()].tolist()
+        return np.concatenate(vectors), _understood(self._chat().tokenizer.decode(ids).strip())
 
     def turns(
-        self, prompt: Part | Sequence, sample_rate: int | None, check: Callable[[str], str]
+        self, prompt: Part | Sequence, sample_rate: int | None, listen: Listen, check: Callable[[str], str]
     ) -> tuple[list[Turn], str]:
-        """A prompt as typed turns, and the words of its last one.
+        """A prompt as turns that the LLM reads, and the last one in words.
 
         Args:
             prompt: parts of one turn of the user, or turns whose content may be parts.
             sample_rate: of the arrays in it.
+            listen: how speech is heard.
             check: makes a turn's text fit to be read, or refuses it.
         """
-        turns = prompt if _is_conversation(prompt) else [Turn("user", prompt)]
-        read = [Turn(turn.role, self._text(turn.content, sample_rate)) for turn in turns]
-        read = [Turn(t.role, check(t.content)) if t.role == "user" else t for t in read]
-        return read, read[-1].content
+        turns, read, words = prompt if _is_conversation(prompt) else [Turn("user", prompt)], [], ""
+        for turn in turns:
+            parts = [self._part(part, sample_rate, listen) for part in parts_of(turn.content)]
+            words = " ".join(text for _, text in parts)
+            words = check(words) if turn.role == "user" else words
+            spoken = any(vectors is not None for vectors, _ in parts)
+            read.append(Turn(turn.role, tuple(_spaced(parts)) if spoken else words))
+        return read, words
 
-    def _text(self, content: Part | Sequence[Part], sample_rate: int | None) -> str:
-        parts = parts_of(content)
-        return " ".join(p if isinstance(p, str) else self.transcribe(p, sample_rate) for p in parts)
+    def _part(self, part: Part, sample_rate: int | None, listen: Listen) -> tuple[np.ndarray | None, str]:
+        """A part's vectors, if it is heard as such, and its words."""
+        if isinstance(part, str):
+            return None, part
+        return self.hear(part, sample_rate) if listen == "native" else (None, self.transcribe(part, sample_rate))
+
+
+def _spaced(parts: Sequence[tuple[np.ndarray | None, str]]) -> Iterator[str | np.ndarray]:
+    """Text and vectors in turns, a space between each two."""
+    for i, (vectors, text) in enumerate(parts):
+        if i:
+            yield " "
+        yield text if vectors is None else vectors
+
+
+def _understood(words: str) -> str:
+    if not any(c.isalnum() for c in words):
+        raise NothingHeardError(NOTHING)
+    return words
 
 
 def _is_conversation(prompt: Part | Sequence) -> bool:

@@ -103,7 +103,7 @@ class ExOmni:
         """What recordings are heard with."""
         from .ear import Ear
 
-        return Ear(self.nano)
+        return Ear(self.nano, lambda: self.chat)
 
     def transcribe(self, recording: str | Path | np.ndarray, sample_rate: int | None = None) -> str:
         """The words of a recording in English; see `exomni.ear.Ear.transcribe`."""
@@ -171,14 +171,14 @@ class ExOmni:
         from .ear import checked_listen, is_spoken
         from .model.chat import Turn
 
-        checked_listen(listen)
+        way = checked_listen(listen)
         spoken, turns, heard = is_spoken(prompt), [], ""
         chat = self.chat  # loaded before the clock starts: a request is timed warm
         if spoken:
-            self.ear.prepare()
+            self.ear.prepare(way)
         watch = Stopwatch()
         if spoken:
-            turns, heard = self.ear.turns(prompt, sample_rate, checked_prompt)
+            turns, heard = self.ear.turns(prompt, sample_rate, way, checked_prompt)
             watch.lap("listen_s")
         else:
             turns = [Turn("user", checked_prompt(prompt))] if isinstance(prompt, str) else list(prompt)

@@ -6,6 +6,7 @@ import os
 import tempfile
 import wave
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -98,8 +99,7 @@ class Reply:
             OutputError: the folder cannot be written.
         """
         folder = Path(folder)
-        if folder.exists() and not folder.is_dir():
-            raise OutputError(f"{folder} is a file; give a folder to write to")
+        check_folder(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder, prefix=".exomni-") as scratch:
@@ -152,6 +152,28 @@ def collect(events: Iterable[Event], seed: int, model: str, data: str) -> Reply:
         "".join(text).strip(), np.concatenate(samples), np.concatenate(units), np.concatenate(frames), seed, model,
         data, Timings(**known), heard,
     )  # fmt: skip
+
+
+def check_folder(folder: str | Path) -> None:
+    """Find out before the work whether a folder can be written to; nothing is left of the attempt.
+
+    Raises:
+        OutputError: it cannot, or is a file.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file; give a folder to write to")
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    probe = folder / ".exomni-probe"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write to {folder}: {error.strerror or error}") from error
+    with suppress(OSError):  # somebody else may have begun to write there
+        for made in missing:
+            made.rmdir()
 
 
 def wav_bytes(samples: np.ndarray, sample_rate: int = SAMPLE_HZ) -> bytes:

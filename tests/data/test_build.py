@@ -11,7 +11,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from exomni.core.errors import ConfigError, InputError
+from exomni.core.errors import ConfigError, InputError, OutputError
 from exomni.data import build, report
 from exomni.data.build import BuildConfig, plan_texts, speak_all, speak_shard
 from exomni.data.speech_pass import Speech, from_flac
@@ -280,6 +280,36 @@ def test_the_report_sums_up_seconds(planned, worker, in_this_process):
     assert len(table) == 5
     assert table[0].split() == ["rows", "hours", "mean_s", "median_s", "min_s", "max_s", "std_s"]
     assert report.plot(planned).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_manifest_names_sources_licences_and_the_data(planned, worker, in_this_process):
+    speak_all(planned, config(), 1, str)
+    wanted = config(hours={"templates": 1.0, "wordnet": 2.0, "dialogue": 3.0})
+    facts = json.loads(report.write_manifest(planned, wanted, report.summarize(planned)).read_text("utf-8"))
+    assert {n: s["licence"] for n, s in facts["sources"].items()} == {
+        "templates": "Apache-2.0", "wordnet": "WordNet-3.0", "dialogue": "Apache-2.0",
+    }  # fmt: skip
+    assert facts["figures"]["all"]["rows"] == facts["rows"]["kept"] == 6
+    assert facts["data"] == data_hash(planned)
+    assert (facts["seed"], facts["teacher"]) == (1, "openfacefx")
+
+
+def test_a_shard_that_fails_ends_the_build(planned, monkeypatch):
+    tried = []
+
+    class Pool(InThisProcess):
+        def submit(self, job, *args):
+            future = concurrent.futures.Future()
+            future.set_exception(OutputError("no space left"))
+            return future
+
+        def shutdown(self, cancel_futures=False):
+            tried.append(cancel_futures)
+
+    monkeypatch.setattr(build, "ProcessPoolExecutor", Pool)
+    with pytest.raises(OutputError, match="no space"):
+        speak_all(planned, config(), 1, str)
+    assert tried == [True]
 
 
 def test_a_config_reads_from_json(tmp_path):

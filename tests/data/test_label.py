@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from exomni.core.timebase import samples_to_frames
-from exomni.data.label import face_label, hidden_label, label_units, run_pass
+from exomni.data.label import face_columns, face_label, hidden_label, label_units, run_pass
+from exomni.data.speech_pass import to_flac
 from exomni.data.store import read_shard, shard_metadata, write_shard
 from exomni.data.teachers import PAD
 
@@ -17,7 +18,8 @@ def spoken(tmp_path):
         rows = [
             {"id": f"{shard}-{i}", "text": "I am so happy for you!" if i else "Yes.", "prompt": "Why?",
              "disguised": i == 1, "seconds": 1.01 + i, "phonemes": np.array([0, 5, 6, 0], np.int16),
-             "ticks": np.array([2, 20, 15, 3], np.int16)}
+             "ticks": np.array([2, 20, 15, 3], np.int16),
+             "speech": to_flac(np.zeros(round((1.01 + i) * 24_000), np.float32))}
             for i in range(3)
         ]  # fmt: skip
         write_shard(tmp_path / "speech" / f"{shard}.parquet", rows, {})
@@ -89,7 +91,8 @@ class Teacher:
 
     name = "fake"
 
-    def __init__(self):
+    def __init__(self, listens: bool = False):
+        self.listens = listens
         self.clips = []
 
     def label(self, clip) -> np.ndarray:
@@ -97,12 +100,9 @@ class Teacher:
         return np.full((clip.n_frames, 52), 0.5, np.float32)
 
 
-COLUMNS = ["text", "phonemes", "ticks", "seconds", "disguised"]
-
-
 def test_a_face_fits_its_speech_and_its_words(spoken):
     teacher = Teacher()
-    run_pass(spoken, "faces", COLUMNS, face_label(teacher, {0: "", 5: "a", 6: "b"}), {})
+    run_pass(spoken, "faces", face_columns(teacher), face_label(teacher, {0: "", 5: "a", 6: "b"}), {})
     rows = list(read_shard(spoken / "faces" / "0.parquet"))
     assert [r["id"] for r in rows] == ["0-0", "0-2"]
     for row, seconds in zip(rows, (1.01, 3.01), strict=True):
@@ -119,8 +119,19 @@ def test_a_face_fits_its_speech_and_its_words(spoken):
 def test_a_face_is_random_by_its_row_alone(spoken):
     first, again = Teacher(), Teacher()
     for teacher, name in ((first, "faces"), (again, "faces2")):
-        run_pass(spoken, name, COLUMNS, face_label(teacher, {0: "", 5: "a", 6: "b"}), {})
+        run_pass(spoken, name, face_columns(teacher), face_label(teacher, {0: "", 5: "a", 6: "b"}), {})
     assert [c.seed for c in first.clips] == [c.seed for c in again.clips]
+
+
+def test_a_teacher_that_listens_hears_the_row(spoken):
+    deaf, listening = Teacher(), Teacher(listens=True)
+    for teacher in (deaf, listening):
+        run_pass(
+            spoken, f"faces-{teacher.listens}", face_columns(teacher), face_label(teacher, {0: "", 5: "", 6: ""}), {}
+        )
+    assert all(clip.audio is None for clip in deaf.clips)
+    heard = {len(clip.audio) for clip in listening.clips}
+    assert heard == {round(1.01 * 24_000), round(3.01 * 24_000)}
 
 
 class Tokenizer(torch.nn.Module):

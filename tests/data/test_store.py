@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from exomni.core.errors import FormatError
+from exomni.core.errors import FormatError, OutputError
 from exomni.data.store import (
     PASSES,
     data_hash,
@@ -93,9 +93,10 @@ def test_a_failed_write_keeps_the_older_shard(shard, monkeypatch):
         raise OSError("No space left on device")
 
     monkeypatch.setattr(pq, "write_table", fail)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OutputError, match="No space"):
         write_shard(shard, [{"id": "new"}], {})
     assert shard.read_bytes() == before
+    assert list(shard.parent.iterdir()) == [shard]
 
 
 @pytest.mark.parametrize("content", [b"", b"no shard", None])

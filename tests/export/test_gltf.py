@@ -10,6 +10,7 @@ from pygltflib import Node
 
 from exomni.core import arkit
 from exomni.core.errors import FormatError, InputError
+from exomni.export import Options
 from exomni.export.bones import bone, turned, walk
 from exomni.export.gltf import animate, available_shapes, decode, load_gltf, read_gltf
 from exomni.export.scenes import write_glb, write_vrma, write_vrma_perfect_sync
@@ -251,6 +252,6 @@ def test_a_vrm_animation_turns_the_head_and_the_gaze(write, track, tmp_path, val
         np.testing.assert_allclose(angles(decode(gltf, gltf.accessors[sampler.output])), expected, atol=1e-6)
 
 
-def test_an_unknown_casing_is_refused(track, tmp_path):
+def test_an_unknown_casing_is_refused():
     with pytest.raises(InputError, match="no casing 'upper'; there are camel, pascal"):
-        write_vrma_perfect_sync(track, tmp_path / "a.vrma", "upper")
+        Options(casing="upper")

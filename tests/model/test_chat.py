@@ -254,3 +254,87 @@ def test_unfinished_characters_wait(chat, monkeypatch):
     wanted = iter([*chat._ids("né日"), chat.end_id])
     monkeypatch.setattr(chat_module, "_choose", lambda *_: next(wanted))
     assert [t.text for t in chat.reply(HELLO)] == ["n", "", "é", "", "", "日"]
+
+
+def spoken(chat, text):
+    """A turn that says a text in the LLM's own word embeddings."""
+    ids = chat.tokenizer.encode(text, add_special_tokens=False).ids
+    return Turn("user", (chat.embeddings(ids),))
+
+
+@pytest.fixture(scope="module")
+def adapters():
+    """Adapters of every layer that change much, and the same in `transformers`."""
+    draw, d_kv = np.random.default_rng(0), N_KV_HEADS * HEAD_DIM
+    widths = {"q": D_MODEL, "k": d_kv, "v": d_kv, "o": D_MODEL}
+    return {
+        f"{layer}.{part}.{side}": (draw.standard_normal((2, D_MODEL) if side == "down" else (width, 2)) / 8)
+        for layer in range(N_LAYERS) for part, width in widths.items() for side in ("down", "up")
+    }  # fmt: skip
+
+
+def test_speech_that_lies_on_words_is_answered_as_they_are(chat):
+    typed = [(t.text, t.state) for t in chat.reply(HELLO, **SAMPLED)]
+    heard = [(t.text, t.state) for t in chat.reply([spoken(chat, HELLO[0].content)], **SAMPLED)]
+    assert [t for t, _ in heard] == [t for t, _ in typed]
+    assert all(torch.allclose(a, b, atol=1e-5) for (_, a), (_, b) in zip(heard, typed, strict=True))
+
+
+def test_text_and_speech_are_read_in_their_order(chat):
+    mixed = Turn("user", ("Say ", chat.embeddings(chat.tokenizer.encode("this").ids), " and that"))
+    (piece,) = chat._pieces([mixed])
+    (plain,) = chat._pieces([Turn("user", "Say this and that")])
+    table = [chat.embeddings([i])[0].tobytes() for i in plain]
+    assert len(piece) == len(plain)
+    assert [t if isinstance(t, bytes) else table[k] for k, t in enumerate(piece)] == table
+    assert sum(isinstance(t, bytes) for t in piece) == len("this")
+
+
+def test_nobody_can_type_speech(chat):
+    (piece,) = chat._pieces([Turn("user", f"a{chat_module.SPEECH}b")])
+    assert piece == chat._pieces([Turn("user", "ab")])[0]
+
+
+def test_adapters_in_the_graph_do_what_they_do_in_training(folder, reference, adapters):
+    import types
+
+    from exomni.model.adapters import Adapters
+    from exomni.model.llm_session import LLMSession
+
+    trained = Adapters(types.SimpleNamespace(model=reference), 2)
+    trained.layers.load_state_dict({k: torch.from_numpy(v).float() for k, v in adapters.items()})
+    ids = torch.arange(40, 60)
+    with torch.inference_mode(), trained.attached():
+        wanted = reference(ids[None]).last_hidden_state[0]
+    session = LLMSession(folder, 1, adapters)
+    states = torch.from_numpy(session.read(session.new_memory(64), ids.tolist()).states)
+    plain = LLMSession(folder, 1)
+    unchanged = torch.from_numpy(plain.read(plain.new_memory(64), ids.tolist()).states)
+    cosine = torch.nn.functional.cosine_similarity
+    assert cosine(states, wanted).min() > 0.99
+    assert cosine(unchanged, wanted).mean() < 0.95
+
+
+def test_adapters_leave_typed_turns_alone(folder, adapters):
+    before = [(t.text, t.state) for t in ChatModel(folder, n_threads=1).reply(HELLO, **SAMPLED)]
+    chat = ChatModel(folder, n_threads=1)
+    question = spoken(chat, HELLO[0].content)
+    heard = [t.state for t in chat.reply([question], **SAMPLED)]
+    chat.listen_with(adapters)
+    adapted = [t.state for t in chat.reply([question], **SAMPLED)]
+    assert not torch.allclose(heard[0], adapted[0], atol=1e-3)
+    after = [(t.text, t.state) for t in chat.reply(HELLO, **SAMPLED)]
+    assert [t for t, _ in after] == [t for t, _ in before]
+    assert all(torch.equal(a, b) for (_, a), (_, b) in zip(after, before, strict=True))
+
+
+def test_a_conversation_mixes_typed_and_spoken_turns(folder, adapters):
+    chat = ChatModel(folder, n_threads=1)
+    chat.listen_with(adapters)
+    turns = [*HELLO, Turn("assistant", "Me."), spoken(chat, "And who am I?")]
+    twice = [[t.state for t in chat.reply(turns, **SAMPLED)] for _ in range(2)]
+    fresh = ChatModel(folder, n_threads=1)
+    fresh.listen_with(adapters)
+    cold = [t.state for t in fresh.reply(turns, **SAMPLED)]
+    for other in (twice[1], cold):
+        assert all(torch.equal(a, b) for a, b in zip(twice[0], other, strict=True))

@@ -27,12 +27,13 @@ KINDS = (
     "tqgf",
     "units_to_render_frames",
 )
+OWN_FIXTURES = Path(__file__).parent / "fixtures"
 TOLERANCE = {"atol": 1e-4, "rtol": 1e-4}
 EMBEDDINGS = ("embed_tokens", "embed_positions", "llm_embedding", "speech_embedding", "speech_token_embedding")
 
 
 def fixtures_root() -> Path:
-    return Path(os.environ.get("EXOMNI_PARITY", Path(__file__).parent / "fixtures"))
+    return Path(os.environ.get("EXOMNI_PARITY") or OWN_FIXTURES)
 
 
 def find_folders(kind: str) -> list[Path]:

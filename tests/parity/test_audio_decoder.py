@@ -1,7 +1,6 @@
 """The published speech decoder against recorded tensors, for every fixture folder of its kind."""
 
 import json
-import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -26,14 +25,9 @@ from exomni.model.published_decoder.config import units_to_mel_frames
 from exomni.model.published_decoder.decoder import load_exactly
 from exomni.model.published_decoder.flow import FlowSolver
 
-OWN_FIXTURES = Path(__file__).parent / "fixtures"
+from .conftest import OWN_FIXTURES, find_folders
+
 WAVE_ATOL = 2e-4
-
-
-def fixture_folders(kind: str) -> list[Path]:
-    """Folders of one kind under `$EXOMNI_PARITY`, else among the repository's own copies."""
-    root = Path(os.environ.get("EXOMNI_PARITY") or OWN_FIXTURES)
-    return sorted(path for path in root.glob(f"{kind}*") if (path / "config.json").is_file())
 
 
 @dataclass(frozen=True)
@@ -76,7 +70,7 @@ def read_fixture(folder: Path) -> Fixture:
     return fixture
 
 
-@pytest.fixture(params=fixture_folders("audio_decoder"), ids=lambda folder: folder.name)
+@pytest.fixture(params=find_folders("audio_decoder"), ids=lambda folder: folder.name)
 def fixture(request: pytest.FixtureRequest) -> Fixture:
     return read_fixture(request.param)
 
@@ -97,7 +91,7 @@ def recorded_prompt(fixture: Fixture) -> SpeechPrompt:
 
 
 def test_a_fixture_is_found() -> None:
-    assert fixture_folders("audio_decoder")
+    assert find_folders("audio_decoder")
 
 
 def test_conditions(fixture: Fixture) -> None:

@@ -196,6 +196,10 @@ def test_faulty_checkpoints_are_named(fixture, tmp_path):
         assert fault in str(caught.value)
     with pytest.raises(CheckpointError, match=r"config\.json"):
         load_published(tmp_path / "nowhere")
+    for field, value in (("nhead", 0), ("hidden_size", "wide"), ("rope_theta", [1])):
+        (folder / "config.json").write_text(json.dumps({**fixture.config, field: value}))
+        with pytest.raises(CheckpointError, match="makes no sense"):
+            load_published(folder)
 
 
 def test_tolerated_keys_and_prefixes(fixture, tmp_path):

@@ -143,7 +143,8 @@ class Running:
         self.server._loop.call_soon_threadsafe(work)
 
     def stop(self) -> None:
-        self.backend.held.set()
+        if isinstance(self.backend, DummyBackend):
+            self.backend.held.set()
         if self._thread.is_alive():
             self.call(self.server.end)
         self._thread.join(20)

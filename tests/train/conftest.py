@@ -52,3 +52,26 @@ def tiny_data(tmp_path_factory):
             kept = [r[name] for r in rows if name in ("speech", "features", "units") or not r["speech"]["disguised"]]
             write_shard(folder / name / f"t-{shard:04d}.parquet", kept, {})
     return folder
+
+
+@pytest.fixture(scope="session")
+def hearing_data(tiny_data, tmp_path_factory):
+    """A data set of many voices beside that of the one voice: every text has a sound of its own."""
+    import shutil
+
+    folder = tmp_path_factory.mktemp("hearing")
+    shutil.copytree(tiny_data, folder / "nano")
+    table, rng = np.random.default_rng(1).standard_normal((4, 64)), np.random.default_rng(2)
+    words = ("yes", "no", "tea", "sun")
+    rows = []
+    for i in range(24):
+        picked = rng.integers(4, size=3)
+        features = np.repeat(table[picked], 15, 0) + 0.1 * rng.standard_normal((45, 64))
+        rows.append({
+            "id": str(i), "text": " ".join(words[k] for k in picked), "reply": "sun" if i % 2 else "", "voice": "a:b",
+            "group": "a", "split": "validation" if i < 4 else "train", "snr_db": 99.0,
+            "features": features.astype(np.float16),
+        })  # fmt: skip
+    write_shard(folder / "hearing" / "heard" / "0000.parquet", rows, {})
+    (folder / "nano" / "texts").mkdir()
+    return folder / "hearing"

@@ -34,6 +34,7 @@ for command in (
 ):
     app.command()(command)
 data_app.command("build")(training.data_build)
+data_app.command("hear")(training.data_hear)
 
 
 def main() -> None:

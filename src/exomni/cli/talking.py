@@ -1,5 +1,6 @@
 """Commands that talk: `talk`, `speak`, `animate`."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,22 +24,32 @@ def _emotion(text: str | None):
     return None if text is None else parse_emotion(text)
 
 
-def _check_out(folder: Path) -> None:
-    """Find out before the work whether its results can be written."""
-    from ..core.errors import OutputError
-    from ..export.atomic import write_bytes
+def _check_output(folder: Path, to: list[str] | None) -> None:
+    """Find out before the work whether its results can be written, and in the formats that are wanted."""
+    from ..export.formats import find, guess
+    from ..results import check_folder
 
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is a file; give a folder with -o")
-    probe = folder / ".exomni-probe"
-    write_bytes(probe, b"")
-    probe.unlink()
+    for item in to or ():
+        name, equals, _ = item.partition("=")
+        if equals or not ("." in item or os.sep in item):
+            find(name)
+        else:
+            guess(Path(item))
+    check_folder(folder)
+
+
+def _check_recording(path: Path) -> None:
+    """Refuse what is no recording before the model is loaded."""
+    from ..audio import read_pieces
+    from ..core.timebase import SAMPLE_HZ
+
+    next(read_pieces(path, SAMPLE_HZ))
 
 
 def talk(
     text: Annotated[str | None, typer.Argument(help="What you say to it; before --audio, if both are given.")] = None,
     audio: Annotated[Path | None, typer.Option(help="A recording of what you say: wav, mp3, m4a, webm, flac…")] = None,
-    listen: Annotated[str | None, typer.Option(help="How the recording is heard: transcribe.")] = None,
+    listen: Annotated[str | None, typer.Option(help="How the recording is heard: native or transcribe.")] = None,
     out: Out = Path("out"),
     emotion: Emotion = None,
     seed: Seed = 0,
@@ -57,10 +68,10 @@ def talk(
         raise InputError("give a question, or a recording of one with --audio")
     if text is not None:
         checked_prompt(text)
-    if audio is not None and not audio.is_file():
-        raise InputError(f"{audio} is not a file")
+    if audio is not None:
+        _check_recording(audio)
     checked_listen(listen)
-    _check_out(out)
+    _check_output(out, to)
     options = {"emotion": _emotion(emotion), "seed": seed, "speed": speed}
     options |= {"temperature": temperature, "max_new_tokens": max_tokens}
     omni = _load()
@@ -84,7 +95,7 @@ def speak(
 
     words = _given_text(text, text_file)
     spoken_text(words)  # a text without words is refused before the model is loaded
-    _check_out(out)
+    _check_output(out, to)
     options = {"emotion": _emotion(emotion), "seed": seed, "speed": speed}
     omni = _load()
     omni.chat  # noqa: B018
@@ -99,11 +110,8 @@ def animate(
     stream: Stream = False,
 ) -> None:
     """Make a face for a recording of speech."""
-    from ..core.errors import InputError
-
-    if not recording.is_file():
-        raise InputError(f"{recording} is not a file")
-    _check_out(out)
+    _check_recording(recording)
+    _check_output(out, to)
     feeling = _emotion(emotion)
     omni = _load()
     _run(omni, lambda: omni.stream_animation(recording, emotion=feeling), out, 0, to, stream)

@@ -32,6 +32,7 @@ def data_build(
 
     recipe = load_recipe(config)
     target = _data_folder(folder, config)
+    teacher = get_teacher(recipe.data.teacher, recipe.data.teacher_options)
     for part in (LLM, VOICE, WHISPER):
         part.folder()  # converted here once, not by every worker
     for source in recipe.data.hours:
@@ -41,18 +42,42 @@ def data_build(
     symbols, chat = Phonemizer().symbols, ChatModel(LLM.folder())
     passes = {
         "hidden": (["text", "prompt", "disguised"], label.hidden_label(chat), {"llm": LLM.stamp}),
-        "faces": (["text", "phonemes", "ticks", "seconds", "disguised"],
-                  label.face_label(get_teacher("openfacefx"), symbols), {"teacher": "openfacefx"}),
+        "faces": (label.face_columns(teacher), label.face_label(teacher, symbols), {"teacher": teacher.name}),
     }  # fmt: skip
     for name, (columns, row_label, made_by) in passes.items():
         label.run_pass(target, name, columns, row_label, made_by, lambda shards, name=name: tqdm(shards, desc=name))
-    print(report.table(report.summarize(target)))
+    summary = report.summarize(target)
+    print(report.table(summary))
     print(f"dropped: {dict(report.dropped(target))}\nplot: {report.plot(target)}")
+    print(f"manifest: {report.write_manifest(target, recipe.data, summary)}")
+
+
+def data_hear(
+    config: Annotated[str, typer.Option(help="A recipe of hearing: its name, or a YAML file.")] = "hearing",
+    folder: Data = None,
+) -> None:
+    """Build a training set for listening: many voices in many rooms; a stopped build goes on."""
+    from ..conversions import WHISPER
+    from ..data import hearing
+    from ..data.answers import Answers
+    from ..model.acoustics import SpeechFeatures
+    from ..train.hearing import load_hearing_recipe, own_folder
+
+    recipe, target = load_hearing_recipe(config), _data_folder(folder, config)
+    features = SpeechFeatures(WHISPER.folder())
+    report = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
+    hearing.build(own_folder(recipe, target), target, recipe.data, Answers(), features, report)
 
 
 def train(
-    stage: Annotated[str, typer.Argument(help="speech, decoder, joint (the paper's stage II), or face (ablations).")],
-    config: Annotated[str, typer.Option(help="A recipe: its name, or a YAML file.")] = "nano",
+    stage: Annotated[
+        str,
+        typer.Argument(
+            help="Talking: speech, decoder, joint (the paper's stage II), face (ablations). "
+            "Hearing: reading and listening (I), dialogue (III)."
+        ),
+    ],
+    config: Annotated[str | None, typer.Option(help="A recipe: its name, or a YAML file; the stage's own.")] = None,
     preset: Annotated[str, typer.Option(help="The model: its name, or a YAML file.")] = "nano",
     folder: Data = None,
     runs: Runs = None,
@@ -71,19 +96,21 @@ def train(
     from ..train.loop import checked_device
     from ..train.loop import train as train_loop
     from ..train.release import released_weights
-    from ..train.stages import STAGES, load_recipe, provenance
+    from ..train.stages import STAGES, provenance
 
     if stage not in STAGES:
         raise UserError(f"no stage {stage!r}; there are {', '.join(STAGES)}")
-    recipe, model = load_recipe(config), load_config(preset)
+    config = config or STAGES[stage].recipe
+    recipe, model = STAGES[stage].load(config), load_config(preset)
     checked_device(device)
     if start_from is not None and stage != "joint":
         raise UserError("--start-from is for stage joint")
     if fusion is not None:
         model = with_fusion(model, fusion)
     data, out = _data_folder(folder, config), runs or cache_folder() / "runs" / Path(config).stem
-    if not (data / "speech").is_dir():
-        raise UserError(f"no data set in {data}; build one with: exomni data build --config {config}")
+    if not (data / STAGES[stage].passes[0]).is_dir():
+        verb = "build" if STAGES[stage].recipe == "nano" else "hear"
+        raise UserError(f"no data set in {data}; build one with: exomni data {verb} --config {config}")
     with waiting(f"Reading {data}"):
         task = STAGES[stage].setup(recipe, model, data, out)
         if start_from is not None:
@@ -99,12 +126,24 @@ def release(
     config: Annotated[str, typer.Option(help="The recipe that the runs were made with.")] = "nano",
     folder: Data = None,
     runs: Runs = None,
+    stage: Annotated[
+        str | None, typer.Option(help="Only listening, as this stage of hearing left it: reading, listening, dialogue.")
+    ] = None,
 ) -> None:
     """Put trained weights together as they ship."""
     from ..assets import cache_folder
     from ..train.release import release as put_together
+    from ..train.release import release_listening
     from ..train.stages import provenance
 
+    if stage is not None:
+        from ..train.hearing import known_tokens, load_hearing_recipe
+
+        config = "hearing" if config == "nano" else config
+        out = runs or cache_folder() / "runs" / Path(config).stem
+        known = known_tokens(load_hearing_recipe(config), _data_folder(folder, config))
+        print(f"{release_listening(out / stage, target, known) / 1e6:.1f} MB in {target}")
+        return
     out = runs or cache_folder() / "runs" / Path(config).stem
     origin = provenance(_data_folder(folder, config))
     size = put_together({stage: out / stage for stage in ("speech", "decoder", "joint")}, target, origin)
@@ -119,12 +158,14 @@ def doctor() -> None:
 
 
 def evaluate(
-    suite: Annotated[str, typer.Argument(help="consistency, face, latency, or all.")],
+    suite: Annotated[str, typer.Argument(help="consistency, face, latency, or all of these; speech-input.")],
     system: Annotated[str, typer.Option(help="exomni, cascade, or both.")] = "both",
     limit: Annotated[int, typer.Option(min=0, help="Most texts, a fair sample of all kinds (0: all).")] = 0,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for JSON and plots.")] = Path("evaluation"),
     weights: Annotated[Path | None, typer.Option(help="Other weights than the shipped ones.")] = None,
-    recordings: Annotated[Path | None, typer.Option(help="Recordings with phone times, for the lag.")] = None,
+    recordings: Annotated[
+        Path | None, typer.Option(help="Recordings with phone times, for the lag; spoken questions with a TSV.")
+    ] = None,
 ) -> None:
     """Measure on held-out text, with the cascade beside it in the same run."""
     from ..evaluate import run

@@ -7,12 +7,15 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..core.errors import ConfigError, InputError
+from ..export.atomic import write_text
 from . import store
 from .text import SOURCES, TextRow
 
@@ -31,6 +34,8 @@ class BuildConfig(BaseModel):
         judged: share of rows that are transcribed back and dropped when wrong.
         max_wer: word error rate above which a judged row is dropped.
         paths: folders of the sources that read files.
+        teacher: labels the faces (one of `teachers.TEACHERS`).
+        teacher_options: fields of its own configuration.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -42,9 +47,11 @@ class BuildConfig(BaseModel):
     judged: float = Field(0.02, ge=0, le=1)
     max_wer: float = Field(0.5, ge=0)
     paths: dict[str, Path] = {}
+    teacher: str = "openfacefx"
+    teacher_options: dict[str, Any] = {}
 
 
-def plan_texts(folder: Path, config: BuildConfig, source: str, progress=iter) -> None:
+def plan_texts(folder: Path, config: BuildConfig, source: str) -> None:
     """Write the text shards of one source, unless they are there.
 
     Raises:
@@ -57,11 +64,7 @@ def plan_texts(folder: Path, config: BuildConfig, source: str, progress=iter) ->
     else:
         raise ConfigError(f"no text source {source!r}; there are dialogue, {', '.join(SOURCES)}")
     wanted = _until_hours(_without_repeats(rows), config.hours[source])
-    for number, batch in enumerate(
-        itertools.batched(wanted, config.rows_per_shard)
-        if hasattr(itertools, "batched")
-        else _batched(wanted, config.rows_per_shard)
-    ):
+    for number, batch in enumerate(_batched(wanted, config.rows_per_shard)):
         path = folder / "texts" / f"{source}-{number:04d}.parquet"
         if path.exists() and store.shard_metadata(path) != {"seed": config.seed}:
             raise ConfigError(f"{folder} was built with another seed; give another folder, or remove it")
@@ -112,10 +115,7 @@ def _dialogue(folder: Path, config: BuildConfig) -> Iterator[TextRow]:
 
             talker = talker or load_talker()
             rows = dialogue_rows(*talker, _rng(config, f"dialogue:{number}"))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            scratch = path.with_suffix(".part")
-            scratch.write_text(json.dumps([r.__dict__ for r in rows]), "utf-8")
-            scratch.replace(path)
+            write_text(path, json.dumps([asdict(r) for r in rows]))
         yield from (TextRow(**row) for row in json.loads(path.read_text("utf-8")))
 
 
@@ -213,8 +213,12 @@ def speak_all(folder: Path, config: BuildConfig, n_workers: int = 2, report=prin
     todo = [n for n in names if not (folder / "speech" / f"{n}.parquet").exists()]
     counts: Counter = Counter()
     with ProcessPoolExecutor(n_workers) as pool:
-        jobs = {pool.submit(speak_shard, folder, config, n): n for n in todo}
-        for done, job in enumerate(as_completed(jobs), 1):
-            counts.update(job.result())
-            report(f"{done}/{len(todo)} shards, {dict(counts)}")
+        jobs = [pool.submit(speak_shard, folder, config, n) for n in todo]
+        try:
+            for done, job in enumerate(as_completed(jobs), 1):
+                counts.update(job.result())
+                report(f"{done}/{len(todo)} shards, {dict(counts)}")
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # what is wrong is said now, and not after all other shards
+            raise
     return counts

@@ -11,6 +11,7 @@ import torch
 from ..core.timebase import SAMPLE_HZ, samples_to_frames
 from . import store
 from .emotion import estimate_emotion
+from .speech_pass import from_flac
 from .teachers import PAD, Clip, FaceTeacher
 
 Label = Callable[[dict], dict]
@@ -57,6 +58,11 @@ def hidden_label(chat) -> Label:
     return label
 
 
+def face_columns(teacher: FaceTeacher) -> list[str]:
+    """Columns of `speech/` that `face_label` reads for a teacher."""
+    return ["text", "phonemes", "ticks", "seconds", "disguised", *(["speech"] if teacher.listens else [])]
+
+
 def face_label(teacher: FaceTeacher, symbols: dict[int, str]) -> Label:
     """Blendshapes of each row, float16 [T_frame, 52], and the emotion that coloured them, float32 [5]."""
 
@@ -71,6 +77,7 @@ def face_label(teacher: FaceTeacher, symbols: dict[int, str]) -> Label:
             n_frames=n_frames,
             emotion=emotion,
             seed=int.from_bytes(hashlib.sha256(row["id"].encode()).digest()[:4], "big"),
+            audio=from_flac(row["speech"]) if teacher.listens else None,
         )
         return {"blendshapes": teacher.label(clip).astype(np.float16), "emotion": emotion.astype(np.float32)}
 

@@ -1,11 +1,15 @@
-"""What was built: a table like the paper's, and plots."""
+"""What was built: a table like the paper's, plots, and a manifest."""
 
+import json
 from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
 
+from ..export.atomic import atomic_path, write_text
 from . import store
+from .build import BuildConfig
+from .text import licence_of
 
 
 def summarize(folder: Path) -> dict[str, dict[str, float]]:
@@ -63,6 +67,25 @@ def plot(folder: Path) -> Path:
     axis.set_ylabel("rows")
     axis.legend(fontsize=8)
     figure.tight_layout()
-    figure.savefig(folder / "durations.png", dpi=120)
+    with atomic_path(folder / "durations.png") as part:
+        figure.savefig(part, dpi=120)
     pyplot.close(figure)
     return folder / "durations.png"
+
+
+def write_manifest(folder: Path, config: BuildConfig, summary: dict[str, dict[str, float]]) -> Path:
+    """Write `manifest.json`: sources with their licences, the teacher, figures, dropped rows and the data's hash.
+
+    Args:
+        folder: the data set.
+        config: that it was built with.
+        summary: of `summarize`.
+    """
+    facts = {
+        "seed": config.seed, "teacher": config.teacher,
+        "sources": {name: {"licence": licence_of(name), "hours_wanted": h} for name, h in config.hours.items()},
+        "figures": summary, "rows": dropped(folder),
+        "data": store.data_hash(folder, [name for name in store.PASSES if name != "units"]),
+    }  # fmt: skip
+    write_text(folder / "manifest.json", json.dumps(facts, indent=1) + "\n")
+    return folder / "manifest.json"

@@ -14,14 +14,16 @@ Rows of a shard keep their order through all passes; a dropped row is dropped in
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..core.errors import FormatError
+from ..core.errors import FormatError, OutputError
 
 PASSES = ("texts", "speech", "features", "units", "hidden", "faces")
 
@@ -48,16 +50,24 @@ def write_shard(path: Path, rows: Sequence[Mapping], metadata: Mapping) -> None:
         path: of the shard.
         rows: equal keys each; none are fine; numpy arrays, bytes, numbers and strings.
         metadata: JSON-able facts about how the shard was made.
+    Raises:
+        OutputError: the place cannot be written; an older shard is left as it was.
     """
     columns = {
         k: [pack(v) if isinstance(v, np.ndarray) else v for r in rows for v in (r[k],)]
         for k in (rows[0] if rows else ())
     }
     table = pa.table(columns).replace_schema_metadata({b"exomni": json.dumps(dict(metadata)).encode()})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".part")
-    pq.write_table(table, scratch, compression="zstd", compression_level=1)
-    scratch.replace(path)
+    # Not *.parquet, so that what a killed build leaves is never read, and a name for each process.
+    scratch = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, scratch, compression="zstd", compression_level=1)
+        scratch.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def read_shard(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict]:

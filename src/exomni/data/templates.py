@@ -137,7 +137,12 @@ _SLOTS = {
 
 def _fill(rng: random.Random, text: str) -> str:
     """Fill every slot afresh, so that a slot named twice gets two fillings."""
-    return re.sub(r"\{(\w+)\}", lambda match: _SLOTS[match.group(1)](rng), text)
+    return re.sub(r"\{(\w+)\}", lambda match: filling(match.group(1), rng), text)
+
+
+def filling(slot: str, rng: random.Random) -> str:
+    """A word for a slot such as "name", "place", "topic" or "thing"."""
+    return _SLOTS[slot](rng)
 
 
 FACTS = """{name} {surname} was born in {place} on {month} {date}, {year}.|The train to {place} leaves at

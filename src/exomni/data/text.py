@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..assets import ASSETS
 from ..core.errors import InputError
 from . import templates
 
@@ -46,13 +47,11 @@ class TextSource:
         name: key in configurations and manifests.
         licence: SPDX name, or the terms in a few words.
         rows: function of a random generator and, for sources that read a folder, its path.
-        needs_path: whether the source reads files of the user's machine.
     """
 
     name: str
     licence: str
     rows: Callable[[random.Random, Path | None], Iterator[TextRow]]
-    needs_path: bool = False
 
 
 def is_speakable(text: str) -> bool:
@@ -125,7 +124,12 @@ SOURCES: dict[str, TextSource] = {
     s.name: s
     for s in (
         TextSource("templates", "Apache-2.0", template_rows),
-        TextSource("wordnet", "WordNet-3.0", wordnet_rows, needs_path=True),
+        TextSource("wordnet", "WordNet-3.0", wordnet_rows),
     )
 }
 """Sources that need no model; replies of an LLM come from `exomni.data.dialogue`."""
+
+
+def licence_of(source: str) -> str:
+    """Licence of a source's words; an LLM's own are under the LLM's."""
+    return ASSETS["smollm2-135m-instruct"].licence if source == "dialogue" else SOURCES[source].licence

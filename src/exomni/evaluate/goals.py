@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..ear import DEFAULT_LISTEN
+
 
 @dataclass(frozen=True)
 class Goal:
@@ -52,7 +54,28 @@ def _latency(column: str) -> Callable[[Mapping], float | None]:
     return lambda result: _cell(result, column, system="exomni")
 
 
+def _hearing(column: str, noise: str) -> Callable[[Mapping], float | None]:
+    return lambda result: _cell(result, column, way="native", noise=noise, voice="all")
+
+
+def _agreement_kept(result: Mapping) -> float | None:
+    """The native way's share of replies with the typed reply's content, of the transcribing way's."""
+    native, written = (_cell(result, "same content %", way=w, noise="clean", voice="all")
+                       for w in ("native", "transcribe"))  # fmt: skip
+    return None if native is None or not written else 100 * native / written
+
+
+def _first_audio_heard(result: Mapping) -> float | None:
+    return _cell(result, "first audio s", way=DEFAULT_LISTEN, noise="clean", voice="all")
+
+
 GOALS: dict[str, tuple[Goal, ...]] = {
+    "speech-input": (
+        Goal("repeat WER, clean, native, %", 15.0, True, _hearing("repeat WER %", "clean")),
+        Goal("repeat WER, 10 dB, native, %", 25.0, True, _hearing("repeat WER %", "10 dB")),
+        Goal("agreement, native of transcribe, %", 80.0, False, _agreement_kept),
+        Goal("end of speech to first audio, s", 1.0, True, _first_audio_heard),
+    ),
     "consistency": (
         Goal("WER, replies under 20 s, %", 5.0, True, _wer("under 20 s")),
         Goal("WER, replies over 60 s, %", 6.0, True, _wer("over 60 s")),

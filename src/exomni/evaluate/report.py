@@ -37,6 +37,8 @@ def format_table(rows: Sequence[Mapping]) -> str:
 def format_result(result: Mapping) -> str:
     """A suite's table, and its goals below it."""
     parts = [format_table(result["table"])]
+    if result.get("questions"):
+        parts.append(format_table(result["questions"]))
     if result["goals"]:
         parts.append(format_table(result["goals"]))
     return "\n\n".join(parts) + "\n"
@@ -91,7 +93,9 @@ def _plot(result: dict, path: Path) -> Path:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    draw = {"consistency": _plot_consistency, "face": _plot_face, "latency": _plot_latency}[result["suite"]]
+    plots = {"consistency": _plot_consistency, "face": _plot_face, "latency": _plot_latency,
+             "speech-input": _plot_speech_input}  # fmt: skip
+    draw = plots[result["suite"]]
     figure = draw(result, pyplot)
     figure.tight_layout()
     with atomic_path(path) as part:
@@ -143,6 +147,20 @@ def _plot_latency(result: dict, pyplot):
         left += spent
     axis.set_xlabel("ms a second of speech", fontsize=8)
     axis.legend(fontsize=8)
+    return figure
+
+
+def _plot_speech_input(result: dict, pyplot):
+    """Word errors of the repeated clips by noise, for each way of listening."""
+    lines = [line for line in result["table"] if line["voice"] == "all"]
+    noises = list(dict.fromkeys(line["noise"] for line in lines))
+    figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.2))
+    for axis, measure in zip(axes, ("repeat WER %", "same content %"), strict=True):
+        for way in dict.fromkeys(line["way"] for line in lines):
+            axis.plot(noises, [line[measure] for line in lines if line["way"] == way], "o-", label=way)
+        axis.set_title(measure, fontsize=9)
+        axis.set_ylim(bottom=0)
+    axes[0].legend(fontsize=8)
     return figure
 
 

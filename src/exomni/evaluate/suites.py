@@ -9,14 +9,17 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..core.errors import ConfigError, InputError
+from ..results import check_folder
 from .goals import check_goals
 from .report import format_result, write_report
 from .systems import ExOmniSystem, System
 from .texts import held_out_prompts, held_out_texts
 
 SUITES: tuple[str, ...] = ("consistency", "face", "latency")
+SPEECH_INPUT = "speech-input"
+"""A suite of its own: it needs the data set of hearing, and the cascade cannot hear."""
 ALL = "all"
-"""Stands for every suite, one after the other."""
+"""Stands for every suite of `SUITES`, one after the other."""
 SYSTEMS: tuple[str, ...] = ("exomni", "cascade")
 TEACHER = "openfacefx"
 
@@ -63,12 +66,13 @@ def run(
     """Run a suite, print its table, and write a report.
 
     Args:
-        suite: one of `SUITES`, or "all".
+        suite: one of `SUITES`, "speech-input", or "all".
         system: one of `SYSTEMS`, or "both" in the same run.
         limit: most texts (or questions); 0 takes all.
         out: folder for JSON, plots and contact sheets; nothing is written without it.
         weights: folder of weights for exomni in place of the shipped ones.
-        recordings: folder of recordings for the suite `face`, see `facial.recorded_faces`.
+        recordings: folder of recordings for the suite `face`, see `facial.recorded_faces`; for `speech-input` of spoken
+            questions, see `speech_input.read_questions`.
     Returns:
         `suite`, `machine`, `systems` (their facts), `table`, `rows`, `goals` and what else the suite has; of "all",
         these by suite.
@@ -79,7 +83,7 @@ def run(
     """
     names = _checked(suite, system, limit, recordings)
     if out is not None:
-        _check_writable(out)
+        check_folder(out)
     wanted = SUITES if suite == ALL else (suite,)
     results = {s: _run_one(s, names, limit, out, weights, recordings) for s in wanted}
     return results if suite == ALL else results[suite]
@@ -94,6 +98,8 @@ def _run_one(
         result = _consistency(names, limit, weights)
     elif suite == "face":
         result, faces = _face(names, limit, weights, recordings)
+    elif suite == SPEECH_INPUT:
+        result = _speech_input(limit, weights, recordings)
     else:
         result = _latency(names, limit, weights)
     result = {"suite": suite, "machine": machine, **result}
@@ -106,29 +112,18 @@ def _run_one(
 
 
 def _checked(suite: str, system: str, limit: int, recordings: Path | None) -> tuple[str, ...]:
-    if suite not in (*SUITES, ALL):
-        raise ConfigError(f"'{suite}' is not a suite; there are {', '.join(SUITES)} and {ALL}")
+    if suite not in (*SUITES, SPEECH_INPUT, ALL):
+        raise ConfigError(f"'{suite}' is not a suite; there are {', '.join(SUITES)}, {SPEECH_INPUT} and {ALL}")
     names = SYSTEMS if system == "both" else (system,)
     if not set(names) <= set(SYSTEMS):
         raise ConfigError(f"'{system}' is not a system; there are {', '.join(SYSTEMS)} and both")
     if limit < 0:
         raise ConfigError(f"a limit of {limit} texts is below 0")
-    if recordings is not None and suite not in ("face", ALL):
-        raise InputError(f"recordings are for the suite face, not {suite}")
+    if recordings is not None and suite not in ("face", SPEECH_INPUT, ALL):
+        raise InputError(f"recordings are for the suites face and {SPEECH_INPUT}, not {suite}")
     if recordings is not None and not recordings.is_dir():
         raise InputError(f"{recordings} is not a folder of recordings")
     return names
-
-
-def _check_writable(out: Path) -> None:
-    from ..core.errors import OutputError
-    from ..export.atomic import write_bytes
-
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{out} is a file; give a folder")
-    probe = out / ".exomni-probe"
-    write_bytes(probe, b"")
-    probe.unlink()
 
 
 def _bar(what: str):
@@ -159,6 +154,27 @@ def _latency(names: tuple[str, ...], limit: int, weights: Path | None) -> dict:
 
     given = None if weights is None else str(weights)
     return latency(names, held_out_prompts(limit), lambda name, prompts: run_fresh(name, prompts, given))
+
+
+def _speech_input(limit: int, weights: Path | None, recordings: Path | None) -> dict:
+    from ..assets import cache_folder
+    from ..ear import LISTEN
+    from ..inference import ExOmni
+    from ..model.chat import Turn
+    from .speech_input import REPLY_TOKENS, OmniHearer, held_out_clips, read_questions, speech_input
+
+    spoken = read_questions(recordings) if recordings else []
+    clips = held_out_clips(cache_folder() / "data" / "hearing", limit)
+    omni = ExOmni.load("nano", weights=weights)
+    hearers = [OmniHearer(omni, way) for way in LISTEN]
+
+    def typed(question: str) -> str:
+        return "".join(t.text for t in omni.chat.reply([Turn("user", question)], max_new_tokens=REPLY_TOKENS))
+
+    return {
+        "systems": {"exomni": ExOmniSystem(omni).facts()},
+        **speech_input(hearers, typed, clips, spoken, _bar("clips")),
+    }
 
 
 def machine_facts() -> dict:

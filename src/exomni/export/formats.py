@@ -26,6 +26,15 @@ class Options:
     mesh: str = "Head"
     casing: str = "camel"
 
+    def __post_init__(self) -> None:
+        """Refuse a casing that nobody has.
+
+        Raises:
+            InputError: no such casing.
+        """
+        if self.casing not in scenes.CASINGS:
+            raise InputError(f"no casing '{self.casing}'; there are {', '.join(scenes.CASINGS)}")
+
 
 @dataclass(frozen=True)
 class Format:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from exomni.core import arkit
-from exomni.core.errors import FormatError, InputError
+from exomni.core.errors import FormatError
 
 from .atomic import atomic_path, write_bytes
 from .gltf import add_accessor, add_channel, animate, available_shapes, load_gltf
@@ -94,13 +94,10 @@ def write_vrma_perfect_sync(track: FaceTrack, path: str | os.PathLike[str], casi
         path: the file.
         casing: key of `CASINGS`, as the avatar spells its expressions.
     Raises:
-        InputError: no such casing.
         OutputError: the place cannot be written.
     """
     from pygltflib import GLTF2, Animation, Asset, Node, Scene
 
-    if casing not in CASINGS:
-        raise InputError(f"no casing '{casing}'; there are {', '.join(CASINGS)}")
     gltf = GLTF2(asset=Asset(version="2.0", generator="exomni"), scene=0)
     animation = Animation(name="exomni", channels=[], samplers=[])
     times = add_accessor(gltf, track.times_s.astype(np.float32), "SCALAR", with_range=True)

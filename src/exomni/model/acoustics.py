@@ -14,6 +14,8 @@ from torch import nn
 from ..core.timebase import ENCODER_FRAMES_PER_UNIT, ENCODER_HZ, ENCODER_SAMPLE_HZ
 
 N_FFT, HOP_SAMPLES, N_MELS = 400, 160, 80
+HIGHEST_HZ = 8000.0
+"""Where the highest mel filter ends."""
 SAMPLES_PER_ENCODER_FRAME = ENCODER_SAMPLE_HZ // ENCODER_HZ
 WINDOW_UNITS = 150
 """Units (12 s) that are encoded at once; the encoder's own limit is 30 s."""
@@ -21,14 +23,22 @@ OVERLAP_UNITS = 12
 """Units on each side of a window that only give context."""
 
 
+def mel_filters(n_mels: int) -> torch.Tensor:
+    """Whisper's mel filters, float32 [201, n_mels]."""
+    from transformers.audio_utils import mel_filter_bank
+
+    form = {"norm": "slaney", "mel_scale": "slaney"}
+    return torch.from_numpy(mel_filter_bank(1 + N_FFT // 2, n_mels, 0.0, HIGHEST_HZ, ENCODER_SAMPLE_HZ, **form)).float()
+
+
 def log_mel(samples: torch.Tensor, filters: torch.Tensor) -> torch.Tensor:
     """Whisper's log-mel spectrogram.
 
     Args:
         samples: float32 [N] at 16 kHz.
-        filters: [201, 80].
+        filters: [201, n_mels], of `mel_filters`.
     Returns:
-        float32 [80, N // 160].
+        float32 [n_mels, N // 160].
     """
     window = torch.hann_window(N_FFT)
     power = torch.stft(samples, N_FFT, HOP_SAMPLES, window=window, return_complex=True)[:, :-1].abs().square()
@@ -40,14 +50,13 @@ class SpeechFeatures(nn.Module):
     """Frozen Whisper encoder at real length.
 
     Args:
-        folder: holds `encoder.safetensors` and Whisper's `config.json` sizes are read from the tensors.
+        folder: holds `encoder.safetensors`, whose shapes tell the sizes.
     """
 
     def __init__(self, folder: Path):
         super().__init__()
         from safetensors.torch import load_file
         from transformers import WhisperConfig
-        from transformers.audio_utils import mel_filter_bank
         from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
         state = load_file(folder / "encoder.safetensors")
@@ -61,10 +70,7 @@ class SpeechFeatures(nn.Module):
             self.encoder = WhisperEncoder(config)
         self.encoder.load_state_dict(state, strict=True, assign=True)
         self.encoder.requires_grad_(False).eval()
-        bank = mel_filter_bank(
-            1 + N_FFT // 2, N_MELS, 0.0, 8000.0, ENCODER_SAMPLE_HZ, norm="slaney", mel_scale="slaney"
-        )
-        self.register_buffer("filters", torch.from_numpy(bank).float(), persistent=False)
+        self.register_buffer("filters", mel_filters(N_MELS), persistent=False)
         self.d_model = d_model
 
     @torch.inference_mode()

@@ -1,15 +1,16 @@
 """The LLM of `nano` as a talker: replies token by token, with the hidden states that carry their meaning."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
+import numpy as np
 import torch
 
 from ..core.errors import InputError
-from .llm_session import TOKENIZER_FILE, LLMSession, Memory
+from .llm_session import TOKENIZER_FILE, LLMSession, Memory, Token
 
 SYSTEM_FREE_USER = "<|im_start|>user\n{}<|im_end|>\n"
 ASSISTANT = "<|im_start|>assistant\n"
@@ -22,14 +23,21 @@ MEMORIES = 4
 """Conversations that are remembered while others are held."""
 MOST_THREADS = 4
 """More have nothing to share of a token's work."""
+SPEECH = "\ue000"
+"""Stands in a turn's text where speech belongs; a character that no language uses."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn of a conversation: `role` is "user" or "assistant"."""
+    """One turn of a conversation.
+
+    Attributes:
+        role: "user" or "assistant".
+        content: a text, or texts and speech in turns; speech is what the LLM reads for it, float32 [T, D].
+    """
 
     role: str
-    content: str
+    content: str | tuple[str | np.ndarray, ...]
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,9 @@ class ChatModel:
     Args:
         folder: the converted LLM (`exomni.conversions.LLM`).
         n_threads: that work on one token; None for as many as torch uses, up to `MOST_THREADS`.
+
+    What it reads with the adapters of `listen_with` are turns with speech, and what it then writes are the replies to
+    them; typed turns know nothing of them.
     """
 
     def __init__(self, folder: Path, n_threads: int | None = None):
@@ -58,12 +69,23 @@ class ChatModel:
 
         self.tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
         self.end_id = self.tokenizer.token_to_id("<|im_end|>")
-        self._session = LLMSession(folder, n_threads or min(MOST_THREADS, torch.get_num_threads()))
+        self._n_threads, self._folder = n_threads or min(MOST_THREADS, torch.get_num_threads()), folder
+        self._session = self._listening = LLMSession(folder, self._n_threads)
         self._idle: list[Memory] = []
         self._lock = Lock()
 
+    def listen_with(self, adapters: Mapping[str, np.ndarray]) -> None:
+        """Have turns with speech read through low-rank adapters (`llm_graph.adapted`)."""
+        self._listening = LLMSession(self._folder, self._n_threads, adapters)
+        with self._lock:
+            self._idle.clear()  # they hold speech as it was read without
+
+    def embeddings(self, ids: Sequence[int]) -> np.ndarray:
+        """The LLM's word embeddings of some tokens, float32 [len(ids), D]."""
+        return self._session.rows_of(ids)
+
     def prompt(self, turns: Sequence[Turn]) -> str:
-        """The conversation as the LLM reads it, up to where its reply begins."""
+        """The conversation as the LLM reads it, up to where its reply begins; `SPEECH` stands for speech."""
         # Without a system message: the small LLM answers facts better so (measured, docs/experiments.md).
         return "".join(map(_turn_text, turns)) + ASSISTANT
 
@@ -93,10 +115,11 @@ class ChatModel:
         written, text = [], ""
         with self._memory(pieces) as memory:
             for piece in pieces[len(memory.pieces) :]:
-                reading = self._session.read_piece(memory, piece)
+                session = self._listening if any(isinstance(token, bytes) for token in piece) else self._session
+                reading = session.read_piece(memory, piece)
             for _ in range(min(max_new_tokens, memory.capacity - memory.length)):
                 if written:
-                    reading = self._session.read(memory, written[-1:])
+                    reading = session.read(memory, written[-1:])
                 token = _choose(torch.from_numpy(reading.logits), written, temperature, repetition_penalty, generator)
                 if token == self.end_id:
                     break
@@ -133,11 +156,21 @@ class ChatModel:
     def _ids(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
-    def _pieces(self, turns: Sequence[Turn]) -> list[list[int]]:
-        """Ids of the conversation's latest part, cut after each place where a reply begins."""
-        prompt = self.prompt(turns[self._first_kept(turns) :])
-        pieces = [self._ids(piece + ASSISTANT) for piece in prompt.split(ASSISTANT)[:-1]]
+    def _pieces(self, turns: Sequence[Turn]) -> list[list[Token]]:
+        """Tokens of the conversation's latest part, cut after each place where a reply begins."""
+        kept = turns[self._first_kept(turns) :]
+        clips = (part for turn in kept for part in _parts(turn) if not isinstance(part, str))
+        pieces = [self._tokens(piece + ASSISTANT, clips) for piece in self.prompt(kept).split(ASSISTANT)[:-1]]
         return [*pieces[:-1], pieces[-1][-CONTEXT_TOKENS:]]
+
+    def _tokens(self, text: str, clips: Iterator[np.ndarray]) -> list[Token]:
+        """A text's tokens, with the next clip's vectors wherever it says `SPEECH`."""
+        first, *others = text.split(SPEECH)
+        tokens: list[Token] = [*self._ids(first)]
+        for after, clip in zip(others, clips, strict=False):
+            tokens += [np.ascontiguousarray(row, np.float32).tobytes() for row in clip]
+            tokens += self._ids(after)
+        return tokens
 
     def _first_kept(self, turns: Sequence[Turn]) -> int:
         """Index of the first turn that is kept.
@@ -145,7 +178,7 @@ class ChatModel:
         A full memory forgets half at once: dropping a turn a reply would change the beginning, and with it what
         all later rows hold, every time.
         """
-        lengths = [len(self._ids(_turn_text(turn))) for turn in turns]
+        lengths = [len(self._tokens(_turn_text(t), (p for p in _parts(t) if not isinstance(p, str)))) for t in turns]
         first = 0
         for i, turn in enumerate(turns):
             if turn.role == "user" and sum(lengths[first : i + 1]) > CONTEXT_TOKENS:
@@ -154,7 +187,7 @@ class ChatModel:
         return first
 
     @contextmanager
-    def _memory(self, pieces: list[list[int]]) -> Iterator[Memory]:
+    def _memory(self, pieces: list[list[Token]]) -> Iterator[Memory]:
         """A memory for one text, holding as many of its pieces as one has, short of the last."""
         with self._lock:
             best = max(self._idle, key=lambda m: (m.shared(pieces[:-1]), -len(m.pieces)), default=None)
@@ -172,13 +205,18 @@ class ChatModel:
                 del self._idle[:-MEMORIES]
 
 
+def _parts(turn: Turn) -> tuple[str | np.ndarray, ...]:
+    return (turn.content,) if isinstance(turn.content, str) else turn.content
+
+
 def _turn_text(turn: Turn) -> str:
-    return {"user": SYSTEM_FREE_USER, "assistant": ASSISTANT_TURN}[turn.role].format(_plain(turn.content))
+    text = "".join(_plain(part) if isinstance(part, str) else SPEECH for part in _parts(turn))
+    return {"user": SYSTEM_FREE_USER, "assistant": ASSISTANT_TURN}[turn.role].format(text)
 
 
 def _plain(text: str) -> str:
     """Text in which nobody can write the markers that end a turn."""
-    text = "".join(c for c in text if not "\ud800" <= c <= "\udfff")  # lone surrogates are no characters
+    text = "".join(c for c in text if not "\ud800" <= c <= SPEECH)  # lone surrogates are no characters
     return text.replace("<|im_start|>", "< |im_start| >").replace("<|im_end|>", "< |im_end| >")
 
 

@@ -5,6 +5,7 @@ step. ONNX Runtime multiplies with 8-bit blocks as they are stored, holds the me
 states, which ready-made engines keep to themselves. Activations are rounded to 8 bits too, 32 at a time.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,6 +85,57 @@ def convert_llama(gguf_path: Path, graph_path: Path, embeddings_path: Path) -> N
     last = graph.node("Slice", [normed, *graph.integers("slice", [-1], [np.iinfo(np.int64).max], [1])])
     graph.linear(last, table, "head", output=LOGITS)
     onnx.save(graph.model(), graph_path)
+
+
+def adapted(graph_path: str, adapters: Mapping[str, np.ndarray]) -> bytes:
+    """The graph with low-rank branches beside its attention's matrices, ready for ONNX Runtime.
+
+    Args:
+        graph_path: of the graph.
+        adapters: float [r, K] "LAYER.PART.down" and [N, r] "LAYER.PART.up" for the parts q, k, v and o of any layers;
+            what they make is added as it is.
+    """
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model = onnx.load(graph_path)
+    graph = model.graph
+    layers = sorted({int(name.split(".")[0]) for name in adapters})
+    branches = {}
+    for layer in layers:
+        part = {p: tuple(adapters[f"{layer}.{p}.{side}"] for side in ("down", "up")) for p in "qkvo"}
+        packed = [part[p] for p in "qkv"]
+        downs = np.concatenate([down for down, _ in packed])
+        branches[f"blk.{layer}.qkv.codes"] = (downs, _diagonal([up for _, up in packed]))
+        branches[f"blk.{layer}.attn_output.codes"] = part["o"]
+    nodes = []
+    for node in graph.node:
+        nodes.append(node)
+        if node.op_type != "MatMulNBits" or node.input[1] not in branches:
+            continue
+        name, target = node.name, node.output[0]
+        node.output[0] = f"{name}.plain"
+        for side, value in zip(("down", "up"), branches[node.input[1]], strict=True):
+            constant = np.ascontiguousarray(value.T, np.float32)
+            graph.initializer.append(numpy_helper.from_array(constant, f"{name}.{side}"))
+        nodes += [
+            helper.make_node("MatMul", [node.input[0], f"{name}.down"], [f"{name}.narrow"]),
+            helper.make_node("MatMul", [f"{name}.narrow", f"{name}.up"], [f"{name}.change"]),
+            helper.make_node("Add", [f"{name}.plain", f"{name}.change"], [target]),
+        ]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return model.SerializeToString()
+
+
+def _diagonal(blocks: list[np.ndarray]) -> np.ndarray:
+    """Matrices [N_i, K_i] along the diagonal of one [sum N, sum K]."""
+    out = np.zeros((sum(len(b) for b in blocks), sum(b.shape[1] for b in blocks)), np.float32)
+    row = column = 0
+    for block in blocks:
+        out[row : row + len(block), column : column + block.shape[1]] = block
+        row, column = row + len(block), column + block.shape[1]
+    return out
 
 
 def quantise(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

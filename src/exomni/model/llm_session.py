@@ -1,15 +1,20 @@
 """Runs the LLM's graph: reads tokens into a memory, gives states and scores."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from .llm_graph import EMBEDDINGS, LAST_ROW, LOGITS, ROWS, STATES, memory_names
+from .llm_graph import EMBEDDINGS, LAST_ROW, LOGITS, ROWS, STATES, adapted, memory_names
 
 GRAPH_FILE, EMBEDDINGS_FILE, TOKENIZER_FILE = "llm.onnx", "embeddings.npy", "tokenizer.json"
 ROWS_AT_ONCE = 256
 """Longest run of tokens read in one go; the scores of attention grow with it."""
+
+
+Token = int | bytes
+"""What the LLM reads: a token's id, or the bytes of a vector in its place, float32 [D], which is how it hears."""
 
 
 @dataclass
@@ -17,20 +22,20 @@ class Memory:
     """Keys and values of what an LLM has read.
 
     Attributes:
-        rows: the keys and values; the binding does not keep them alive.
-        binding: ties them to the session, which writes where they lie.
+        rows: the keys and values; the bindings do not keep them alive.
         capacity: most rows.
+        bindings: tie them to the sessions that have read into them, which write where they lie.
         length: rows that are filled.
-        pieces: ids of the pieces that were read whole, in order, from the first row on; rows after them are scrap.
+        pieces: tokens of the pieces that were read whole, in order, from the first row on; rows after them are scrap.
     """
 
     rows: list
-    binding: object
     capacity: int
+    bindings: dict = field(default_factory=dict)
     length: int = 0
-    pieces: list[list[int]] = field(default_factory=list)
+    pieces: list[list[Token]] = field(default_factory=list)
 
-    def shared(self, pieces: list[list[int]]) -> int:
+    def shared(self, pieces: list[list[Token]]) -> int:
         """How many of these pieces, from the first on, are here already."""
         n = 0
         while n < min(len(pieces), len(self.pieces)) and pieces[n] == self.pieces[n]:
@@ -62,9 +67,10 @@ class LLMSession:
     Args:
         folder: holds the graph and the token table.
         n_threads: that work on one token.
+        adapters: low-rank changes of the graph (`llm_graph.adapted`), by name; None for the graph as it is.
     """
 
-    def __init__(self, folder: Path, n_threads: int):
+    def __init__(self, folder: Path, n_threads: int, adapters: Mapping[str, np.ndarray] | None = None):
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -72,8 +78,9 @@ class LLMSession:
         options.log_severity_level = 3
         # Between two tokens other parts work: threads that wait for the next must leave them the cores.
         options.add_session_config_entry("session.force_spinning_stop", "1")
+        graph = str(folder / GRAPH_FILE)
         self._session = onnxruntime.InferenceSession(
-            str(folder / GRAPH_FILE), options, providers=["CPUExecutionProvider"]
+            graph if adapters is None else adapted(graph, adapters), options, providers=["CPUExecutionProvider"]
         )
         self._embeddings = np.load(folder / EMBEDDINGS_FILE, mmap_mode="r")
         shapes = {i.name: i.shape for i in self._session.get_inputs()}
@@ -84,16 +91,28 @@ class LLMSession:
         """An empty memory; the system gives it room only as it fills."""
         from onnxruntime import OrtValue
 
-        binding = self._session.io_binding()
-        _take_outputs(binding)
         shape = (1, self._n_kv_heads, capacity, self._head_dim)
         rows = [OrtValue.ortvalue_from_numpy(np.zeros(shape, np.float32)) for _ in range(2 * self._n_layers)]
-        for side, bind in (("past", binding.bind_ortvalue_input), ("present", binding.bind_ortvalue_output)):
-            for name, value in zip(memory_names(self._n_layers, side), rows, strict=True):
-                bind(name, value)
-        return Memory(rows, binding, capacity)
+        return Memory(rows, capacity)
 
-    def read_piece(self, memory: Memory, ids: list[int]) -> Reading:
+    def _binding(self, memory: Memory):
+        """The memory's place in this session; another session of the same sizes may have one too."""
+        if self not in memory.bindings:
+            binding = memory.bindings[self] = self._session.io_binding()
+            _take_outputs(binding)
+            for side, bind in (("past", binding.bind_ortvalue_input), ("present", binding.bind_ortvalue_output)):
+                for name, value in zip(memory_names(self._n_layers, side), memory.rows, strict=True):
+                    bind(name, value)
+        return memory.bindings[self]
+
+    def rows_of(self, tokens: Sequence[Token]) -> np.ndarray:
+        """What the graph reads for tokens, float32 [T, D]."""
+        if not any(isinstance(token, bytes) for token in tokens):
+            return self._embeddings[tokens].astype(np.float32)
+        rows = [np.frombuffer(t, np.float32) if isinstance(t, bytes) else self._embeddings[t] for t in tokens]
+        return np.stack(rows).astype(np.float32)
+
+    def read_piece(self, memory: Memory, ids: list[Token]) -> Reading:
         """Read a piece of text that later conversations may share.
 
         Equal pieces after equal pieces give bit for bit the same rows, so a memory that has them need not read
@@ -104,22 +123,23 @@ class LLMSession:
         memory.pieces.append(ids)
         return Reading(np.concatenate([r.states for r in readings]), readings[-1].logits)
 
-    def read(self, memory: Memory, ids: list[int]) -> Reading:
+    def read(self, memory: Memory, ids: list[Token]) -> Reading:
         """Read tokens: their keys and values go into the memory's next rows."""
         rows = memory.length + len(ids)
         assert rows <= memory.capacity
         inputs = {
-            EMBEDDINGS: self._embeddings[ids].astype(np.float32)[None],
+            EMBEDDINGS: self.rows_of(ids)[None],
             ROWS: np.array(rows, np.int32),
             LAST_ROW: np.array([rows - 1], np.int32),
         }
+        binding = self._binding(memory)
         for name, value in inputs.items():
-            memory.binding.bind_cpu_input(name, value)
-        _take_outputs(memory.binding)
-        self._session.run_with_iobinding(memory.binding)
+            binding.bind_cpu_input(name, value)
+        _take_outputs(binding)
+        self._session.run_with_iobinding(binding)
         memory.length = rows
         # Copied: whether such an array keeps its values alive differs between versions of ONNX Runtime.
-        states, logits = (value.numpy().copy() for value in memory.binding.get_outputs()[:2])
+        states, logits = (value.numpy().copy() for value in binding.get_outputs()[:2])
         return Reading(states[0], logits[0, 0])
 
 

@@ -19,6 +19,7 @@ from .blendshape_decoder import BlendshapeDecoder
 from .choosing import generate_heard
 from .config import OmniConfig, SamplingConfig, SpeechDecoderConfig
 from .duration_pace import PacedUnitGenerator
+from .listening import Listening, load_listening
 from .sampling import UnitSampler
 from .speech_decoder import GROUP_TICKS, SpeechDecoder
 from .unit_tokenizer import UnitTokenizer
@@ -82,12 +83,17 @@ class Nano(nn.Module):
         self.data_hash = _data_hash(weights / "facts.json")
         self.phonemizer, self.vocoder = Phonemizer(), Vocoder(voice / "back.onnx")
         self.phonemizer.phonemes("ready")  # reads the lexicon now rather than in the first request
-        self.whisper_folder = whisper
+        self.whisper_folder, self.weights_folder = whisper, weights
 
     @cached_property
     def speech_features(self) -> SpeechFeatures:
         """The frozen speech encoder, loaded when the first recording comes."""
         return SpeechFeatures(self.whisper_folder())
+
+    @cached_property
+    def listening(self) -> Listening:
+        """What puts speech into the LLM's embedding space, loaded when it is first needed."""
+        return load_listening(self.weights_folder, self.config)
 
     @torch.inference_mode()
     def clause_units(

@@ -169,7 +169,7 @@ def omni_config(fields: Fields, folder: Path, tensors: Mapping[str, Tensor]) -> 
         folder: where the configurations lie that `config.json` names.
         tensors: its weights by normalised key; sizes that no field gives are read from their shapes.
     Raises:
-        CheckpointError: a field is missing.
+        CheckpointError: a field is missing or has no sensible value.
     """
     try:
         generator = qwen3_fields(tensors, "model.speech_generator.llm.model.model.")
@@ -190,6 +190,8 @@ def omni_config(fields: Fields, folder: Path, tensors: Mapping[str, Tensor]) -> 
         )
     except KeyError as error:
         raise CheckpointError(f"the checkpoint's configuration or weights lack {error}") from error
+    except (TypeError, ValueError) as error:  # pydantic's own errors are ValueErrors
+        raise CheckpointError(f"the checkpoint's configuration makes no sense: {error}") from error
 
 
 def unit_generator_config(d_llm: int, n_units: int, qwen3: Fields) -> UnitGeneratorConfig:

@@ -6,12 +6,11 @@ from torch import Tensor, nn
 
 from exomni.core.timebase import ENCODER_SAMPLE_HZ
 
-from .acoustics import N_FFT, log_mel
+from .acoustics import log_mel, mel_filters
 from .config import SpeechEncoderConfig
 
 CLIP_S = 30
 """What the encoder was trained on, and the only length that it takes."""
-HIGHEST_HZ = 8000.0
 
 
 def clip_features(samples: np.ndarray, n_mels: int) -> Tensor:
@@ -23,16 +22,11 @@ def clip_features(samples: np.ndarray, n_mels: int) -> Tensor:
     Returns:
         float32 [n_mels, 3000].
     """
-    from transformers.audio_utils import mel_filter_bank
-
     length = CLIP_S * ENCODER_SAMPLE_HZ
     padded = torch.zeros(length)
     cut = np.ascontiguousarray(samples[:length], np.float32)
     padded[: len(cut)] = torch.from_numpy(cut)
-    bank = mel_filter_bank(
-        1 + N_FFT // 2, n_mels, 0.0, HIGHEST_HZ, ENCODER_SAMPLE_HZ, norm="slaney", mel_scale="slaney"
-    )
-    return log_mel(padded, torch.from_numpy(bank).float())
+    return log_mel(padded, mel_filters(n_mels))
 
 
 class SpeechEncoder(nn.Module):

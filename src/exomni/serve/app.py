@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from . import endpoints
 from .backend import Backend
@@ -70,6 +71,14 @@ def create_app(config: ServerConfig, backend: Backend, page: Path | None = None)
 
 class Page(StaticFiles):
     """The page's files; names with a hash are kept for good, the others are asked for again."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """A file; an endpoint that is asked in the wrong way comes here too, and is no missing file."""
+        routes = [route for route in endpoints.router.routes if route.path_regex.match("/" + path)]
+        if routes:
+            allowed = ", ".join(sorted({method for route in routes for method in route.methods}))
+            raise HTTPException(405, "the endpoint takes " + allowed, {"allow": allowed})
+        return await super().get_response(path, scope)
 
     def file_response(self, full_path, *args, **kwargs) -> Response:
         """A file."""

@@ -20,18 +20,24 @@ DEAD_CLIENT_MS = 30_000
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which on a signal first lets replies finish; on the second it stops at once."""
+    """uvicorn, which on a signal first lets replies finish; on the second it stops at once.
+
+    Attributes:
+        ready: called once everybody can come in.
+    """
+
+    def __init__(self, config: uvicorn.Config):
+        super().__init__(config)
+        self.ready: Callable[[], None] = lambda: None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ending: asyncio.Task | None = None
 
     def handle_exit(self, sig: int, frame: object) -> None:
         """What a signal does."""
-        hub = self.config.app.state.hub
-        if hub.draining or self._loop is None:
+        if self._loop is None or self.config.app.state.hub.draining:
             super().handle_exit(sig, frame)
             return
-        self._captured_signals.append(sig)
         self._loop.call_soon_threadsafe(self.end)
-
-    _loop: asyncio.AbstractEventLoop | None = None
 
     def end(self) -> None:
         """Begin to stop; on the event loop."""
@@ -41,6 +47,7 @@ class Server(uvicorn.Server):
         """Listen."""
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
+        self.ready()
 
     async def _drain(self) -> None:
         await self.config.app.state.hub.drain()
@@ -103,7 +110,7 @@ def serve(config: ServerConfig, load: Callable[[], Backend], ready: Callable[[st
         port = listening.getsockname()[1]
         server = make_server(config, load())
         log("listening", host=config.host, port=port)
-        ready(page_address(config, port))
+        server.ready = lambda: ready(page_address(config, port))
         server.run(sockets=[listening])
 
 

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from ..core.errors import CheckpointError
+from ..model.listening import FILE, save_listening
 from .loop import load_weights
 
 RUN_PARTS = {
@@ -15,6 +16,28 @@ RUN_PARTS = {
     "joint": {"generator": "unit_generator", "decoder": "blendshape_decoder"},
 }
 """Which module of which run becomes which shipped part."""
+
+
+def release_listening(run: Path, folder: Path, known: torch.Tensor) -> int:
+    """Write `listening.safetensors` and how it was made, `listening.json`.
+
+    Args:
+        run: of stage "dialogue", or of an earlier one of hearing, which has no adapters then.
+        folder: to write to.
+        known: ids of the tokens that speech is read as.
+    Returns:
+        Bytes written.
+    Raises:
+        CheckpointError: the run is missing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = load_weights(run / "model.safetensors")
+    parts = {part: {k.removeprefix(part): v for k, v in weights.items() if k.startswith(part)}
+             for part in ("listener.", "adapters.layers.")}  # fmt: skip
+    size = save_listening(folder / FILE, parts["listener."], known, parts["adapters.layers."])
+    facts = run / "facts.json"
+    (folder / "listening.json").write_text(facts.read_text("utf-8"), "utf-8")
+    return size + facts.stat().st_size
 
 
 def release(runs: dict[str, Path], folder: Path, origin: dict) -> int:

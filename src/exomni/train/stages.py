@@ -2,24 +2,23 @@
 
 import hashlib
 import subprocess
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from importlib import resources
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from ..core.errors import ConfigError, UserError
+from ..core.errors import UserError
 from ..data import store
 from ..data.build import BuildConfig
 from ..data.label import label_units
 from ..model.config import OmniConfig, SpeechDecoderConfig
 from ..model.unit_tokenizer import UnitTokenizer
+from .hearing import HEARING_STAGES
 from .joint import JointConfig, JointTask
 from .loop import LoopConfig, Task, load_parts, load_weights
 from .speech import SpeechTask
+from .stage import Stage, read_recipe
 
 
 class SpeechRecipe(BaseModel):
@@ -50,25 +49,6 @@ class Recipe(BaseModel):
     decoder: SpeechRecipe
     joint: JointRecipe
     face: JointRecipe
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One row of the table.
-
-    Attributes:
-        trains: parts whose weights change.
-        frozen: parts that are used as they are.
-        passes: of the data set that it reads.
-        losses: what is minimised.
-        setup: makes the task from (recipe, model configuration, data folder, folder of all runs).
-    """
-
-    trains: tuple[str, ...]
-    frozen: tuple[str, ...]
-    passes: tuple[str, ...]
-    losses: tuple[str, ...]
-    setup: Callable[[Recipe, OmniConfig, Path, Path], Task]
 
 
 def _speech(recipe: Recipe, config: OmniConfig, data: Path, runs: Path) -> Task:
@@ -112,6 +92,15 @@ def _face(recipe: Recipe, config: OmniConfig, data: Path, runs: Path) -> Task:
     return task
 
 
+def load_recipe(source: str | Path) -> Recipe:
+    """Read a recipe of talking by name ("nano") or a YAML file by path.
+
+    Raises:
+        ConfigError: no such recipe or file, or not a valid one; says which field.
+    """
+    return read_recipe(source, Recipe)
+
+
 STAGES: dict[str, Stage] = {
     "speech": Stage(
         ("unit tokenizer", "speech decoder"),
@@ -119,6 +108,8 @@ STAGES: dict[str, Stage] = {
         ("speech", "features"),
         ("phonetic channels, pitch, loudness", "voicing and phoneme cross-entropy"),
         _speech,
+        "nano",
+        load_recipe,
     ),
     "decoder": Stage(
         ("speech decoder",),
@@ -126,6 +117,8 @@ STAGES: dict[str, Stage] = {
         ("speech", "features"),
         ("phonetic channels, pitch, loudness", "voicing and phoneme cross-entropy"),
         _decoder,
+        "nano",
+        load_recipe,
     ),
     "joint": Stage(
         ("unit generator", "blendshape decoder"),
@@ -133,6 +126,8 @@ STAGES: dict[str, Stage] = {
         ("speech", "units", "hidden", "faces"),
         ("unit cross-entropy", "log-duration", "blendshapes with velocity", "lip vertices"),
         _joint,
+        "nano",
+        load_recipe,
     ),
     "face": Stage(
         ("blendshape decoder",),
@@ -140,24 +135,11 @@ STAGES: dict[str, Stage] = {
         ("speech", "units", "hidden", "faces"),
         ("blendshapes with velocity", "lip vertices"),
         _face,
+        "nano",
+        load_recipe,
     ),
+    **HEARING_STAGES,
 }
-
-
-def load_recipe(source: str | Path) -> Recipe:
-    """Read a recipe by name ("nano") or a YAML file by path.
-
-    Raises:
-        ConfigError: no such recipe or file, or not a valid one; says which field.
-    """
-    packaged = resources.files("exomni") / "configs" / "recipes" / f"{source}.yaml"
-    file = packaged if packaged.is_file() else Path(source)
-    try:
-        return Recipe.model_validate(yaml.safe_load(file.read_text("utf-8")))
-    except OSError:
-        raise ConfigError(f"'{source}' is neither a recipe of exomni nor a file") from None
-    except (yaml.YAMLError, ValidationError) as error:
-        raise ConfigError(f"{source}: {error}") from error
 
 
 def provenance(data: Path, passes: Sequence[str] = store.PASSES) -> dict[str, str]:

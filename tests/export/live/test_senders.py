@@ -1,6 +1,7 @@
 import json
 import socket
 import threading
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from pythonosc.osc_message import OscMessage
 
 from exomni.core import arkit
 from exomni.core.errors import InputError, ServiceError
-from exomni.export.live import live, sender
+from exomni.export.live import live, relay, sender
 from exomni.export.live.frames import frames_of
 from exomni.export.live.livelink import packet
 from exomni.export.names import ROTATIONS
@@ -173,7 +174,7 @@ def test_web_pages_that_connect_receive_the_source(track):
     from websockets.sync.client import connect
 
     host = sender("ws-serve://127.0.0.1:0")
-    with connect(f"ws://127.0.0.1:{host.port}") as page:
+    with connect(host.address) as page:
         while not host._listeners:
             pass
         for frame in frames_of(track):
@@ -225,7 +226,42 @@ def test_nobody_there(track):
         sender("ws://127.0.0.1:9/")
     first = sender("ws-serve://127.0.0.1:0")
     with pytest.raises(ServiceError, match="cannot listen"):
-        sender(f"ws-serve://127.0.0.1:{first.port}")
+        sender(first.address.replace("ws:", "ws-serve:"))
     first.close()
     # UDP does not know whether anybody listens: a receiver may start later.
     live(track.replace(frames=track.frames[:3], head=None, eyes=None), ["livelink://127.0.0.1:9"], clock=NoClock())
+
+
+def test_faces_of_those_who_connect_go_to_all_others(ear):
+    from websockets.sync.client import connect
+
+    host = sender("ws-serve://127.0.0.1:0")
+    out = sender(f"livelink://127.0.0.1:{ear.port}")
+    done = []
+    thread = threading.Thread(target=lambda: done.append(relay(islice(host.faces(), 3), [host, out])))
+    thread.start()
+    with connect(host.address) as page:
+        with connect(host.address) as puppeteer:
+            while len(host._listeners) < 2:
+                pass
+            puppeteer.send(json.dumps({"type": "face", "weights": {"JawOpen": 0.25}, "head": [0.1, 0, 0], "fps": 60}))
+            first = json.loads(page.recv(timeout=5))
+            for wrong in (
+                "no",
+                "[]",
+                '{"type": "face", "weights": {"nose": 1}}',
+                '{"type": "face", "weights": {"jawOpen": "x"}}',
+            ):
+                puppeteer.send(wrong)
+                assert json.loads(puppeteer.recv(timeout=5))["type"] == "error"
+            puppeteer.send(json.dumps({"type": "face", "weights": {"eyeBlink_L": 1}}))
+            second = json.loads(page.recv(timeout=5))
+        rest = json.loads(page.recv(timeout=5))
+        thread.join()
+    host.close()
+    assert done == [3]
+    assert (first["weights"], first["head"], first["fps"], first["index"]) == ({"jawOpen": 0.25}, [0.1, 0, 0], 60, 0)
+    assert (second["weights"], second["index"]) == ({"eyeBlinkLeft": 1}, 1)
+    assert not any(rest["weights"].values())  # the puppeteer has left
+    heard = [PyLiveLinkFace.decode(packet)[1] for packet in ear.heard()]
+    assert [face.get_blendshape(FaceBlendShape.JawOpen) for face in heard] == [0.25, 0, 0, 0, 0, 0]

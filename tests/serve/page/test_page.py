@@ -12,7 +12,7 @@ from exomni.core.timebase import FRAME_HZ, SAMPLE_HZ
 
 from .conftest import VOICE_HZ, WATCH
 from .mock_server import N_FRAMES, RAMP, WORDS, MockServer
-from .tiny_head import tiny_head
+from .tiny_head import MOVE_M, tiny_head, vrm0, vrm1
 
 WITHIN_MS = 150
 TRIES = 3
@@ -224,20 +224,41 @@ def test_a_reply_is_offered_in_every_format_of_the_server(open_page):
     assert re.search(r"/v1/exports/resp_\d+/srt$", download.value.url)
 
 
-@pytest.mark.parametrize("suffix", [".glb", ".vrm"])
-def test_a_dropped_head_is_shown_and_what_it_lacks_is_listed(open_page, suffix):
+def drop(page, name: str, data: bytes) -> str:
+    """Drops a file on the page; returns what is said of it."""
+    page.evaluate(DROP, [name, base64.b64encode(data).decode()])
+    return until_report(page, name)
+
+
+def test_a_dropped_head_is_shown_and_what_it_lacks_is_listed(open_page):
     page = open_page()
     page.click("#heads-button")
     names = [re.sub("Left$", "_L", re.sub("Right$", "_R", name)) for name in arkit.NAMES if name != "tongueOut"]
-    page.evaluate(DROP, [f"mine{suffix}", base64.b64encode(tiny_head(names)).decode()])
-    assert until_report(page, "mine") == f"mine{suffix}: 51 of the 52 shapes; missing: tongueOut"
-    assert page.evaluate("exomni.stage.head.missing") == ["tongueOut"]
+    assert drop(page, "mine.glb", tiny_head(names)) == "mine.glb: 51 of the 52 shapes; missing: tongueOut"
     assert page.locator("input[value=own]").is_checked()
-    page.evaluate(DROP, ["broken.glb", base64.b64encode(b"glTF is not this").decode()])
-    assert "could not be read" in until_report(page, "broken")
-    page.evaluate(DROP, ["other.glb", base64.b64encode(tiny_head(["A", "B"])).decode()])
-    assert "No mesh in this file has ARKit's shapes" in until_report(page, "other")
     assert page.evaluate("exomni.stage.head.missing") == ["tongueOut"]
+    assert "could not be read" in drop(page, "broken.glb", b"glTF is not this")
+    assert "No mesh in this file has ARKit's shapes" in drop(page, "other.glb", tiny_head(["A", "B"]))
+    assert page.evaluate("exomni.stage.head.missing") == ["tongueOut"]
+
+
+def test_a_vrm_with_perfect_sync_follows_its_expressions(open_page):
+    page = open_page()
+    strange = [f"Fcl_{i}" for i in range(arkit.K)]
+    pascal = [name[0].upper() + name[1:] for name in arkit.NAMES]
+    for name, extension in (("one.vrm", vrm1(arkit.NAMES)), ("zero.vrm", vrm0(pascal))):
+        assert drop(page, name, tiny_head(strange, extension)) == f"{name}: all 52 shapes"
+        deepest = page.evaluate("""() => {
+          const face = new Float32Array(52);
+          face[24] = 1;
+          exomni.stage.head.show(face, {yaw: 0, pitch: 0, roll: 0, lift: 0});
+          let mesh;
+          exomni.stage.head.root.traverse((node) => { if (node.isMesh) mesh = node; });
+          const rest = [...mesh.geometry.getAttribute("position").array];
+          exomni.stage.head.show(face.fill(0), {yaw: 0, pitch: 0, roll: 0, lift: 0});
+          return Math.max(...mesh.geometry.getAttribute("position").array.map((z, i) => rest[i] - z));
+        }""")
+        assert deepest == pytest.approx(MOVE_M / 2, abs=1e-6)
 
 
 def test_sliders_reach_the_server_and_the_face(open_page, mock):
@@ -273,12 +294,17 @@ def test_it_fits_a_phone_and_every_control_has_a_name(open_page):
     assert page.evaluate("document.activeElement !== document.body")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_light_and_dark(open_page, scheme):
-    page = open_page(color_scheme=scheme)
-    lightness = "getComputedStyle(document.querySelector('#chat')).backgroundColor.match(/\\d+/g).map(Number)[0]"
-    assert (page.evaluate(lightness) > 128) == (scheme == "light")
+def test_light_and_dark_as_the_system_has_it_until_somebody_chooses(open_page):
+    page = open_page(color_scheme="dark")
+
+    def is_light() -> bool:
+        colour = "getComputedStyle(document.querySelector('#chat')).backgroundColor"
+        return int(re.search(r"\d+", page.evaluate(colour))[0]) > 128
+
+    assert not is_light()
+    page.emulate_media(color_scheme="light")
+    assert is_light()
     page.click("#theme-button")
-    assert (page.evaluate(lightness) > 128) == (scheme == "dark")
+    assert not is_light()
     page.reload()
-    assert (page.evaluate(lightness) > 128) == (scheme == "dark")
+    assert not is_light()

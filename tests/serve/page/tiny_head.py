@@ -10,11 +10,12 @@ N_SIDE = 12
 MOVE_M = 0.02
 
 
-def tiny_head(names: Sequence[str]) -> bytes:
+def tiny_head(names: Sequence[str], extensions: dict | None = None) -> bytes:
     """A GLB of a curved sheet whose every target moves one patch of it towards the viewer.
 
     Args:
         names: of the targets.
+        extensions: of the document, such as a VRM's.
     """
     u, v = np.meshgrid(np.linspace(-1, 1, N_SIDE), np.linspace(-1, 1, N_SIDE))
     rest = np.stack([0.08 * u, 0.1 * v, -0.05 * (u**2 + v**2)], axis=-1).reshape(-1, 3).astype("<f4")
@@ -26,10 +27,22 @@ def tiny_head(names: Sequence[str]) -> bytes:
         target[(i * 2) % len(rest) :: 7, 2] = MOVE_M
         targets.append(target)
     arrays = [rest, sheet.astype("<u2").ravel(), *targets]
-    return _glb(arrays, names)
+    return _glb(arrays, names, extensions or {})
 
 
-def _glb(arrays: Sequence[np.ndarray], names: Sequence[str]) -> bytes:
+def vrm1(names: Sequence[str]) -> dict:
+    """VRM 1's extension, where target `i` is the expression `names[i]` at half of its weight."""
+    bind = lambda i: {"morphTargetBinds": [{"node": 0, "index": i, "weight": 0.5}]}  # noqa: E731
+    return {"VRMC_vrm": {"expressions": {"custom": {name: bind(i) for i, name in enumerate(names)}}}}
+
+
+def vrm0(names: Sequence[str]) -> dict:
+    """The same in VRM 0."""
+    groups = [{"name": name, "binds": [{"mesh": 0, "index": i, "weight": 50}]} for i, name in enumerate(names)]
+    return {"VRM": {"blendShapeMaster": {"blendShapeGroups": groups}}}
+
+
+def _glb(arrays: Sequence[np.ndarray], names: Sequence[str], extensions: dict) -> bytes:
     views, accessors, body = [], [], b""
     for array in arrays:
         data = array.tobytes()
@@ -45,14 +58,16 @@ def _glb(arrays: Sequence[np.ndarray], names: Sequence[str]) -> bytes:
     primitive = {"attributes": {"POSITION": 0}, "indices": 1, "targets": targets}
     document = {
         "asset": {"version": "2.0"},
-        "scene": 0,
         "scenes": [{"nodes": [0]}],
         "nodes": [{"mesh": 0, "name": "face"}],
         "meshes": [{"primitives": [primitive], "extras": {"targetNames": list(names)}}],
         "buffers": [{"byteLength": len(body)}],
         "bufferViews": views,
         "accessors": accessors,
+        "extensions": extensions,
+        "extensionsUsed": list(extensions),
     }
+    document = {name: value for name, value in document.items() if value}
     text = json.dumps(document).encode()
     text += b" " * (-len(text) % 4)
     chunks = struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(body), b"BIN\0") + body

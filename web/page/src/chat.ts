@@ -61,9 +61,13 @@ export class Chat {
     const replay = make("button", { type: "button", title: "Play again" }, icon("replay"), "Replay");
     replay.addEventListener("click", () => this.conversation.replay(reply));
     const save = make("details", {}, make("summary", { title: "Download this reply" }, icon("save"), "Download"));
-    save.addEventListener("toggle", () => this.#list(save, reply));
+    const formats = make("ul", { className: "formats", hidden: true });
+    save.addEventListener("toggle", () => {
+      formats.hidden = !save.open;
+      if (save.open) this.#list(formats, reply);
+    });
     const actions = make("div", { className: "actions", hidden: true }, replay, save);
-    const element = make("div", { className: "turn reply" }, said, rest, failure, actions);
+    const element = make("div", { className: "turn reply" }, said, rest, failure, actions, formats);
     this.#turns.set(reply, { element, said, rest, failure, replay, actions });
     this.#add(element);
   }
@@ -102,16 +106,14 @@ export class Chat {
     }
   }
 
-  #list(save: HTMLDetailsElement, reply: Reply): void {
-    if (!save.open || save.querySelector("ul")) return;
-    const list = make("ul", { className: "formats" });
-    for (const { name, suffix, what } of this.server.formats) {
+  #list(formats: HTMLUListElement, reply: Reply): void {
+    const items = this.server.formats.map(({ name, suffix, what }) => {
       const link = make("a", { href: this.server.exportUrl(reply.id, name), download: `reply${suffix}` });
       link.append(make("b", {}, name), " ", make("span", {}, what));
-      list.append(make("li", {}, link));
-    }
-    save.append(list);
-    list.scrollIntoView({ block: "nearest" });
+      return make("li", {}, link);
+    });
+    formats.replaceChildren(...items);
+    formats.scrollIntoView({ block: "nearest" });
   }
 
   #add(element: HTMLElement): void {

@@ -61,7 +61,7 @@ export class Life {
     this.#hold(nowS, passedS, level);
   }
 
-  /** The face at rest goes towards the chosen emotion. */
+  /** The face at rest goes towards the chosen emotion; without one it is friendly. */
   #settle(passedS: number): void {
     const aim = new Float32Array(K);
     for (const name of EMOTIONS) {
@@ -74,7 +74,8 @@ export class Life {
     const brows = 0.22 * this.#attention + 0.1 * this.#thought;
     aim[INDEX.browInnerUp] = Math.max(aim[INDEX.browInnerUp]!, brows);
     for (const k of [INDEX.browOuterUpLeft, INDEX.browOuterUpRight]) aim[k] = Math.max(aim[k]!, 0.7 * brows);
-    for (const k of [INDEX.mouthSmileLeft, INDEX.mouthSmileRight]) aim[k] = Math.max(aim[k]!, 0.08 + 0.06 * this.#attention);
+    for (const k of [INDEX.mouthSmileLeft, INDEX.mouthSmileRight]) aim[k] = Math.max(aim[k]!, this.emotion ? 0 : 0.2);
+    for (const k of [INDEX.cheekSquintLeft, INDEX.cheekSquintRight]) aim[k] = Math.max(aim[k]!, this.emotion ? 0 : 0.12);
     for (let k = 0; k < K; k++) this.#rest[k] = approach(this.#rest[k]!, aim[k]!, passedS, 0.12);
   }
 

@@ -1,15 +1,15 @@
 /** The scene: light, camera, and how much of it this computer can draw. */
 
 import {
-  ACESFilmicToneMapping, AmbientLight, BackSide, BoxGeometry, DirectionalLight, HemisphereLight, Mesh, MeshBasicMaterial,
-  PCFSoftShadowMap, PerspectiveCamera, PMREMGenerator, Scene, Vector3, WebGLRenderer,
+  ACESFilmicToneMapping, AmbientLight, BackSide, BoxGeometry, Color, DirectionalLight, HemisphereLight, Mesh,
+  MeshBasicMaterial, MeshPhongMaterial, MeshStandardMaterial, type Object3D, PCFShadowMap, PerspectiveCamera, PMREMGenerator, Scene, Vector3, WebGLRenderer,
 } from "three";
 import type { Head } from "./head";
 
 const FIELD_OF_VIEW_DEG = 22;
 /** What is to be seen of the head, in metres: from above the hair to the neck. */
-const VIEW_HEIGHT_M = 0.46;
-const VIEW_WIDTH_M = 0.34;
+const VIEW_HEIGHT_M = 0.41;
+const VIEW_WIDTH_M = 0.32;
 /** Slower than this between two frames, the picture gets coarser; faster, finer. */
 const SLOW_S = 1 / 32;
 const FAST_S = 1 / 55;
@@ -17,6 +17,7 @@ const COARSEST = 0.5;
 /** Pictures a second that a computer without a graphics card is asked for, and while it works on an answer. */
 const SOFTWARE_FPS = 20;
 const WORKING_FPS = 6;
+const SOFTWARE_PIXELS = 250_000;
 /** Such a computer's limits between which the picture is made coarser or finer. */
 const SOFTWARE_SLOW_S = 1 / 12;
 const SOFTWARE_FAST_S = 1 / 18;
@@ -28,8 +29,7 @@ export class Stage {
   readonly #key = new DirectionalLight(0xfff1e2, 2.6);
   readonly #software: boolean;
   /** Whether an answer is being made, perhaps on this very computer: without a graphics card, pictures wait. */
-  working = false;
-  #ratio: number;
+  working = false;  #ratio: number;
   #meanS = 1 / 60;
   #lastS = 0;
   #head: Head | null = null;
@@ -39,13 +39,15 @@ export class Stage {
    * @throws Error where the browser has no WebGL.
    */
   constructor(readonly canvas: HTMLCanvasElement) {
-    this.renderer = new WebGLRenderer({ canvas, alpha: true, antialias: true, powerPreference: "high-performance" });
+    this.#software = drawsInSoftware();
+    const antialias = !this.#software;
+    this.renderer = new WebGLRenderer({ canvas, alpha: true, antialias, powerPreference: "high-performance" });
     this.renderer.toneMapping = ACESFilmicToneMapping;
     this.renderer.toneMappingExposure = 1.05;
-    this.#software = /swiftshader|llvmpipe|software/i.test(rendererName(this.renderer));
     this.renderer.shadowMap.enabled = !this.#software;
-    this.renderer.shadowMap.type = PCFSoftShadowMap;
-    this.#ratio = this.#software ? COARSEST : Math.min(devicePixelRatio, 2);
+    this.renderer.shadowMap.type = PCFShadowMap;
+    const { clientWidth, clientHeight } = canvas;
+    this.#ratio = this.#software ? Math.sqrt(SOFTWARE_PIXELS / (clientWidth * clientHeight || 1)) : this.#finest;
     this.#light();
     this.#watched = new ResizeObserver(() => this.#fit());
     this.#watched.observe(canvas);
@@ -66,6 +68,7 @@ export class Stage {
       this.#head.dispose();
     }
     this.#head = head;
+    if (head && this.#software) head.root.traverse(plainer);
     if (head) this.scene.add(head.root);
     this.#fit();
   }
@@ -77,7 +80,7 @@ export class Stage {
       const passedS = nowS - this.#lastS;
       if (this.#software && passedS < 1 / (this.working ? WORKING_FPS : SOFTWARE_FPS) - 0.004) return;
       this.#lastS = nowS;
-      frame(nowS, Math.min(passedS, 0.1));
+      frame(nowS, passedS);
       this.renderer.render(this.scene, this.camera);
       this.#adapt(passedS);
     });
@@ -88,6 +91,10 @@ export class Stage {
     this.#watched.disconnect();
     this.head = null;
     this.renderer.dispose();
+  }
+
+  get #finest(): number {
+    return Math.min(devicePixelRatio, 2);
   }
 
   #light(): void {
@@ -125,8 +132,8 @@ export class Stage {
     const aspect = width / height;
     const distance = Math.max(VIEW_HEIGHT_M / 2 / half, VIEW_WIDTH_M / 2 / (half * aspect));
     this.camera.aspect = aspect;
-    this.camera.position.set(0, 0.012, distance);
-    this.camera.lookAt(new Vector3(0, -0.012, 0));
+    this.camera.position.set(0, 0.02, distance);
+    this.camera.lookAt(new Vector3(0, -0.003, 0));
     this.camera.updateProjectionMatrix();
   }
 
@@ -134,10 +141,9 @@ export class Stage {
     this.#meanS += 0.05 * (passedS - this.#meanS);
     if (this.working || document.hidden) return;
     const [slowS, fastS] = this.#software ? [SOFTWARE_SLOW_S, SOFTWARE_FAST_S] : [SLOW_S, FAST_S];
-    const finest = this.#software ? 1 : Math.min(devicePixelRatio, 2);
     const next =
       this.#meanS > slowS ? Math.max(COARSEST, this.#ratio * 0.8)
-      : this.#meanS < fastS ? Math.min(finest, this.#ratio * 1.25)
+      : this.#meanS < fastS ? Math.min(this.#finest, this.#ratio * 1.25)
       : this.#ratio;
     if (next === this.#ratio) return;
     this.#ratio = next;
@@ -147,10 +153,28 @@ export class Stage {
   }
 }
 
-function rendererName(renderer: WebGLRenderer): string {
-  const gl = renderer.getContext();
+/** Whether the processor draws, for want of a graphics card. */
+function drawsInSoftware(): boolean {
+  const gl = document.createElement("canvas").getContext("webgl2");
+  if (!gl) return false;
   const info = gl.getExtension("WEBGL_debug_renderer_info");
-  return String(gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
+  const name = String(gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
+  gl.getExtension("WEBGL_lose_context")?.loseContext();
+  return /swiftshader|llvmpipe|software/i.test(name);
+}
+
+/** Shades a mesh in a way that a processor can: the same colours, a highlight, no mirrored room, no fine relief. */
+function plainer(node: Object3D): void {
+  if (!(node instanceof Mesh) || !(node.material instanceof MeshStandardMaterial)) return;
+  const from = node.material;
+  const { name, color, map, side, alphaTest, transparent, opacity, vertexColors, roughness } = from;
+  const shine = 1 - roughness * (from.roughnessMap ? 0.6 : 1);
+  node.material = new MeshPhongMaterial({
+    name, color, map, side, alphaTest, transparent, opacity, vertexColors,
+    specular: new Color().setScalar(0.25 * shine),
+    shininess: 4 + 120 * shine ** 3,
+  });
+  from.dispose();
 }
 
 /** A room with soft lamps, to be mirrored in eyes and skin. */

@@ -52,6 +52,7 @@ class Audio2Face3DTeacher:
     """Labels from the sound, by a service; one call a clip."""
 
     name = "audio2face3d"
+    listens = True
 
     def __init__(self, config: Audio2Face3DConfig | None = None) -> None:
         """Prepare; nothing is connected yet.

@@ -31,9 +31,15 @@ class Clip:
 
 
 class FaceTeacher(Protocol):
-    """Labels speech with a face."""
+    """Labels speech with a face.
+
+    Attributes:
+        name: one of `TEACHERS`.
+        listens: whether it needs `Clip.audio`.
+    """
 
     name: str
+    listens: bool
 
     def label(self, clip: Clip) -> np.ndarray:
         """ARKit weights, float32 [T_frame, K] in 0..1; frame k shows k/30 to (k+1)/30 s, its middle."""

@@ -14,6 +14,7 @@ class OpenFaceFxTeacher:
     """Labels from phonemes and their exact times; needs no sound."""
 
     name = "openfacefx"
+    listens = False
 
     def label(self, clip: Clip) -> np.ndarray:
         """ARKit weights, float32 [T_frame, K] in 0..1 (see `FaceTeacher`).

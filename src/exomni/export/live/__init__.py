@@ -10,12 +10,13 @@ from exomni.core.errors import InputError
 from ..profile import Profile
 from ..retarget import retarget
 from ..sources import load
-from .clock import Clock, Player, SampleClock, WallClock
+from .clock import Clock, SampleClock, WallClock
 from .frames import LiveFrame, Sender, frames_of, frames_of_events, neutral
 from .livelink import PORT as LIVELINK_PORT
 from .livelink import LiveLinkSender
 from .osc import OSC_PORT, VMC_PORT, OscSender, VmcSender
-from .perform import Performance, perform
+from .perform import Performance, perform, relay
+from .sound import Microphone, Player
 from .websocket import WebSocketHost, WebSocketSender
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Clock",
     "LiveFrame",
     "LiveLinkSender",
+    "Microphone",
     "OscSender",
     "Performance",
     "Player",
@@ -37,6 +39,7 @@ __all__ = [
     "live",
     "neutral",
     "perform",
+    "relay",
     "sender",
 ]
 

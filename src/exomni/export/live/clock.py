@@ -4,10 +4,6 @@ import threading
 import time
 from typing import Protocol
 
-import numpy as np
-
-from exomni.core.errors import FormatError, ServiceError
-
 LONGEST_NAP_S = 0.25
 """A sleeper looks at the clock at least this often, so that a clock that stands or jumps is noticed."""
 
@@ -74,47 +70,3 @@ class SampleClock:
     def sleep(self, seconds: float) -> None:
         """Wait."""
         time.sleep(max(0.0, seconds))
-
-
-class Player(SampleClock):
-    """Plays the audio on this machine's sound card and is its clock; needs the package `sounddevice`."""
-
-    def __init__(self, samples: np.ndarray | None, sample_hz: int | None) -> None:
-        """Open the sound card; playing begins with the first look at the clock.
-
-        Args:
-            samples: mono, [N].
-            sample_hz: samples a second.
-        Raises:
-            FormatError: there is no audio.
-            ServiceError: there is no sound card, or no `sounddevice`.
-        """
-        if samples is None or sample_hz is None:
-            raise FormatError("there is no audio to play")
-        super().__init__(sample_hz)
-        self._samples, self._at = np.asarray(samples, np.float32), 0
-        try:
-            import sounddevice
-
-            self._stream = sounddevice.OutputStream(samplerate=sample_hz, channels=1, callback=self._fill)
-        except (ImportError, OSError) as error:
-            raise ServiceError(f"no sound card can be played on ({error}); pip install sounddevice") from error
-        except sounddevice.PortAudioError as error:
-            raise ServiceError(f"the sound card cannot be opened: {error}") from error
-
-    def position_s(self) -> float:
-        """Seconds of the audio that have been heard."""
-        if not self._stream.active and self._at == 0:
-            self._stream.start()
-        return super().position_s()
-
-    def close(self) -> None:
-        """Stop playing."""
-        self._stream.close()
-
-    def _fill(self, out: np.ndarray, n_samples: int, _time: object, _status: object) -> None:
-        piece = self._samples[self._at : self._at + n_samples]
-        out[:] = 0
-        out[: len(piece), 0] = piece
-        self._at += n_samples
-        self.played(n_samples)

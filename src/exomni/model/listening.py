@@ -1,0 +1,156 @@
+"""Speech in the LLM's embedding space: what `nano` hears, ten vectors a second, and how it reads as tokens."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..core.errors import AssetError, CheckpointError
+from .config import OmniConfig, SpeechProjectorConfig
+from .speech_projector import SpeechProjector
+
+BLANK = 0
+"""Place of the blank among the scores; token i of the table stands at i + 1."""
+FILE = "listening.safetensors"
+MATRICES = ("projector.expand.weight", "projector.contract.weight")
+"""Kept as 8-bit codes with a scale for each row; all else is kept at half precision."""
+LARGEST_CODE = 127
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Speech as the LLM takes it.
+
+    Attributes:
+        vectors: one for each token heard, blanks dropped and repeats merged, [T_heard, D_llm].
+        ids: the token whose embedding lies nearest, int64 [T_heard].
+    """
+
+    vectors: Tensor
+    ids: Tensor
+
+
+class Listener(nn.Module):
+    """The speech projector, and what its training by CTC adds: a blank and how sharply distances are told apart.
+
+    The score of a token is the negative squared distance to its word embedding, so what is heard clearly lies where
+    the LLM expects that word.
+
+    Args:
+        d_encoder: width of the speech encoder.
+        d_llm: width of the language model.
+        config: of the projector.
+    Source:
+        The projector is the paper's; the blank and the reading by distance are our choice.
+    """
+
+    def __init__(self, d_encoder: int, d_llm: int, config: SpeechProjectorConfig) -> None:
+        super().__init__()
+        self.projector = SpeechProjector(d_encoder, d_llm, config)
+        self.blank = nn.Parameter(torch.zeros(d_llm))
+        self.log_sharpness = nn.Parameter(torch.tensor(0.7))
+        self.register_buffer("mean", torch.zeros(d_encoder))
+        self.register_buffer("std", torch.ones(d_encoder))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Encoder frames [B, T, D_encoder], 50 a second, to vectors [B, T // 5, D_llm], ten a second."""
+        return self.projector((frames - self.mean) / self.std)
+
+    def scores(self, vectors: Tensor, table: Tensor) -> Tensor:
+        """Log-probabilities up to a constant of each row.
+
+        Args:
+            vectors: [..., D_llm].
+            table: word embeddings [V, D_llm].
+        Returns:
+            [..., 1 + V]: the blank, then the tokens.
+        """
+        rows = torch.cat([self.blank[None], table])
+        return self.log_sharpness.exp() * (vectors @ rows.T - 0.5 * rows.square().sum(-1))
+
+    def collapse(self, vectors: Tensor, table: Tensor) -> Heard:
+        """Drop blanks and merge what is one token held for several steps.
+
+        Args:
+            vectors: of one clip, [T, D_llm].
+            table: word embeddings [V, D_llm].
+        Returns:
+            `ids` are rows of the table; a merged vector is the mean of its run.
+        """
+        best = self.scores(vectors, table).argmax(-1)
+        runs, lengths = torch.unique_consecutive(best, return_counts=True)
+        means = torch.stack([piece.mean(0) for piece in vectors.split(lengths.tolist())]) if len(runs) else vectors
+        kept = runs != BLANK
+        return Heard(means[kept], runs[kept] - 1)
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Everything that was trained for listening.
+
+    Attributes:
+        listener: the projector and its reading.
+        known: ids of the tokens that speech is read as, int64 [V].
+        adapters: of the LLM (`llm_graph.adapted`), float32 by name; none where they were not trained.
+    """
+
+    listener: Listener
+    known: np.ndarray
+    adapters: dict[str, np.ndarray]
+
+
+def save_listening(path: Path, state: dict[str, Tensor], known: Tensor, adapters: dict[str, Tensor]) -> int:
+    """Write the weights as they ship.
+
+    Args:
+        path: of the file.
+        state: of a `Listener`.
+        known: ids of the tokens that speech is read as.
+        adapters: of the LLM, by name.
+    Returns:
+        Bytes written.
+    """
+    from safetensors.torch import save_file
+
+    tensors = {f"adapters.{k}": v.half().contiguous() for k, v in adapters.items()} | {"known": known.int()}
+    for key, value in state.items():
+        if key in MATRICES:
+            scale = value.abs().amax(1, keepdim=True).clamp_min(1e-8) / LARGEST_CODE
+            tensors |= {f"{key}.codes": (value / scale).round().to(torch.int8), f"{key}.scales": scale.float()}
+        else:
+            tensors[key] = value.half() if value.dim() else value.float()
+    save_file({k: v.contiguous() for k, v in tensors.items()}, path)
+    return path.stat().st_size
+
+
+def load_listening(folder: Path, config: OmniConfig) -> Listening:
+    """Read what `save_listening` wrote.
+
+    Raises:
+        AssetError: the weights have no listener.
+        CheckpointError: they do not fit the configuration.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = folder / FILE
+    if not path.is_file():
+        raise AssetError(
+            f"{FILE} is missing in {folder}: these weights cannot listen natively; use --listen transcribe"
+        )
+    listener = Listener(config.speech_encoder.d_model, config.language_model.d_model, config.speech_projector)
+    try:
+        tensors = load_file(path)
+        known = tensors.pop("known").numpy().astype(np.int64)
+        prefix = "adapters."
+        adapters = {
+            k.removeprefix(prefix): tensors.pop(k).float().numpy() for k in list(tensors) if k.startswith(prefix)
+        }
+        for key in MATRICES:
+            tensors[key] = tensors.pop(f"{key}.codes").float() * tensors.pop(f"{key}.scales")
+        listener.load_state_dict({k: v.float() for k, v in tensors.items()})
+    except (SafetensorError, RuntimeError, KeyError) as error:
+        raise CheckpointError(f"{path} does not fit the configuration: {error}") from error
+    return Listening(listener.requires_grad_(False).eval(), known, adapters)

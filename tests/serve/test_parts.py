@@ -1,0 +1,321 @@
+"""The server's parts one by one: turns of a conversation, words in time, buckets, the order of work."""
+
+import asyncio
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from exomni.core.events import SpeechEvent
+from exomni.model.vad import SpeechDetector, VadConfig
+from exomni.serve.conversation import Conversation, Entry, turns_of
+from exomni.serve.microphone import Microphone
+from exomni.serve.outbox import Outbox
+from exomni.serve.protocol.server import Cleared, ItemDeleted, SpokenWord
+from exomni.serve.rates import Bucket
+from exomni.serve.replies import KeptReplies
+from exomni.serve.scheduler import LEAD_S, Job, Scheduler
+from exomni.serve.uploads import is_recording
+from exomni.serve.words import WordTimer
+
+from .dummies import FIXTURES, LoudnessModel, quiet, speech_of, tone
+
+
+def entry(role: str, text: str, **changes) -> Entry:
+    return Entry(f"item_{text[:8]}", role, "input_text" if role == "user" else "output_audio", text, **changes)
+
+
+def test_turns_end_with_the_person_and_hold_what_was_heard():
+    words = tuple(
+        SpokenWord(text=w, start_sample=i * 100, end_sample=i * 100 + 90) for i, w in enumerate("a b c d".split())
+    )
+    entries = [
+        entry("user", "hello"),
+        entry("assistant", "a b c d", words=words, made_samples=400, heard_samples=230),
+        entry("user", "wait"),
+    ]
+    assert [t.text for t in turns_of(entries)] == ["hello", "a b", "wait"]
+    assert turns_of(entries[:2]) == []
+    assert turns_of([]) == []
+
+
+def test_nothing_heard_is_nothing_said():
+    entries = [entry("user", "one"), entry("assistant", "never", heard_samples=0), entry("user", "two")]
+    assert [(t.role, t.text) for t in turns_of(entries)] == [("user", "one\ntwo")]
+
+
+def test_instructions_stand_before_what_is_said_next():
+    entries = [entry("user", "one"), entry("assistant", "yes"), entry("system", "Sing."), entry("user", "two")]
+    assert [t.text for t in turns_of(entries, "Be kind.")] == ["Be kind.\n\none", "yes", "Sing.\n\ntwo"]
+
+
+def test_the_oldest_items_are_forgotten():
+    conversation = Conversation(3)
+    for i in range(5):
+        conversation.add(entry("user", str(i)))
+    assert [e.text for e in conversation.entries] == ["2", "3", "4"]
+    assert conversation.change("item_0", text="gone") is None
+
+
+def test_words_lie_where_their_phonemes_are():
+    timer = WordTimer()
+    event = speech_of("hello big world", 1_000)
+    words = timer.place(event)
+    assert [w.text for w in words] == ["hello", "big", "world"]
+    starts = [1_000 + 1_200 * (1 + i) for i in (0, 6, 10)]
+    assert [w.start_sample for w in words] == starts
+    assert words[-1].end_sample == 1_000 + 1_200 * 16
+
+
+def test_words_that_are_said_in_several_share_the_time():
+    event = speech_of("forty two", 0)
+    words = WordTimer().place(
+        SpeechEvent(0, event.samples, event.units, "42", phonemes=event.phonemes, ticks=event.ticks)
+    )
+    assert [(w.text, w.start_sample, w.end_sample) for w in words] == [("42", 1_200, 1_200 * 10)]
+
+
+def test_a_clause_in_two_pieces_keeps_its_words_in_order():
+    timer, text = WordTimer(), "one two three four"
+    first, second = speech_of("one two", 0), speech_of("three four", 24_000)
+    placed = [
+        timer.place(SpeechEvent(e.start_sample, e.samples, e.units, text, phonemes=e.phonemes, ticks=e.ticks))
+        for e in (first, second)
+    ]
+    assert [[w.text for w in words] for words in placed] == [["one", "two"], ["three", "four"]]
+    assert WordTimer().place(SpeechEvent(0, first.samples, first.units, "")) == ()
+
+
+def test_a_bucket_fills_and_empties():
+    now = [0.0]
+    bucket = Bucket(2.0, 4.0, lambda: now[0])
+    assert bucket.spend(4) == 0
+    assert bucket.spend(2) == pytest.approx(1.0)
+    assert bucket.wait_s(1) == pytest.approx(1.5)
+    now[0] = 10.0
+    assert bucket.wait_s(4) == 0
+    assert bucket.wait_s(1) == pytest.approx(0.5)
+
+
+def test_letters_leave_in_order_and_unwanted_ones_are_taken_out():
+    async def letters() -> list[str | None]:
+        box = Outbox()
+        box.put(Cleared(), "reply")
+        box.put(ItemDeleted(item_id="kept"))
+        box.put(Cleared(), "reply", 100)
+        box.drop("reply")
+        assert len(box) == 1
+        first = await box.take()
+        assert box.n_bytes == 0
+        later = asyncio.create_task(box.take())
+        await asyncio.sleep(0.01)
+        assert not later.done()
+        box.put(Cleared(), "other", 5)
+        second = await later
+        return [first.reply_id, "kept" in first.text, second.reply_id, second.end_sample]
+
+    assert asyncio.run(letters()) == [None, True, "other", 5]
+
+
+def test_the_latest_replies_are_remembered():
+    kept = KeptReplies(100_000)
+    for i in range(10):
+        kept.add(f"r{i}", [np.zeros((10, 52), np.float32)], [np.zeros(8_000, np.float32)], "text", ())
+        assert kept.n_bytes <= 100_000
+    assert kept.get("r0") is None
+    assert kept.get("r9").track().n_frames == 10
+    kept.add("empty", [], [], "text", ())
+    assert kept.get("empty") is None
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (b"RIFF\x00\x00\x00\x00WAVEfmt ", True),
+        (b"RIFF\x00\x00\x00\x00AVI LIST", False),
+        (b"OggS" + b"\x00" * 12, True),
+        (b"fLaC" + b"\x00" * 12, True),
+        (b"\x1aE\xdf\xa3" + b"\x00" * 12, True),
+        (b"\x00\x00\x00\x20ftypM4A ", True),
+        (b"ID3\x04" + b"\x00" * 12, True),
+        (b"\xff\xfb\x90\x00" + b"\x00" * 12, True),
+        (b"\xff\xf1\x50\x80" + b"\x00" * 12, True),
+        (b"#EXTM3U\nhttp://x", False),
+        (b"ffconcat version", False),
+        (b"<?xml version='1", False),
+        (b"", False),
+    ],
+)
+def test_only_recordings_are_opened(head, expected):
+    assert is_recording(head) is expected
+
+
+# --- the order of work -----------------------------------------------------------------------------------------------
+
+
+def run_jobs(makers: list, seconds_a_piece: float = 0.0) -> list:
+    """What the loop hears, in order, of jobs that were submitted at once: (job, piece)."""
+    heard, left = [], len(makers)
+
+    async def run() -> None:
+        nonlocal left
+        scheduler, done = Scheduler(), asyncio.Event()
+        scheduler.start()
+
+        def end(error: Exception | None) -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                done.set()
+
+        for i, make in enumerate(makers):
+            scheduler.submit(Job(make, lambda piece, i=i: heard.append((i, piece)), end))
+        await asyncio.wait_for(done.wait(), 10)
+        scheduler.stop()
+
+    asyncio.run(run())
+    return heard
+
+
+def slow(n_pieces: int, piece=lambda i: i, seconds: float = 0.06):
+    def make():
+        for i in range(n_pieces):
+            time.sleep(seconds)
+            yield piece(i)
+
+    return make
+
+
+def test_jobs_take_turns():
+    heard = run_jobs([slow(4), slow(4), slow(4)])
+    assert [job for job, _ in heard] == [0, 1, 2] * 4
+    assert [piece for job, piece in heard if job == 1] == [0, 1, 2, 3]
+
+
+def test_who_has_speech_to_listen_to_waits_for_who_has_none():
+    long = int((LEAD_S + 2) * 24_000)
+
+    def speech(_):
+        return SpeechEvent(0, np.zeros(long, np.float32), np.zeros(0, np.int64), "")
+
+    heard = run_jobs([slow(3, speech), slow(5)])
+    assert [job for job, _ in heard] == [0, 1, 1, 1, 1, 1, 0, 0]
+
+
+def test_a_cancelled_job_is_heard_of_no_more_and_its_work_stops():
+    closed = threading.Event()
+
+    def make():
+        try:
+            for i in range(1_000):
+                time.sleep(0.005)
+                yield i
+        finally:
+            closed.set()
+
+    async def run() -> list:
+        scheduler, heard = Scheduler(), []
+        scheduler.start()
+        job = Job(make, heard.append, lambda error: heard.append("end"))
+        scheduler.submit(job)
+        while len(heard) < 3:
+            await asyncio.sleep(0.005)
+        scheduler.cancel(job)
+        seen = len(heard)
+        await asyncio.to_thread(closed.wait, 5)
+        await asyncio.sleep(0.05)
+        assert len(heard) == seen
+        scheduler.stop()
+        return heard
+
+    assert "end" not in asyncio.run(run())
+    assert closed.is_set()
+
+
+def test_a_paused_job_waits_and_costs_nothing():
+    made = []
+
+    def make():
+        for i in range(20):
+            made.append(i)
+            yield i
+
+    async def run() -> None:
+        scheduler, done = Scheduler(), asyncio.Event()
+        scheduler.start()
+        job = Job(make, lambda piece: piece == 0 and scheduler.pause(job, True), lambda error: done.set())
+        job.paused = True
+        scheduler.submit(job)
+        await asyncio.sleep(0.1)
+        assert made == []
+        scheduler.pause(job, False)
+        await asyncio.sleep(0.1)
+        scheduler.pause(job, False)
+        await asyncio.wait_for(done.wait(), 5)
+        scheduler.stop()
+
+    asyncio.run(run())
+    assert len(made) == 20
+
+
+def test_an_error_ends_one_job_and_no_other():
+    def broken():
+        yield 0
+        raise ValueError("broken")
+
+    heard = run_jobs([broken, slow(3, seconds=0.01)])
+    assert [piece for job, piece in heard if job == 1] == [0, 1, 2]
+
+
+# --- the microphone --------------------------------------------------------------------------------------------------
+
+
+def microphone(most_s: float = 10, **config) -> Microphone:
+    made = Microphone(lambda config: SpeechDetector(config, LoudnessModel()), round(most_s * 16_000))
+    made.listen_for(VadConfig(**config))
+    return made
+
+
+@pytest.mark.parametrize("piece", [480, 2_400, 100_000])
+def test_turns_are_cut_out_whole(piece):
+    heard = np.concatenate([quiet(1), tone(1), quiet(1), tone(0.5), quiet(1)])
+    mic = microphone()
+    found = [h for i in range(0, len(heard), piece) for h in mic.add(heard[i : i + piece])]
+    assert [h.edge.kind for h in found] == ["started", "stopped"] * 2
+    turns = [h.turn for h in found if h.turn is not None]
+    for turn, seconds in zip(turns, (1.0, 0.5), strict=True):
+        # 0.3 s from before, 0.1 s from after, and as exact as windows of 32 ms are.
+        assert seconds + 0.3 <= len(turn) / 16_000 <= seconds + 0.5
+        assert (np.abs(turn) > 0.05).mean() > 0.5 * seconds
+
+
+def test_silence_is_not_kept():
+    mic = microphone()
+    for _ in range(100):
+        mic.add(quiet(0.5))
+    assert mic.n_samples - mic.first_sample < 3 * 16_000
+
+
+def test_without_finding_turns_all_is_kept_until_it_is_taken():
+    mic = Microphone(lambda config: pytest.fail("nobody asked for it"), 16_000)
+    mic.add(tone(0.5))
+    assert not mic.full()
+    mic.add(tone(1.0))
+    assert mic.full()
+    assert 1.4 <= len(mic.take()) / 16_000 <= 1.5
+    assert len(mic.take()) == 0
+    assert not mic.full()
+
+
+def test_the_documented_settings_are_those_that_hold(tmp_path):
+    import re
+
+    from exomni.serve.config import ServerConfig, server_config
+
+    text = (FIXTURES.parent.parent.parent / "docs" / "serving.md").read_text()
+    (shown,) = re.findall(r"```yaml\n(.*?)```", text, re.S)
+    file = tmp_path / "serve.yaml"
+    file.write_text(shown)
+    assert server_config(file) == ServerConfig()
+    assert all(f"{name}:" in shown for name in [*ServerConfig.model_fields, *ServerConfig().limits.model_fields])
