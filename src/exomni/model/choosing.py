@@ -18,8 +18,8 @@ from .sampling import UnitSampler
 from .speech_decoder import GROUP_UNITS, SpeechDecoder
 from .unit_generator import GeneratedUnits
 
-HEARD_BEFORE_UNITS = 25
-"""Units before a stretch that are decoded with it: about the decoder's reach, and whole groups."""
+HEARD_BEFORE_UNITS = 10
+"""Units before a stretch that are decoded with it, whole groups; more tell little more."""
 AGAIN_UNITS = 2
 """Units before a stretch that are judged with it, since the first of the stretch change how they sound."""
 SEEDS_APART = 2**32
