@@ -24,6 +24,8 @@ from .results import Reply, collect
 
 MAX_TEXT_CHARS = 1_000_000
 """Longest text that `speak` takes."""
+CUT_CHARS = 1_000
+"""How much of a text is cut into clauses at once: the first clause does not wait for the cuts of the last one."""
 MAX_PROMPT_CHARS = 8_000
 """Longest question that `respond` takes: more does not fit the LLM's memory."""
 
@@ -200,8 +202,8 @@ class ExOmni:
 
         def clauses():
             cutter = ClauseCutter()
-            for line in spoken.splitlines(keepends=True):
-                for clause in cutter.add(line):
+            for start in range(0, len(spoken), CUT_CHARS):
+                for clause in cutter.add(spoken[start : start + CUT_CHARS]):
                     yield clause, chat.states(clause.strip())
             for clause in cutter.finish():
                 yield clause, chat.states(clause.strip())
