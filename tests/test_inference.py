@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from exomni.core.arkit import EYES, INDEX, NAMES
+from exomni.core.clauses import ClauseCutter
 from exomni.core.errors import AssetError, CheckpointError, ConfigError, InputError
 from exomni.core.events import DoneEvent, FaceEvent, SpeechEvent, TextEvent
 from exomni.core.timebase import SAMPLES_PER_FRAME, units_to_samples
@@ -155,9 +156,18 @@ def test_memory_stays_flat_however_long_the_recording(omni, speechlike):
     assert most <= 3
 
 
-def test_a_hundred_thousand_characters_begin_at_once(omni):
+def test_a_hundred_thousand_characters_begin_at_once(omni, monkeypatch):
+    n_cut, add = 0, ClauseCutter.add
+
+    def counted(cutter, text: str) -> list[str]:
+        nonlocal n_cut
+        n_cut += len(text)
+        return add(cutter, text)
+
+    monkeypatch.setattr(ClauseCutter, "add", counted)
     text = (LONG * 1500)[:100_000]
     assert isinstance(next(omni.stream_speech(text)), TextEvent)
+    assert n_cut < 5_000
 
 
 def test_the_same_seed_gives_the_same_files(omni, tmp_path):

@@ -24,6 +24,8 @@ from .results import Reply, collect
 
 MAX_TEXT_CHARS = 1_000_000
 """Longest text that `speak` takes."""
+CUT_CHARS = 1_000
+"""How much of a text is cut into clauses at once: the first clause does not wait for the cuts of the last one."""
 MAX_PROMPT_CHARS = 8_000
 """Longest question that `respond` takes: more does not fit the LLM's memory."""
 
@@ -202,8 +204,9 @@ class ExOmni:
 
         def clauses():
             cutter, sentence = ClauseCutter(), ""
-            for line in [*spoken.splitlines(keepends=True), None]:
-                for clause in cutter.finish() if line is None else cutter.add(line):
+            for start in range(0, len(spoken) + CUT_CHARS, CUT_CHARS):
+                piece = spoken[start : start + CUT_CHARS]
+                for clause in cutter.add(piece) if piece else cutter.finish():
                     words = clause.strip()
                     yield clause, chat.states(words, before=sentence)
                     # A clause is meant as part of its sentence, whose feeling goes on in it.

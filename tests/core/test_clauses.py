@@ -4,6 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from exomni.core import clauses
 from exomni.core.clauses import (
     FIRST_CLAUSE_WORDS,
     MAX_CLAUSE_CHARS,
@@ -119,6 +120,13 @@ def test_a_long_text_costs_its_length():
         cutter.add("some more words, ")
         longest = max(longest, len(cutter.pending))
     assert longest <= MAX_CLAUSE_CHARS + 20
+
+
+def test_a_word_without_end_costs_its_length(monkeypatch):
+    looked_at, sentence_end = [], clauses._sentence_end
+    monkeypatch.setattr(clauses, "_sentence_end", lambda text: looked_at.append(len(text)) or sentence_end(text))
+    assert "".join(cut_clauses("x" * 50_000 + " end.")) == "x" * 50_000 + " end."
+    assert sum(looked_at) <= 3 * 50_000
 
 
 @pytest.mark.parametrize(

@@ -319,3 +319,17 @@ def test_the_documented_settings_are_those_that_hold(tmp_path):
     file.write_text(shown)
     assert server_config(file) == ServerConfig()
     assert all(f"{name}:" in shown for name in [*ServerConfig.model_fields, *ServerConfig().limits.model_fields])
+
+
+def test_a_real_voice_is_noticed_within_a_tenth_of_a_second(question):
+    """So that of the 150 ms in which an interrupted reply must fall silent, there is time left to tell."""
+    onset = int(np.argmax(np.convolve(np.abs(question), np.ones(240) / 240, "same") > 0.01))
+    for offset_ms in range(0, 40, 8):
+        pause = quiet(1 + offset_ms / 1000)
+        heard = np.concatenate([pause, question])
+        mic = Microphone(SpeechDetector, 10 * 16_000)
+        mic.listen_for(VadConfig())
+        for stop in range(480, len(heard), 480):
+            if mic.add(heard[stop - 480 : stop]):
+                break
+        assert 0 < (stop - len(pause) - onset) / 24 <= 100

@@ -78,10 +78,11 @@ class ClauseCutter:
     def _end(self) -> int:
         """Where the next clause ends in the pending text; 0 while it does not."""
         words = {0: FIRST_CLAUSE_WORDS, 1: SECOND_CLAUSE_WORDS}.get(self.n_given, MAX_CLAUSE_CHARS)
-        sentence = self._sentence_end()
-        if sentence and sentence <= MAX_CLAUSE_CHARS and self.pending[:sentence].count(" ") <= words:
+        text = self.pending[: 2 * MAX_CLAUSE_CHARS]  # what lies beyond decides nothing
+        sentence = _sentence_end(text)
+        if sentence and sentence <= MAX_CLAUSE_CHARS and text[:sentence].count(" ") <= words:
             return sentence
-        text = self.pending[:sentence] if sentence else self.pending
+        text = text[:sentence] if sentence else text
         marks = [m.end() for m in _CLAUSE.finditer(text)]
         least = 3 if self.n_given == 0 else 6
         for end in marks:
@@ -93,11 +94,13 @@ class ClauseCutter:
             return within[-1] if within else _last_space(text, limit)
         return 0
 
-    def _sentence_end(self) -> int:
-        for match in _SENTENCE.finditer(self.pending):
-            if not _NOT_AN_END.search(self.pending[: match.end()]) and self.pending[: match.end()].strip():
-                return match.end()
-        return 0
+
+def _sentence_end(text: str) -> int:
+    """Where the first sentence of a text ends; 0 while it does not."""
+    for match in _SENTENCE.finditer(text):
+        if not _NOT_AN_END.search(text[: match.end()]) and text[: match.end()].strip():
+            return match.end()
+    return 0
 
 
 def _char_of_word(text: str, n_words: int) -> int:

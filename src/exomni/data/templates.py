@@ -101,22 +101,7 @@ def _number(rng: random.Random) -> str:
     if kind == 6:
         return f"${rng.randint(1, 999)}.{rng.randint(0, 99):02d}"
     if kind == 7:
-        return rng.choice(
-            [
-                "one",
-                "two",
-                "three",
-                "four",
-                "five",
-                "six",
-                "seven",
-                "eight",
-                "nine",
-                "ten",
-                "eleven",
-                "twelve",
-            ]
-        )
+        return rng.choice("one two three four five six seven eight nine ten eleven twelve".split())
     return str(rng.randint(1000, 9999))
 
 
@@ -194,19 +179,18 @@ def question(rng: random.Random) -> str:
     return _sentence(_fill(rng, rng.choice(QUESTIONS)))
 
 
-def draw(rng: random.Random) -> tuple[str, str]:
-    """One text from the templates, and the prompt it answers ("" for none)."""
+def draw(rng: random.Random) -> str:
+    """One text from the templates."""
     kind = rng.random()
     if kind < 0.10:
-        return _sentence(_fill(rng, rng.choice(SHORT))), ""
+        return _sentence(_fill(rng, rng.choice(SHORT)))
     if kind < 0.34:
         feeling = [_fill(rng, rng.choice(FEELINGS[rng.choice(list(FEELINGS))])) for _ in range(rng.choice((1, 1, 2)))]
-        return _sentence(" ".join(feeling)), ""
+        return _sentence(" ".join(feeling))
     if kind < 0.44:
-        return question(rng), ""
-    return _sentence(
-        " ".join(_fill(rng, rng.choice(OPENERS) + rng.choice(FACTS)) for _ in range(rng.choice((1, 1, 2))))
-    ), ""
+        return question(rng)
+    facts = [_fill(rng, rng.choice(OPENERS) + rng.choice(FACTS)) for _ in range(rng.choice((1, 1, 2)))]
+    return _sentence(" ".join(facts))
 
 
 def _sentence(text: str) -> str:

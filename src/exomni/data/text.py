@@ -115,9 +115,9 @@ def _as_sentence(text: str) -> str:
 def template_rows(rng: random.Random, folder: Path | None) -> Iterator[TextRow]:
     """Numbers, dates, names, lists, exclamations and feelings, from the templates of this package."""
     while True:
-        text, prompt = templates.draw(rng)
+        text = templates.draw(rng)
         if is_speakable(text):
-            yield TextRow(text, prompt, "templates")
+            yield TextRow(text, "", "templates")
 
 
 SOURCES: dict[str, TextSource] = {

@@ -9,12 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from exomni.core.errors import AssetError, CheckpointError
+from exomni.model.checkpoint import Rules, load_strictly
 from exomni.model.published_decoder.config import PublishedDecoderConfig
 from exomni.model.published_decoder.flow import FlowDecoder, SpeechPrompt
 from exomni.model.published_decoder.vocoder import HiFTVocoder, SourceNoise
 
 FLOW_FILE = "flow.pt"
 HIFT_FILE = "hift.pt"
+SAME_NAMES: Rules = (("", ""),)
+"""Our modules are named as the published ones."""
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -45,18 +48,10 @@ def load_exactly(module: nn.Module, state: Mapping[str, Tensor], source: str) ->
     Raises:
         CheckpointError: names each missing, surplus and misshapen key.
     """
-    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    problems = [f"missing {name}" for name in sorted(expected.keys() - found.keys())]
-    problems += [f"surplus {name}" for name in sorted(found.keys() - expected.keys())]
-    problems += [
-        f"{name} has shape {list(found[name])} instead of {list(shape)}"
-        for name, shape in sorted(expected.items())
-        if name in found and found[name] != shape
-    ]
-    if problems:
-        raise CheckpointError(f"{source} does not fit {type(module).__name__}: " + "; ".join(problems))
-    module.load_state_dict({name: tensor.float() for name, tensor in state.items()}, strict=True, assign=True)
+    try:
+        load_strictly(module, state, SAME_NAMES)
+    except CheckpointError as error:
+        raise CheckpointError(f"{source}: {error}") from None
 
 
 class PublishedSpeechDecoder(nn.Module):
