@@ -141,7 +141,7 @@ def test_a_flood_is_read_slowly_and_completely(start):
         for _ in range(300):
             client.until("input_audio_buffer.cleared")
         # 250 may come at once, the others at 50 a second.
-        assert 0.8 <= time.monotonic() - began < 8
+        assert 0.8 <= time.monotonic() - began < 30
 
 
 def test_audio_faster_than_real_time_is_read_slowly_and_completely(start):
@@ -152,7 +152,7 @@ def test_audio_faster_than_real_time_is_read_slowly_and_completely(start):
         client.append(tone(7), piece=12_000)
         client.send("input_audio_buffer.commit")
         client.until("conversation.item.done")
-        assert 1.5 <= time.monotonic() - began < 8  # 5 s may come at once
+        assert 1.5 <= time.monotonic() - began < 30  # 5 s may come at once
 
 
 def test_too_many_replies_a_minute_are_refused(start):
