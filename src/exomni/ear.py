@@ -62,7 +62,9 @@ class Ear:
         """Whisper's decoder."""
         from .model.transcriber import Transcriber
 
-        return Transcriber(self._nano.whisper_folder())
+        made = Transcriber(self._nano.whisper_folder())
+        made(self._nano.speech_features(_silence()))  # the first call takes several times as long as others
+        return made
 
     @cached_property
     def _table(self):
@@ -91,12 +93,9 @@ class Ear:
             InputError: not readable, empty, not finite or too long.
             NothingHeardError: nobody speaks in it.
         """
-        from .model.transcriber import END_SILENCE_S
-
-        silence = np.zeros(int(END_SILENCE_S * ENCODER_SAMPLE_HZ), np.float32)
         words = []
         for piece in read_spoken(recording, sample_rate):
-            words.append(self.transcriber(self._nano.speech_features(np.concatenate([piece, silence]))))
+            words.append(self.transcriber(self._nano.speech_features(np.concatenate([piece, _silence()]))))
         return _understood(" ".join(filter(None, words)))
 
     def hear(self, recording: str | Path | np.ndarray, sample_rate: int | None = None) -> tuple[np.ndarray, str]:
@@ -148,6 +147,12 @@ def _spaced(parts: Sequence[tuple[np.ndarray | None, str]]) -> Iterator[str | np
         if i:
             yield " "
         yield text if vectors is None else vectors
+
+
+def _silence() -> np.ndarray:
+    from .model.transcriber import END_SILENCE_S
+
+    return np.zeros(int(END_SILENCE_S * ENCODER_SAMPLE_HZ), np.float32)
 
 
 def _understood(words: str) -> str:

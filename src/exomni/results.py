@@ -33,7 +33,7 @@ class Timings:
         load_s: loading the model, before the request.
         listen_s: hearing a spoken question.
         llm_s: writing the text (and reading its meaning).
-        units_s: generating speech units.
+        units_s: generating speech units, or reading a recording and hearing its own.
         speech_s: decoding and sounding them.
         face_s: decoding the face.
         first_audio_s: request to first speech.

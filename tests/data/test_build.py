@@ -314,3 +314,41 @@ def test_a_shard_that_fails_ends_the_build(planned, monkeypatch):
 
 def test_a_config_reads_from_json(tmp_path):
     assert BuildConfig.model_validate(json.loads(config().model_dump_json())) == config()
+
+
+def test_the_command_makes_every_pass_and_says_what_it_made(tmp_path, worker, in_this_process, monkeypatch, capsys):
+    from exomni.cli.training import data_build
+    from exomni.train.stages import load_recipe
+
+    class Part:
+        stamp = "stamp"
+
+        @staticmethod
+        def folder() -> Path:
+            return tmp_path
+
+    class Chat:
+        def __init__(self, folder: Path):
+            assert folder == tmp_path
+
+        def states(self, text: str, prompt: str) -> torch.Tensor:
+            return torch.ones(len(text.split()), 4)
+
+    recipe = load_recipe("nano").model_copy(update={"data": config(hours={"templates": 0.01}, disguised=0.0)})
+    monkeypatch.setattr("exomni.train.stages.load_recipe", lambda name: recipe)
+    for name in ("LLM", "VOICE", "WHISPER"):
+        monkeypatch.setattr(f"exomni.conversions.{name}", Part)
+    monkeypatch.setattr("exomni.model.chat.ChatModel", Chat)
+    folder = tmp_path / "data"
+    data_build("nano", folder, 1)
+    said = capsys.readouterr().out
+    assert all(word in said for word in ("TTSF", "templates", "kept", "manifest.json"))
+    spoken = {r["id"]: r for p in (folder / "speech").iterdir() for r in read_shard(p)}
+    faces = {r["id"]: r for p in (folder / "faces").iterdir() for r in read_shard(p)}
+    hidden = {r["id"]: r for p in (folder / "hidden").iterdir() for r in read_shard(p)}
+    assert spoken.keys() == faces.keys() == hidden.keys()
+    assert len(spoken) >= 5
+    for name, row in spoken.items():
+        assert abs(len(faces[name]["blendshapes"]) - 30 * row["seconds"]) <= 1
+        assert len(hidden[name]["hidden"]) == len(row["text"].split())
+    assert json.loads((folder / "manifest.json").read_text())["figures"]["all"]["rows"] == len(spoken)

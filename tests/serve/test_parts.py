@@ -333,3 +333,19 @@ def test_a_real_voice_is_noticed_within_a_tenth_of_a_second(question):
             if mic.add(heard[stop - 480 : stop]):
                 break
         assert 0 < (stop - len(pause) - onset) / 24 <= 100
+
+
+def test_the_whole_page_is_in_the_package():
+    import tomllib
+    from fnmatch import fnmatch
+
+    root = FIXTURES.parent.parent.parent
+    patterns = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["exomni"]
+    package = root / "src" / "exomni"
+    files = [path for path in (package / "serve" / "web").rglob("*") if path.is_file()]
+    assert files
+    for path in files:
+        own = path.relative_to(package)
+        assert any(
+            fnmatch(own.name, p.rpartition("/")[2]) and str(own.parent) == p.rpartition("/")[0] for p in patterns
+        ), own

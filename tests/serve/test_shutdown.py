@@ -77,7 +77,7 @@ def test_replies_that_take_too_long_are_cancelled(start):
         server.call(server.server.end)
         began = time.monotonic()
         assert end_of(client) == (1001, "shutting_down")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
     wait_until(lambda: backend.n_closed == 1)
 
 

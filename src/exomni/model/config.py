@@ -4,6 +4,7 @@ Where published weights depend on a quirk, the quirk is a named field here; its 
 choose ourselves.
 """
 
+import math
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
@@ -270,6 +271,12 @@ class OmniConfig(Section):
             raise ValueError("blendshape_decoder.d_generator must equal unit_generator.backbone.d_model")
         if face.n_units < generator.n_units:
             raise ValueError("blendshape_decoder.n_units must not be below unit_generator.n_units")
+        if isinstance(self.speech_decoder, SpeechDecoderConfig):
+            levels = self.unit_tokenizer.levels if self.unit_tokenizer else ()
+            if not levels:
+                raise ValueError("a speech_decoder of ours needs the unit_tokenizer whose units it speaks")
+            if math.prod(levels) != generator.n_units:
+                raise ValueError("unit_generator.n_units must be the product of unit_tokenizer.levels")
         return self
 
 

@@ -24,8 +24,9 @@ class Heard:
     """Speech as the LLM takes it.
 
     Attributes:
-        vectors: one for each token heard, blanks dropped and repeats merged, [T_heard, D_llm].
-        ids: the token whose embedding lies nearest, int64 [T_heard].
+        vectors: one for each token heard, blanks dropped and repeats merged, [T_heard, D_llm]: the mean of the word
+            embeddings that it may be, by how likely each is.
+        ids: the likeliest token, int64 [T_heard].
     """
 
     vectors: Tensor
@@ -73,15 +74,20 @@ class Listener(nn.Module):
     def collapse(self, vectors: Tensor, table: Tensor) -> Heard:
         """Drop blanks and merge what is one token held for several steps.
 
+        What is heard clearly becomes the word embedding itself, as if it had been typed; what is not lies between
+        those that it may be. (The projected vectors themselves lie nearest to their words, but not near enough for
+        the LLM to know them; see docs/hearing.md.)
+
         Args:
             vectors: of one clip, [T, D_llm].
             table: word embeddings [V, D_llm].
         Returns:
-            `ids` are rows of the table; a merged vector is the mean of its run.
+            `ids` are rows of the table.
         """
-        best = self.scores(vectors, table).argmax(-1)
-        runs, lengths = torch.unique_consecutive(best, return_counts=True)
-        means = torch.stack([piece.mean(0) for piece in vectors.split(lengths.tolist())]) if len(runs) else vectors
+        scores = self.scores(vectors, table)
+        runs, lengths = torch.unique_consecutive(scores.argmax(-1), return_counts=True)
+        expected = scores[:, 1:].softmax(-1) @ table
+        means = torch.stack([piece.mean(0) for piece in expected.split(lengths.tolist())])
         kept = runs != BLANK
         return Heard(means[kept], runs[kept] - 1)
 

@@ -50,7 +50,10 @@ class AnimateRequest(FaceRequest):
 
 
 class SpeechRequest(Message):
-    """OpenAI's speech request. There is one model and one voice, whichever are named, and no instructions for it."""
+    """OpenAI's speech request. There is one model and one voice, whichever are named, and no instructions for it.
+
+    OpenAI allows speeds of 0.25 to 4; ours go from 0.3 to 3, and what is beyond means the nearest.
+    """
 
     model: Annotated[str, Field(max_length=128)]
     input: Annotated[str, Field(min_length=1, max_length=MOST_SPEECH_CHARS)]

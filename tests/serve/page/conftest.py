@@ -17,12 +17,13 @@ VOICE_HZ = 500
 FLAGS = (
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
+    "--disable-gpu-compositing",
     "--no-sandbox",
     "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",
 )
 PROBE = """
-window.probe = {starts: [], stops: [], shown: []};
+window.probe = {starts: [], stops: [], shown: [], words: []};
 const {start, stop} = AudioBufferSourceNode.prototype;
 AudioBufferSourceNode.prototype.start = function (when, ...rest) {
   probe.starts.push({when, context: this.context});
@@ -46,8 +47,18 @@ WATCH = """(ramp) => {
       ramp: head.rendered(ramp), jaw: head.rendered("jawOpen"),
     });
   };
+  const text = (place) => document.querySelector(place)?.textContent ?? "";
+  const read = () => {
+    const moment = exomni.conversation.now();
+    if (moment) {
+      const [said, rest] = [text("#caption span"), text(".turn.reply .rest")];
+      probe.words.push({said, rest, seconds: moment.seconds});
+    }
+    requestAnimationFrame(read);
+  };
+  read();
 }"""
-"""Notes after each picture what the head shows and where the sound is."""
+"""Notes after each picture what the head shows and where the sound is, and at the screen's rate which words stand."""
 
 
 @pytest.fixture(scope="session")

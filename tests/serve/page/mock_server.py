@@ -45,6 +45,7 @@ class MockServer:
         received: every event of the page, checked against the protocol.
         heard: all audio that the page sent, int16.
         piece_s: between two pieces of a reply.
+        linger_s: between the last piece and the reply's end.
         head: what `/heads/*.glb` is.
     """
 
@@ -53,6 +54,7 @@ class MockServer:
     received: list[dict] = field(default_factory=list)
     heard: list[np.ndarray] = field(default_factory=list)
     piece_s: float = 0.02
+    linger_s: float = 0.0
     n_replies: int = 0
 
     def types(self) -> list[str]:
@@ -191,6 +193,7 @@ class Talk:
         for first in range(0, N_FRAMES, PIECE_FRAMES):
             await self.piece(place, first)
             await asyncio.sleep(self.mock.piece_s)
+        await asyncio.sleep(self.mock.linger_s)
         await self.say("response.output_audio.done", **place)
         await self.say("response.done", response={"id": self.reply_id, "status": "completed"})
 

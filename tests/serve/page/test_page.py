@@ -60,27 +60,30 @@ def test_a_typed_question_is_answered_with_words_captions_and_a_face(open_page, 
     page.evaluate(WATCH, RAMP)
     ask(page)
     page.wait_for_selector("#caption:not(:empty)")
-    until_heard(page, 2.5)
-    caption = page.evaluate(
-        "({said: exomni.conversation.now(), text: document.querySelector('#caption span').textContent})"
-    )
-    said = caption["text"].split()
-    due = caption["said"]["seconds"] * FRAME_HZ / N_FRAMES * len(WORDS)
-    assert said == WORDS[: len(said)]
-    assert abs(len(said) - due) <= 2
-    assert page.locator(".turn.reply .rest").text_content().split() == WORDS[-len(WORDS) + len(said) :]
     until_mood(page, "idle")
+    check_words_follow_the_voice(page.evaluate("probe.words"))
+    until(page, "document.querySelector('#caption').textContent === ''")
+    until(page, "document.querySelector('.turn.reply .rest').textContent === ''")
     assert page.locator(".turn.person").all_text_contents() == ["What is it?"]
     assert page.locator(".turn.reply > span").first.text_content() == " ".join(WORDS)
-    until(page, "document.querySelector('#caption').textContent === ''")
     assert mock.types() == ["session.update", "conversation.item.create", "response.create"]
     check_face_follows_the_sound(page.evaluate("probe.shown"))
+
+
+def check_words_follow_the_voice(read: list[dict]) -> None:
+    """Caption and history stand at the word that is heard, within one."""
+    assert len(read) >= 4
+    for each in read[1:]:  # the first may be read before the page's own turn
+        said, rest = each["said"].split(), each["rest"].split()
+        assert said + rest == WORDS
+        due = each["seconds"] * FRAME_HZ / N_FRAMES * len(WORDS)
+        assert due - 1 <= len(said) <= due + 1
 
 
 def check_face_follows_the_sound(shown: list[dict]) -> None:
     """The frame that the head showed is the one of the sample that was heard, within one."""
     during = [s for s in shown if s["playedS"] is not None and 0 <= s["playedS"] < (N_FRAMES - 1) / FRAME_HZ]
-    assert len(during) >= 10
+    assert len(during) >= 4
     late_frames = np.array([s["ramp"] * N_FRAMES - s["playedS"] * FRAME_HZ for s in during])
     assert np.abs(late_frames).max() <= 1
     assert all(s["jaw"] == pytest.approx(0.3, abs=1e-3) for s in during)
@@ -106,13 +109,15 @@ def test_pictures_move_with_the_weights(open_page):
     np.testing.assert_allclose(moved, patch, atol=1e-6)
 
 
-@pytest.mark.parametrize("how", ["Escape", "button", "question"])
-def test_an_interruption_stops_sound_and_face_at_once(open_page, mock, how):
+def test_an_interruption_stops_sound_and_face_at_once(open_page, mock):
     page = open_page()
-    mock.piece_s = 0.3
-    slowest_ms = [interrupted(page, mock, how) for _ in range(TRIES)]
-    assert min(slowest_ms) < WITHIN_MS
-    assert page.locator(".turn.reply.cut").count() >= TRIES
+    mock.linger_s = 60
+    for how in ("Escape", "button", "question"):
+        took_ms = [WITHIN_MS]
+        while min(took_ms) >= WITHIN_MS and len(took_ms) <= TRIES:
+            took_ms.append(interrupted(page, mock, how))
+        assert min(took_ms) < WITHIN_MS, f"{how}: {took_ms[1:]} ms"
+    assert page.locator(".turn.reply.cut").count() >= 3
 
 
 def interrupted(page, mock: MockServer, how: str) -> float:
@@ -130,7 +135,7 @@ def interrupted(page, mock: MockServer, how: str) -> float:
     n_before = len(mock.received)
     {
         "Escape": lambda: page.keyboard.press("Escape"),
-        "button": lambda: page.click("#stop"),
+        "button": lambda: page.click("#stop", force=True),
         "question": lambda: page.press("#text", "Enter"),
     }[how]()
     until(page, "probe.shown.filter((s) => s.atMs > probe.atMs + 300).length > 0")
@@ -154,15 +159,15 @@ def check_what_the_server_is_told(events: list[dict]) -> int:
 
 def test_speaking_over_a_reply_hands_free(open_page, mock):
     page = open_page()
-    mock.piece_s = 0.3
+    mock.linger_s = 60
     ask(page)
     until_heard(page, 0.5)
-    page.click("#free")
+    page.click("#free", force=True)
     until_mood(page, "listening")
     assert page.evaluate("probe.stops.length") > 0
     assert page.evaluate("exomni.conversation.now()") is None
     until(page, "exomni.life.weights[2] > 0.1")  # the brows of somebody who listens
-    page.click("#free")
+    page.click("#free", force=True)
     truncated = [event for event in mock.received if event["type"] == "conversation.item.truncate"]
     assert len(truncated) == 1
     assert truncated[0]["audio_end_ms"] >= 500
@@ -198,17 +203,10 @@ def test_replay_plays_voice_and_face_again_and_asks_nothing(open_page, mock):
     page.evaluate(WATCH, RAMP)
     page.click("text=Replay")
     until_mood(page, "speaking")
-    until_heard(page, 1.5)
-    assert page.locator("#caption").text_content()
-    page.keyboard.press("Escape")
-    check_face_follows_the_sound_so_far(page.evaluate("probe.shown"))
+    until(page, "document.querySelector('#caption').textContent.startsWith('This is')")
+    until_mood(page, "idle")
+    check_face_follows_the_sound(page.evaluate("probe.shown"))
     assert len(mock.received) == n_events
-
-
-def check_face_follows_the_sound_so_far(shown: list[dict]) -> None:
-    during = [s for s in shown if s["playedS"] is not None and 0 <= s["playedS"] < 1.4]
-    assert len(during) >= 3
-    assert max(abs(s["ramp"] * N_FRAMES - s["playedS"] * FRAME_HZ) for s in during) <= 1
 
 
 def test_a_reply_is_offered_in_every_format_of_the_server(open_page):

@@ -226,6 +226,7 @@ export class Conversation extends Emitter<ConversationEvents> {
     this.#asked = false;
     if (pending && pending !== reply) this.#cut(pending, 0);
     if (!reply || !playback || playback.over) return;
+    if (playback.begun) reply.mark("sound", performance.now() - playback.heardForS * 1000);
     const heard = playback.stop();
     // A reply that is played again was heard before: what the server remembers of it stays.
     if (!playback.again) this.#cut(reply, heard);

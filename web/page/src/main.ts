@@ -28,6 +28,7 @@ conversation.on("reply", (reply) => (lastReply = reply));
 conversation.on("error", ({ message, code }) => composer.notify(code === "server_busy" ? "" : message));
 const stage = openStage();
 if (stage) void new HeadChoice(stage, server).choose("woman");
+follow();
 void server.findFormats();
 conversation.connect();
 
@@ -41,24 +42,25 @@ function openStage(): Stage | null {
     const frame = new Float32Array(K);
     stage.run((nowS, passedS) => {
       const moment = conversation.now();
-      const mood = conversation.mood;
+      const { mood } = conversation;
       stage.working = mood === "thinking";
       const speaks = moment !== null && moment.reply.face.at(moment.seconds, frame);
       life.update(nowS, passedS, mood, speaks ? frame : null, moment?.level ?? 0);
       stage.head?.show(life.weights, life.pose);
-      chat.follow(moment);
-      showMood(mood);
       panel.update(nowS, life.weights, lastReply, stage.fps);
     });
     return stage;
   } catch {
     composer.notify("This browser has no WebGL, so there is no head; words and voice work.");
-    setInterval(() => {
-      chat.follow(conversation.now());
-      showMood(conversation.mood);
-    }, 100);
     return null;
   }
+}
+
+/** Words follow the voice at the screen's own rate, however slowly the head is drawn. */
+function follow(): void {
+  chat.follow(conversation.now());
+  showMood(conversation.mood);
+  requestAnimationFrame(follow);
 }
 
 function showMood(mood: Mood): void {

@@ -14,9 +14,12 @@ const VIEW_WIDTH_M = 0.32;
 const SLOW_S = 1 / 32;
 const FAST_S = 1 / 55;
 const COARSEST = 0.5;
-/** Pictures a second that a computer without a graphics card is asked for, and while it works on an answer. */
+/** Pictures a second that a computer without a graphics card is asked for, at the most. */
 const SOFTWARE_FPS = 20;
-const WORKING_FPS = 6;
+/** How long such a computer rests after a picture, as a share of what it took; more while it works on an answer. */
+const REST = 0.3;
+const WORKING_REST = 2;
+const LONGEST_REST_S = 0.6;
 const SOFTWARE_PIXELS = 250_000;
 /** Such a computer's limits between which the picture is made coarser or finer. */
 const SOFTWARE_SLOW_S = 1 / 12;
@@ -32,6 +35,8 @@ export class Stage {
   working = false;  #ratio: number;
   #meanS = 1 / 60;
   #lastS = 0;
+  #doneS = 0;
+  #drawing: WebGLSync | null = null;
   #head: Head | null = null;
   #watched: ResizeObserver;
 
@@ -78,10 +83,11 @@ export class Stage {
     this.renderer.setAnimationLoop((nowMs) => {
       const nowS = nowMs / 1000;
       const passedS = nowS - this.#lastS;
-      if (this.#software && passedS < 1 / (this.working ? WORKING_FPS : SOFTWARE_FPS) - 0.004) return;
+      if (this.#software && !this.#mayDraw(nowS)) return;
       this.#lastS = nowS;
       frame(nowS, passedS);
       this.renderer.render(this.scene, this.camera);
+      if (this.#software) this.#drawing = this.#gl.fenceSync(this.#gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
       this.#adapt(passedS);
     });
   }
@@ -135,6 +141,24 @@ export class Stage {
     this.camera.position.set(0, 0.02, distance);
     this.camera.lookAt(new Vector3(0, -0.003, 0));
     this.camera.updateProjectionMatrix();
+  }
+
+  get #gl(): WebGL2RenderingContext {
+    return this.renderer.getContext() as WebGL2RenderingContext;
+  }
+
+  /** Whether the last picture is done and the processor has had its rest: else pictures pile up before all other work. */
+  #mayDraw(nowS: number): boolean {
+    if (this.#drawing) {
+      const state = this.#gl.clientWaitSync(this.#drawing, this.#gl.SYNC_FLUSH_COMMANDS_BIT, 0);
+      if (state === this.#gl.TIMEOUT_EXPIRED) return false;
+      this.#gl.deleteSync(this.#drawing);
+      this.#drawing = null;
+      this.#doneS = nowS;
+    }
+    const tookS = this.#doneS - this.#lastS;
+    const restS = Math.min(tookS * (this.working ? WORKING_REST : REST), LONGEST_REST_S);
+    return nowS >= Math.max(this.#doneS + restS, this.#lastS + 1 / SOFTWARE_FPS - 0.004);
   }
 
   #adapt(passedS: number): void {
