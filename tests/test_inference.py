@@ -253,15 +253,15 @@ def test_loading_the_speech_encoder_is_not_part_of_a_request(omni, monkeypatch, 
     import time
 
     def slow_folder():
-        time.sleep(0.6)
+        time.sleep(5)
         return tiny_whisper
 
     monkeypatch.setattr(omni.nano, "_whisper", slow_folder)
     omni.nano.__dict__.pop("speech_features", None)
     before = omni.load_s
     times = omni.animate(speechlike(1, 24_000), 24_000).timings
-    assert times.first_face_s < 0.6
-    assert times.load_s >= before + 0.6
+    assert times.first_face_s < 5  # takes hundredths of a second, but on a busy machine
+    assert times.load_s >= before + 5
 
 
 def test_a_conversation_is_handed_on(omni, monkeypatch):
