@@ -138,8 +138,7 @@ def test_the_seed_decides_the_units(tiny_nano, phonemes):
     assert all(0 <= u < 36 for u in units[0])
 
 
-def test_greedy_units_need_no_seed(tiny_nano, phonemes, monkeypatch):
-    monkeypatch.setattr(tiny_nano, "config", tiny_nano.config.model_copy(update={"unit_choice": None}))
+def test_greedy_units_need_no_seed(tiny_nano, phonemes):
     greedy = SamplingConfig(temperature=0.0)
     units = [tiny_nano.clause_units(phonemes, None, seed=s, speed=1.0, sampling=greedy).units for s in (1, 2)]
     assert torch.equal(*units)

@@ -84,20 +84,6 @@ class SamplingConfig(Section):
     repetition_share: float = Field(default=0.1, gt=0.0, le=1.0)
 
 
-class ChoiceConfig(Section):
-    """How the units of a stretch are chosen among candidates (`exomni.model.choosing`).
-
-    `candidates`: how many, the first drawn as `SamplingConfig` says. `temperature`, `top_p`: of the others.
-    `stretch_units`: units drawn before a choice. `favour`: nats a tick that the first is given.
-    """
-
-    candidates: Size
-    temperature: float = Field(default=0.8, gt=0.0)
-    top_p: float = Field(default=0.9, gt=0.0, le=1.0)
-    stretch_units: Size = 10
-    favour: float = Field(default=0.02, ge=0.0)
-
-
 class FreePace(Section):
     """The model decides itself how many units a text takes, as published.
 
@@ -247,7 +233,6 @@ class OmniConfig(Section):
 
     `speech_decoder`: sizes of the decoder to the embedded voice's vocoder, or the published flow matching and
     HiFT, whose units come from a tokenizer of its own (`unit_tokenizer` is None).
-    `unit_choice`: how units are chosen among several; None takes the first that are drawn.
     `dropped_text_token`: the reply's last token is dropped before speech only if it ends the reply
     (`end`), or `last` as published, whatever it is.
     """
@@ -259,7 +244,6 @@ class OmniConfig(Section):
     blendshape_decoder: BlendshapeDecoderConfig
     speech_decoder: Literal["flow_matching"] | SpeechDecoderConfig
     unit_tokenizer: UnitTokenizerConfig | None = None
-    unit_choice: ChoiceConfig | None = None
     dropped_text_token: Literal["end", "last"] = "end"
 
     @model_validator(mode="after")

@@ -58,12 +58,6 @@ class UnitStream:
         """Units still to come in the longest row."""
         return self.paced.shape[1] - self.step
 
-    def follow(self, row: int) -> None:
-        """Let every row go on from where one of them is; they are of the same text."""
-        self.drawn = [list(self.drawn[row]) for _ in self.drawn]
-        for memory in (self.cache.keys, self.cache.values):
-            memory[:, :, :, : self.cache.length] = memory[:, row : row + 1, :, : self.cache.length].clone()
-
 
 class DurationPredictor(nn.Module):
     """Log-durations of phonemes from their fused encodings, looking at two neighbours on each side."""

@@ -16,7 +16,6 @@ from ..core.errors import AssetError, CheckpointError
 from ..core.timebase import ENCODER_FRAMES_PER_UNIT
 from .acoustics import SpeechFeatures
 from .blendshape_decoder import BlendshapeDecoder
-from .choosing import generate_heard
 from .config import OmniConfig, SamplingConfig, SpeechDecoderConfig
 from .duration_pace import PacedUnitGenerator
 from .listening import Listening, load_listening
@@ -114,11 +113,7 @@ class Nano(nn.Module):
         states = None if llm_states is None or not len(llm_states) else llm_states[None]
         fused = generator.encode_text(ids, mask, states)
         durations = _whole_groups(generator.predict_durations(fused, mask, speed))
-        choice = self.config.unit_choice
-        if choice is None:
-            made = generator.generate(generator.begin(fused, durations), [UnitSampler(sampling, seed)])
-        else:
-            made = generate_heard(generator, self.speech_decoder, fused, durations, ids[0], sampling, choice, seed)
+        made = generator.generate(generator.begin(fused, durations), [UnitSampler(sampling, seed)])
         return ClauseUnits(made.units[0], made.hidden_states[0], durations[0])
 
     def clause_samples(self, units: torch.Tensor, seed: int) -> np.ndarray:
