@@ -256,7 +256,7 @@ def test_loading_the_speech_encoder_is_not_part_of_a_request(omni, monkeypatch, 
         time.sleep(5)
         return tiny_whisper
 
-    monkeypatch.setattr(omni.nano, "_whisper", slow_folder)
+    monkeypatch.setattr(omni.nano, "whisper_folder", slow_folder)
     omni.nano.__dict__.pop("speech_features", None)
     before = omni.load_s
     times = omni.animate(speechlike(1, 24_000), 24_000).timings
