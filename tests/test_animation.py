@@ -13,6 +13,7 @@ from exomni.audio import read_audio, resample
 from exomni.core.arkit import EYES, indices
 from exomni.core.errors import InputError
 from exomni.core.events import FaceEvent
+from exomni.model.config import UnitTokenizerConfig
 from exomni.model.unit_tokenizer import UnitTokenizer
 from exomni.results import wav_bytes
 
@@ -98,15 +99,19 @@ def test_what_was_read_is_handed_out_once_and_in_order(speechlike, rate):
     assert recording.n_frames == 25 * 30
 
 
-@pytest.fixture(scope="module")
-def lively(tiny_config):
+def lively_with(config: UnitTokenizerConfig) -> SimpleNamespace:
     """A tokenizer that says something else for every sound, as a part of a model."""
     torch.manual_seed(0)
-    tokenizer = UnitTokenizer(tiny_config.unit_tokenizer).requires_grad_(False).eval()
+    tokenizer = UnitTokenizer(config).requires_grad_(False).eval()
     tokenizer.to_codes.weight *= 5
     return SimpleNamespace(
         unit_tokenizer=tokenizer, hear=lambda features: tokenizer(features.reshape(1, len(features) // 4, -1)).ids[0]
     )
+
+
+@pytest.fixture(scope="module", params=[0, 1, 3])
+def lively(request, tiny_config):
+    return lively_with(tiny_config.unit_tokenizer.model_copy(update={"n_layers": request.param}))
 
 
 @pytest.mark.parametrize("sizes", [[1], [1, 1, 1, 1, 1, 1, 1], [4, 1, 9], [2, 30], [30, 2], [126, 126, 13], [3, 0, 20]])
@@ -118,8 +123,9 @@ def test_units_heard_in_pieces_equal_the_whole(lively, tiny_config, sizes):
     assert torch.equal(torch.cat(list(hear(lively, torch.split(features, [4 * n for n in sizes])))), whole)
 
 
-def test_a_unit_hears_its_neighbours(lively, tiny_config):
+def test_a_unit_hears_its_neighbours(tiny_config):
     """Without them units differ, so the test above can fail."""
+    lively = lively_with(tiny_config.unit_tokenizer)
     features = torch.randn(400, tiny_config.unit_tokenizer.d_features, generator=torch.Generator().manual_seed(1))
     alone = torch.cat([lively.hear(piece) for piece in torch.split(features, 20)])
     assert not torch.equal(alone, lively.hear(features))

@@ -114,7 +114,8 @@ def hear(nano, features: Iterable["Tensor"]) -> Iterator["Tensor"]:
             n_gone = max(0, n_certain - reach)
             held, n_context = held[n_gone * ENCODER_FRAMES_PER_UNIT :], n_certain - n_gone
     assert held is not None, "even nothing at all has features"
-    yield nano.hear(held)[n_context:]
+    if len(held) > n_context * ENCODER_FRAMES_PER_UNIT:
+        yield nano.hear(held)[n_context:]
 
 
 class UnitWindow:
