@@ -1,6 +1,6 @@
 """How many pictures a second a film is drawn at, without a GPU.
 
-    python benchmarks/export_film.py [--size 512] [--frames 120] [--threads N]
+    python benchmarks/export_film.py [--head woman] [--size 512] [--frames 120] [--threads N]
 
 Prints the wall's rate and the processor time a picture, which other work on the machine does not change.
 """
@@ -13,13 +13,16 @@ import numpy as np
 
 from exomni.core import arkit
 from exomni.core.timebase import FRAME_HZ
-from exomni.export.video import CAMERAS
+from exomni.export.heads import HEADS
+from exomni.export.video import CAMERAS, FILMED
+from exomni.export.video.puppet import named_puppet
 from exomni.export.video.shooting import Shot, drawn
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--head", choices=HEADS, default=FILMED)
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--frames", type=int, default=120)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -28,10 +31,11 @@ def main() -> None:
     speaking = [i for i, name in enumerate(arkit.NAMES) if name.startswith(("jawOpen", "mouth", "brow", "eyeBlink"))]
     weights = np.zeros((options.frames, arkit.K), np.float32)
     weights[:, speaking] = 0.15 + 0.15 * np.sin(times_s * np.linspace(4, 20, len(speaking)))
-    print(f"{options.size} x {options.size}, {options.threads} threads")
+    puppet = named_puppet(options.head)
+    print(f"{options.head}, {options.size} x {options.size}, {options.threads} threads")
     for samples in (1, 2):
         for camera in ("head", "face"):
-            shot = Shot(None, (options.size,) * 2, CAMERAS[camera], weights.max(axis=0), samples)
+            shot = Shot(puppet, (options.size,) * 2, CAMERAS[camera], weights.max(axis=0), samples)
             film = shot.film()
             film.frame(weights[0])
             start = time.process_time()

@@ -1,17 +1,20 @@
 """A recording in pieces: the same face as from the whole, soon, and never more of it in memory than is needed."""
 
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from exomni import audio
-from exomni.animation import Recording, UnitWindow
+from exomni.animation import Recording, UnitWindow, hear
 from exomni.audio import read_audio, resample
 from exomni.core.arkit import EYES, indices
 from exomni.core.errors import InputError
 from exomni.core.events import FaceEvent
+from exomni.model.config import UnitTokenizerConfig
+from exomni.model.unit_tokenizer import UnitTokenizer
 from exomni.results import wav_bytes
 
 SHAPES = [i for i in range(52) if i not in indices(EYES)]
@@ -33,7 +36,7 @@ def test_a_stream_from_a_file_equals_the_whole(omni, long_file, monkeypatch, pie
     streamed = omni.animate(long_file)
     whole = read_audio(long_file, 24_000)
     heard = resample(whole, 24_000, 16_000)
-    units = torch.cat([omni.nano.hear(f) for f in omni.nano.speech_features.long([heard])])
+    units = omni.nano.hear(torch.cat(list(omni.nano.speech_features.long([heard]))))
     face = omni.nano.recording_frames(units, 0, None)
     np.testing.assert_allclose(streamed.samples, whole, atol=1e-6)
     assert np.ptp(streamed.units) > 0
@@ -94,6 +97,38 @@ def test_what_was_read_is_handed_out_once_and_in_order(speechlike, rate):
     np.testing.assert_allclose(np.concatenate(taken), resample(samples, rate, 24_000), atol=1e-6)
     np.testing.assert_allclose(np.concatenate(heard), resample(samples, rate, 16_000), atol=1e-6)
     assert recording.n_frames == 25 * 30
+
+
+def lively_with(config: UnitTokenizerConfig) -> SimpleNamespace:
+    """A tokenizer that says something else for every sound, as a part of a model."""
+    torch.manual_seed(0)
+    tokenizer = UnitTokenizer(config).requires_grad_(False).eval()
+    tokenizer.to_codes.weight *= 5
+    return SimpleNamespace(
+        unit_tokenizer=tokenizer, hear=lambda features: tokenizer(features.reshape(1, len(features) // 4, -1)).ids[0]
+    )
+
+
+@pytest.fixture(scope="module", params=[0, 1, 3])
+def lively(request, tiny_config):
+    return lively_with(tiny_config.unit_tokenizer.model_copy(update={"n_layers": request.param}))
+
+
+@pytest.mark.parametrize("sizes", [[1], [1, 1, 1, 1, 1, 1, 1], [4, 1, 9], [2, 30], [30, 2], [126, 126, 13], [3, 0, 20]])
+def test_units_heard_in_pieces_equal_the_whole(lively, tiny_config, sizes):
+    draw = torch.Generator().manual_seed(sum(sizes))
+    features = torch.randn(4 * sum(sizes), tiny_config.unit_tokenizer.d_features, generator=draw)
+    whole = lively.hear(features)
+    assert len(set(whole.tolist())) > sum(sizes) // 20
+    assert torch.equal(torch.cat(list(hear(lively, torch.split(features, [4 * n for n in sizes])))), whole)
+
+
+def test_a_unit_hears_its_neighbours(tiny_config):
+    """Without them units differ, so the test above can fail."""
+    lively = lively_with(tiny_config.unit_tokenizer)
+    features = torch.randn(400, tiny_config.unit_tokenizer.d_features, generator=torch.Generator().manual_seed(1))
+    alone = torch.cat([lively.hear(piece) for piece in torch.split(features, 20)])
+    assert not torch.equal(alone, lively.hear(features))
 
 
 @pytest.mark.parametrize("n_units", [1, 4, 5, 49, 50, 51, 74, 75, 76, 100, 133, 260])

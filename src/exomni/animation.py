@@ -4,12 +4,14 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import chain, tee
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .audio import PIECE_SECONDS, read_pieces, resample_pieces
 from .core.errors import InputError
 from .core.timebase import (
+    ENCODER_FRAMES_PER_UNIT,
     ENCODER_SAMPLE_HZ,
     FRAME_HZ,
     SAMPLE_HZ,
@@ -18,6 +20,9 @@ from .core.timebase import (
     samples_to_frames,
     units_to_frames,
 )
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LOWEST_HZ, HIGHEST_HZ = 1_000, 1_000_000
 """Sample rates that a recording may have."""
@@ -86,6 +91,31 @@ def _checked_samples(samples: np.ndarray, sample_rate: int | None) -> tuple[Iter
     rate = int(sample_rate)
     size = PIECE_SECONDS * rate
     return (samples[i : i + size] for i in range(0, len(samples), size)), rate
+
+
+def hear(nano, features: Iterable["Tensor"]) -> Iterator["Tensor"]:
+    """Units of a recording as its features come; they equal those of the whole.
+
+    Args:
+        nano: whose tokenizer is used.
+        features: of the speech encoder, [T_50hz, D] pieces that follow each other; T_50hz a multiple of 4.
+    Yields:
+        Units, int64 [n], as soon as all that the tokenizer looks at is there.
+    """
+    import torch
+
+    reach = nano.unit_tokenizer.reach_units
+    held, n_context = None, 0  # features, and how many of their units were given and only lend context
+    for piece in features:
+        held = piece if held is None else torch.cat([held, piece])
+        n_certain = len(held) // ENCODER_FRAMES_PER_UNIT - reach
+        if n_certain > n_context:
+            yield nano.hear(held)[n_context:n_certain]
+            n_gone = max(0, n_certain - reach)
+            held, n_context = held[n_gone * ENCODER_FRAMES_PER_UNIT :], n_certain - n_gone
+    assert held is not None, "even nothing at all has features"
+    if len(held) > n_context * ENCODER_FRAMES_PER_UNIT:
+        yield nano.hear(held)[n_context:]
 
 
 class UnitWindow:

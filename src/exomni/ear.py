@@ -11,6 +11,7 @@ from .core.errors import ConfigError, NothingHeardError
 from .core.timebase import ENCODER_SAMPLE_HZ
 from .model.chat import Turn
 from .model.nano import Nano
+from .model.speech_encoder import CLIP_S
 from .spoken import NOTHING, read_spoken
 
 Listen = Literal["native", "transcribe"]
@@ -93,10 +94,17 @@ class Ear:
             InputError: not readable, empty, not finite or too long.
             NothingHeardError: nobody speaks in it.
         """
-        words = []
-        for piece in read_spoken(recording, sample_rate):
-            words.append(self.transcriber(self._nano.speech_features(np.concatenate([piece, _silence()]))))
+        words = [self._piece_words(piece) for piece in read_spoken(recording, sample_rate)]
         return _understood(" ".join(filter(None, words)))
+
+    def _piece_words(self, piece: np.ndarray) -> str:
+        words = self.transcriber(self._nano.speech_features(np.concatenate([piece, _silence()])))
+        if not repeats_itself(words):
+            return words
+        # In noise the decoder may run in circles on real length; on 30 s, which it was trained on, it hardly does.
+        whole = np.zeros(CLIP_S * ENCODER_SAMPLE_HZ, np.float32)
+        whole[: len(piece)] = piece
+        return self.transcriber(self._nano.speech_features(whole))
 
     def hear(self, recording: str | Path | np.ndarray, sample_rate: int | None = None) -> tuple[np.ndarray, str]:
         """A recording in the LLM's embedding space, float32 [T_heard, D], and how it reads there.
@@ -147,6 +155,16 @@ def _spaced(parts: Sequence[tuple[np.ndarray | None, str]]) -> Iterator[str | np
         if i:
             yield " "
         yield text if vectors is None else vectors
+
+
+def repeats_itself(text: str) -> bool:
+    """Whether a text says three or more words twice in a row."""
+    words = "".join(c if c.isalnum() else " " for c in text.lower()).split()
+    return any(
+        words[i : i + n] == words[i + n : i + 2 * n]
+        for n in range(3, len(words) // 2 + 1)
+        for i in range(len(words) - 2 * n + 1)
+    )
 
 
 def _silence() -> np.ndarray:

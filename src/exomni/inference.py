@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .animation import Recording, UnitWindow
+from .animation import Recording, UnitWindow, hear
 from .core.arkit import EYES, indices
 from .core.clauses import ClauseCutter, ends_sentence, speakable
 from .core.emotion import checked_emotion
@@ -299,8 +299,7 @@ class ExOmni:
 
     def _hear(self, recording: Recording, window: UnitWindow, watch: Stopwatch) -> Iterator[Iterator[tuple]]:
         """Frames with their units, as a recording is heard window by window."""
-        for features in self.nano.speech_features.long(recording.heard()):
-            units = self.nano.hear(features)
+        for units in hear(self.nano, self.nano.speech_features.long(recording.heard())):
             watch.lap("units_s")
             yield window.add(units)
         yield window.finish()

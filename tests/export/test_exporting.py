@@ -3,14 +3,17 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import soundfile
 
+from exomni.core import arkit
 from exomni.core.errors import ConfigError, FormatError, InputError, OutputError
 from exomni.export import FORMATS, Options, Profile, export, load, save_profile
 from exomni.export.a2f import write_a2f
 from exomni.export.formats import guess
 from exomni.export.profile import Shape
+from exomni.export.track import FaceTrack
 
 
 def short(track):
@@ -119,3 +122,15 @@ def test_nothing_here_needs_torch_or_starts_slowly():
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_columns_under_wrong_names_are_doubted(moving, tmp_path):
+    left = moving(90, 26)
+    names = arkit.NAMES
+    pairs = {name: i for i, name in enumerate(n for n in names if n.endswith("Left"))}
+    right = {name.removesuffix("Left") + "Right": i for name, i in pairs.items()}
+    frames = np.stack([left[:, {**pairs, **right}.get(name, 25)] for name in names], axis=1)
+    (fine,) = export(FaceTrack(names, 30, frames), ["npz"], tmp_path)
+    (wrong,) = export(FaceTrack(names[::-1], 30, frames), ["npz"], tmp_path)
+    assert not any("wrong names" in note for note in fine.notes)
+    assert any("in the order 'exomni' under wrong names" in note for note in wrong.notes)

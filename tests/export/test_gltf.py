@@ -13,6 +13,7 @@ from exomni.core.errors import FormatError, InputError
 from exomni.export import Options
 from exomni.export.bones import bone, turned, walk
 from exomni.export.gltf import animate, available_shapes, decode, load_gltf, read_gltf
+from exomni.export.heads import PEOPLE
 from exomni.export.scenes import write_glb, write_vrma, write_vrma_perfect_sync
 from exomni.export.turns import angles, matrix, quaternions
 from exomni.export.visemes import vowels
@@ -37,6 +38,17 @@ def test_the_projects_head_speaks_without_an_error(track, tmp_path, validator):
     assert report["issues"]["numWarnings"] == 0
     assert report["info"]["hasMorphTargets"]
     assert report["info"]["animationCount"] == 1
+
+
+@pytest.mark.parametrize("head", PEOPLE)
+def test_the_people_speak_without_an_error(head, track, tmp_path, validator):
+    assert write_glb(track, tmp_path / "a.glb", head) == ()
+    report = validator(tmp_path / "a.glb")
+    assert report["issues"]["numErrors"] == 0
+    assert report["info"]["animationCount"] == 1
+    shown = read_gltf(tmp_path / "a.glb").track
+    np.testing.assert_array_equal(shown.arkit(), track.arkit())
+    np.testing.assert_allclose(shown.head, track.head, atol=1e-6)
 
 
 def test_what_the_head_says_reads_back_to_the_bit(track, tmp_path):

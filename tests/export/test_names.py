@@ -11,7 +11,8 @@ SPELLINGS = {
     "PascalCase": pascal,
     "the _L/_R convention": lambda n: re.sub("(Left|Right)$", lambda m: "_" + m[0][0], n),
     "camelCase behind a mesh name": lambda n: "blendShape1." + n,
-    "another spelling": lambda n: re.sub("([A-Z])", r"_\1", n).lower(),
+    "snake_case": lambda n: re.sub("([A-Z])", r"_\1", n).lower(),
+    "another spelling": str.upper,
 }
 
 

@@ -26,7 +26,9 @@ def export(
     ] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for the formats without a path.")] = None,
     profile: Profile = None,
-    head: Annotated[Path | None, typer.Option(help="A GLB or VRM of yours to animate.")] = None,
+    head: Annotated[
+        str | None, typer.Option(help="plain, woman, man, or a GLB or VRM of yours, to animate or film.")
+    ] = None,
     casing: Annotated[str, typer.Option(help="How a perfect-sync avatar spells: camel or pascal.")] = "camel",
     mesh: Annotated[
         str, typer.Option(help="The face's mesh: path below the Animator for unity, node for godot.")
@@ -166,7 +168,7 @@ def _follow_microphone(device: str | None, urls: list[str]) -> None:
 def render(
     source: Source,
     out: Annotated[Path, typer.Option("-o", "--out", help="clip.mp4, .webm, .gif, or .png for a sheet of moments.")],
-    head: Annotated[Path | None, typer.Option(help="A GLB or VRM of yours with ARKit shapes.")] = None,
+    head: Annotated[str, typer.Option(help="plain, woman, man, or a GLB or VRM of yours with ARKit shapes.")] = "woman",
     camera: Annotated[str, typer.Option(help="head, face, mouth, three-quarter or profile.")] = "head",
     size: Annotated[str | None, typer.Option(help="Width and height in pixels, such as 512x512.")] = None,
     captions: Annotated[bool, typer.Option("--captions", help="Write what is said into the picture.")] = False,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .formats import FORMATS, Format, Options, find, guess
+from .orders import doubted_order
 from .profile import Profile, load_profile
 from .retarget import retarget
 from .sources import load
@@ -59,7 +60,7 @@ def export(
     """
     wanted = [_target(item, _folder(source, out), _stem(source)) for item in to]
     reading = load(source, fps=fps, order=order, audio=audio)
-    track, notes = reading.track, reading.notes
+    track, notes = reading.track, (*reading.notes, *doubted_order(reading.track))
     if profile is not None:
         fitted = retarget(track, profile if isinstance(profile, Profile) else load_profile(profile))
         track, notes = fitted.track, notes + fitted.notes

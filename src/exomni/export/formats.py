@@ -8,6 +8,7 @@ from exomni.core.errors import InputError
 
 from . import a2f, captions, engines, livelink_csv, plot, puppets, scenes, tables
 from .gltf import read_gltf
+from .heads import PLAIN
 from .reading import Reading
 from .track import FaceTrack
 
@@ -17,12 +18,13 @@ class Options:
     """What some formats need to know of the character.
 
     Attributes:
-        head: a `.glb`, `.gltf` or `.vrm` to animate or film; the project's head without it.
+        head: a name in `heads.HEADS`, or a `.glb`, `.gltf` or `.vrm`, to animate or film; without it, the plain head
+            is animated and the woman filmed.
         mesh: where the face mesh is in the scene: Unity's path from the Animator, Godot's node path.
         casing: how a perfect-sync avatar spells its expressions, `camel` or `pascal`.
     """
 
-    head: Path | None = None
+    head: str | Path | None = None
     mesh: str = "Head"
     casing: str = "camel"
 
@@ -56,9 +58,9 @@ class Format:
 
 
 def _film(track: FaceTrack, path: Path, options: Options) -> Sequence[str]:
-    from .video import render
+    from .video import FILMED, render
 
-    return render(track, path, head=options.head).notes
+    return render(track, path, head=options.head or FILMED).notes
 
 
 _TABLE = (
@@ -72,7 +74,7 @@ _TABLE = (
     ),
     Format(
         "glb", ".glb", "glTF head with morph animation, audio beside: three.js, Blender, Godot, Unity",
-        lambda t, p, o: scenes.write_glb(t, p, o.head), read_gltf,
+        lambda t, p, o: scenes.write_glb(t, p, o.head or PLAIN), read_gltf,
     ),
     Format(
         "vrma", ".vrma", "VRM animation of vowels and blinks: any VRM avatar",

@@ -68,6 +68,9 @@ def load_gltf(path: str | os.PathLike[str]) -> "GLTF2":
         if gltf.asset.version != "2.0":
             raise FormatError(f"{path}: glTF {gltf.asset.version}, only 2.0 is read")
         _take_in(gltf, Path(path).parent)
+        for accessor in gltf.accessors:
+            if accessor.bufferView is None:
+                accessor.byteOffset = None  # pygltflib makes it 0, which has no place where nothing is stored
     except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
         raise FormatError(f"{path} is not a glTF file ({error})") from None
     return gltf

@@ -9,7 +9,7 @@ import numpy as np
 
 from exomni.core import arkit
 
-from .orders import ORDERS, layout, pair_fit
+from .orders import doubted_order
 from .plot import write_plot
 from .sources import load
 from .track import FaceTrack
@@ -25,8 +25,6 @@ JITTER_SHARE = 0.15
 """Share of frames with such a turn that makes a shape jittery."""
 JUMP = 0.6
 """More than this from one frame to the next, and not back: a cut or a lost frame."""
-LEAD = 0.25
-"""How much better another order must fit before the names are doubted."""
 MOUTH_MIN = 0.02
 TURN_RAD = 2 * np.pi
 AUDIO_FRAMES = 1
@@ -151,33 +149,12 @@ def inspect(
 
 def suspicions(track: FaceTrack) -> Iterator[str]:
     """What looks wrong about a face, the worst first."""
-    yield from _wrong_order(track)
+    yield from doubted_order(track)
     yield from _out_of_range(track)
     yield from _frozen(track)
     yield from _jitter(track)
     yield from _jumps(track)
     yield from _nothing_said(track)
-
-
-def _wrong_order(track: FaceTrack) -> Iterator[str]:
-    """Left and right move together on a face; where they do so under other names, the names are wrong."""
-    names = tuple(name for name in track.names if name in arkit.INDEX)
-    table = track.select(names)
-    fit = pair_fit(names, table)
-    if fit is None:
-        return
-    standards = {order: layout(order, len(names)) for order in ORDERS}
-    others = {
-        order: pair_fit(standard, table) or -1.0
-        for order, standard in standards.items()
-        if standard is not None and standard != names
-    }
-    best = max(others, key=others.get, default=None)
-    if best is not None and others[best] > fit + LEAD:
-        yield (
-            f"the columns look to be in the order '{best}' under wrong names: left and right then move together "
-            f"({others[best]:.2f}), but not as they are named ({fit:.2f})"
-        )
 
 
 def _out_of_range(track: FaceTrack) -> Iterator[str]:

@@ -117,4 +117,6 @@ def _convention(spelled: Sequence[str], has_neutral: bool) -> str:
         return "camelCase" if list(bare) == list(spelled) else "camelCase behind a mesh name"
     if all(name == pascal(canonical(name)) for name in bare):
         return "PascalCase"
+    if all(name == re.sub("([A-Z])", r"_\1", canonical(name)).lower() for name in bare):
+        return "snake_case"
     return "another spelling"

@@ -1,6 +1,6 @@
 """Orders of the 52 that circulate without names, and how to tell them apart by how faces move."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from exomni.core.errors import FormatError
 
 from .livelink_csv import SHAPES
 from .names import NEUTRAL, ROTATIONS
+from .track import FaceTrack
 
 
 def _swapped(names: Sequence[str]) -> tuple[str, ...]:
@@ -30,6 +31,8 @@ MOVES = 1e-3
 ENOUGH_PAIRS = 4
 GOOD_FIT = 0.5
 CLEAR_LEAD = 0.2
+LEAD = 0.25
+"""How much better another order must fit before the names are doubted."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,27 @@ def name_columns(table: np.ndarray, order: str | None) -> Guess:
     if best.startswith("livelink"):
         note += " (or in the other of Live Link's two, which swap jaw and mouth sideways)"
     return Guess(choices[best], note)
+
+
+def doubted_order(track: FaceTrack) -> Iterator[str]:
+    """Left and right move together on a face; where they do so under other names, the names are wrong."""
+    names = tuple(name for name in track.names if name in arkit.INDEX)
+    table = track.select(names)
+    fit = pair_fit(names, table)
+    if fit is None:
+        return
+    standards = {order: layout(order, len(names)) for order in ORDERS}
+    others = {
+        order: pair_fit(standard, table) or -1.0
+        for order, standard in standards.items()
+        if standard is not None and standard != names
+    }
+    best = max(others, key=others.get, default=None)
+    if best is not None and others[best] > fit + LEAD:
+        yield (
+            f"the columns look to be in the order '{best}' under wrong names: left and right then move together "
+            f"({others[best]:.2f}), but not as they are named ({fit:.2f})"
+        )
 
 
 def layout(order: str, n_columns: int) -> tuple[str, ...] | None:

@@ -11,6 +11,7 @@ from exomni.core.errors import FormatError
 
 from .atomic import atomic_path, write_bytes
 from .gltf import add_accessor, add_channel, animate, available_shapes, load_gltf
+from .heads import PLAIN, head_file
 from .names import pascal
 from .puppets import derived, openfacefx_track
 from .retarget import reroute
@@ -35,27 +36,26 @@ BONES: dict[str, tuple[str | None, tuple[float, float, float]]] = {
 """The bones that a VRM humanoid must have, in the T pose: the one above each, and where it stands from there."""
 
 
-def write_glb(
-    track: FaceTrack, path: str | os.PathLike[str], head: str | os.PathLike[str] | None = None
-) -> tuple[str, ...]:
+def write_glb(track: FaceTrack, path: str | os.PathLike[str], head: str | os.PathLike[str] = PLAIN) -> tuple[str, ...]:
     """Write a head with the animation, and its audio as a WAV of the same name.
 
     Args:
         track: the face.
         path: the file.
-        head: a `.glb`, `.gltf` or `.vrm` with ARKit morph targets in any spelling; the project's without it.
+        head: a name in `HEADS`, or a `.glb`, `.gltf` or `.vrm` with ARKit morph targets in any spelling.
     Returns:
         Notes that name the shapes that the head lacks, and where they went, and turns that it cannot show.
     Raises:
         InputError, FormatError: the head cannot be read, or has no ARKit shape.
         OutputError: the place cannot be written.
     """
-    if head is None:
+    file = head_file(head)
+    if file is None:
         from .head_glb import head_document
 
         gltf = head_document()
     else:
-        gltf = load_gltf(head)
+        gltf = load_gltf(file)
     try:
         fitted = reroute(track, available_shapes(gltf))
         still = animate(gltf, fitted.track)

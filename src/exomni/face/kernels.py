@@ -23,107 +23,6 @@ def _compiled(function: Callable) -> Callable:
 
 
 @_compiled
-def nearest(screen, near, triangles, both_sides, top, left, depth, owner):
-    """Put the nearest triangle of each pixel into `owner`, and how near it is into `depth`.
-
-    Args:
-        screen: vertices in pixels, x right and y down, float32 [V, 2].
-        near: of each vertex, above 0, larger is nearer, float32 [V].
-        triangles: int64 [F, 3]; those that run clockwise on the screen turn their back.
-        both_sides: triangles that are seen from behind too, bool [F].
-        top: first row of the box that is drawn.
-        left: its first column.
-        depth: of the box, float32 [h, w]; changed.
-        owner: of the box, int32 [h, w]; changed.
-    """
-    height, width = depth.shape
-    for f in range(len(triangles)):
-        a, b, c = triangles[f]
-        ax, ay = screen[a, 0] - left, screen[a, 1] - top
-        bx, by = screen[b, 0] - left, screen[b, 1] - top
-        cx, cy = screen[c, 0] - left, screen[c, 1] - top
-        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        if area > -SLIVER and not (both_sides[f] and area > SLIVER):
-            continue
-        low_x, high_x = max(0.0, np.ceil(min(ax, bx, cx) - 0.5)), min(width - 1.0, np.floor(max(ax, bx, cx) - 0.5))
-        low_y, high_y = max(0.0, np.ceil(min(ay, by, cy) - 0.5)), min(height - 1.0, np.floor(max(ay, by, cy) - 0.5))
-        if low_x > high_x or low_y > high_y:
-            continue
-        a_x, a_y, a_0 = (by - cy) / area, (cx - bx) / area, (bx * cy - by * cx) / area
-        b_x, b_y, b_0 = (cy - ay) / area, (ax - cx) / area, (cx * ay - cy * ax) / area
-        for row in range(int(low_y), int(high_y) + 1):
-            a_row, b_row = a_y * (row + 0.5) + a_0, b_y * (row + 0.5) + b_0
-            for column in range(int(low_x), int(high_x) + 1):
-                of_a, of_b = a_x * (column + 0.5) + a_row, b_x * (column + 0.5) + b_row
-                of_c = 1.0 - of_a - of_b
-                if of_a < -EDGE or of_b < -EDGE or of_c < -EDGE:
-                    continue
-                here = of_a * near[a] + of_b * near[b] + of_c * near[c]
-                if here > depth[row, column]:
-                    depth[row, column], owner[row, column] = here, f
-
-
-@_compiled
-def shares_at(screen, corners, x, y):
-    """Weights of a triangle's three corners at a place of the picture."""
-    a, b, c = corners
-    ax, ay, bx, by = screen[a, 0] - x, screen[a, 1] - y, screen[b, 0] - x, screen[b, 1] - y
-    cx, cy = screen[c, 0] - x, screen[c, 1] - y
-    area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-    of_a, of_b = (bx * cy - by * cx) / area, (cx * ay - cy * ax) / area
-    return of_a, of_b, 1.0 - of_a - of_b
-
-
-@_compiled
-def lit(positions, normals, tints, shine, sharpness, camera, lamps, ambient, wrap, out):
-    """Light each vertex and place it on the picture.
-
-    Args:
-        positions: float32 [V, 3].
-        normals: of any length, float32 [V, 3].
-        tints: linear RGB, float32 [V, 3].
-        shine: float32 [V].
-        sharpness: float32 [V].
-        camera: rows right, up, towards it, its place; then focal length and the middle of the picture, [5, 3].
-        lamps: direction to each and its colour, [L, 2, 3].
-        ambient: light from below and from above, [2, 3].
-        wrap: how far light creeps round a surface.
-        out: x, y, nearness; the colour; light; glint, float32 [V, 12]; changed.
-    """
-    focus_px, middle_x, middle_y = camera[4]
-    half_wall = (1 + wrap) ** 2
-    for v in range(len(positions)):
-        dx, dy, dz = positions[v, 0] - camera[3, 0], positions[v, 1] - camera[3, 1], positions[v, 2] - camera[3, 2]
-        away = -(dx * camera[2, 0] + dy * camera[2, 1] + dz * camera[2, 2])
-        near = 1.0 / max(away, 1e-3)
-        out[v, 0] = middle_x + (dx * camera[0, 0] + dy * camera[0, 1] + dz * camera[0, 2]) * near * focus_px
-        out[v, 1] = middle_y - (dx * camera[1, 0] + dy * camera[1, 1] + dz * camera[1, 2]) * near * focus_px
-        out[v, 2] = near
-        nx, ny, nz = normals[v]
-        length = max(np.sqrt(nx * nx + ny * ny + nz * nz), 1e-6)
-        nx, ny, nz = nx / length, ny / length, nz / length
-        far = np.sqrt(dx * dx + dy * dy + dz * dz)
-        lx, ly, lz = -dx / far, -dy / far, -dz / far
-        up = 0.5 + 0.5 * ny
-        for k in range(3):
-            out[v, 6 + k] = ambient[0, k] + (ambient[1, k] - ambient[0, k]) * up
-            out[v, 9 + k] = 0.0
-        for lamp in lamps:
-            facing = nx * lamp[0, 0] + ny * lamp[0, 1] + nz * lamp[0, 2]
-            diffuse = max(facing + wrap, 0.0) / half_wall
-            hx, hy, hz = lx + lamp[0, 0], ly + lamp[0, 1], lz + lamp[0, 2]
-            mirrored = (nx * hx + ny * hy + nz * hz) / np.sqrt(hx * hx + hy * hy + hz * hz)
-            glint = 0.0
-            if facing > 0 and mirrored > 0 and shine[v] > 0:
-                glint = shine[v] * mirrored ** sharpness[v]
-            for k in range(3):
-                out[v, 6 + k] += diffuse * lamp[1, k]
-                out[v, 9 + k] += glint * lamp[1, k]
-        for k in range(3):
-            out[v, 3 + k] = tints[v, k] * out[v, 6 + k] + out[v, 9 + k]
-
-
-@_compiled
 def texel(texels, place, u, v, out):
     """A texture between its pixels, repeated beyond its edges, into `out` [4].
 
@@ -148,7 +47,125 @@ def texel(texels, place, u, v, out):
 
 
 @_compiled
-def coloured(owner, top, left, triangles, texture, looks, skin, texels, places, hidden, depth, opaque, picture):
+def nearest(screen, near, triangles, both_sides, cutoff, texture, skin, texels, places, top, left, depth, owner):
+    """Put the nearest triangle of each pixel into `owner`, and how near it is into `depth`.
+
+    Args:
+        screen: vertices in pixels, x right and y down, float32 [V, 2].
+        near: of each vertex, above 0, larger is nearer, float32 [V].
+        triangles: int64 [F, 3]; those that run clockwise on the screen turn their back.
+        both_sides: triangles that are seen from behind too, bool [F].
+        cutoff: opacity under which there is a hole in a triangle, 0 where there are none, float32 [F].
+        texture: see `coloured`, as `skin`, `texels` and `places`: what they have for triangles without a cutoff is
+            not looked at.
+        top: first row of the box that is drawn.
+        left: its first column.
+        depth: of the box, float32 [h, w]; what is nearer there stays; changed.
+        owner: of the box, -1 before, int32 [h, w]; changed.
+    """
+    height, width = depth.shape
+    for f in range(len(triangles)):
+        a, b, c = triangles[f]
+        ax, ay = screen[a, 0] - left, screen[a, 1] - top
+        bx, by = screen[b, 0] - left, screen[b, 1] - top
+        cx, cy = screen[c, 0] - left, screen[c, 1] - top
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        if area > -SLIVER and not (both_sides[f] and area > SLIVER):
+            continue
+        low_x, high_x = max(0.0, np.ceil(min(ax, bx, cx) - 0.5)), min(width - 1.0, np.floor(max(ax, bx, cx) - 0.5))
+        low_y, high_y = max(0.0, np.ceil(min(ay, by, cy) - 0.5)), min(height - 1.0, np.floor(max(ay, by, cy) - 0.5))
+        if low_x > high_x or low_y > high_y:
+            continue
+        a_x, a_y, a_0 = (by - cy) / area, (cx - bx) / area, (bx * cy - by * cx) / area
+        b_x, b_y, b_0 = (cy - ay) / area, (ax - cx) / area, (cx * ay - cy * ax) / area
+        for row in range(int(low_y), int(high_y) + 1):
+            a_row, b_row = a_y * (row + 0.5) + a_0, b_y * (row + 0.5) + b_0
+            for column in range(int(low_x), int(high_x) + 1):
+                of_a, of_b = a_x * (column + 0.5) + a_row, b_x * (column + 0.5) + b_row
+                of_c = 1.0 - of_a - of_b
+                if of_a < -EDGE or of_b < -EDGE or of_c < -EDGE:
+                    continue
+                here = of_a * near[a] + of_b * near[b] + of_c * near[c]
+                if here <= depth[row, column]:
+                    continue
+                if cutoff[f] > 0:
+                    cover = of_a * skin[a, 3] + of_b * skin[b, 3] + of_c * skin[c, 3]
+                    if texture[f] >= 0:
+                        u = of_a * skin[a, 4] + of_b * skin[b, 4] + of_c * skin[c, 4]
+                        v = of_a * skin[a, 5] + of_b * skin[b, 5] + of_c * skin[c, 5]
+                        start, tall, wide = places[texture[f]]
+                        cover *= texels[
+                            start + int(np.floor(v * tall)) % tall * wide + int(np.floor(u * wide)) % wide, 3
+                        ]
+                    if cover < cutoff[f]:
+                        continue
+                depth[row, column], owner[row, column] = here, f
+
+
+@_compiled
+def shares_at(screen, corners, x, y):
+    """Weights of a triangle's three corners at a place of the picture."""
+    a, b, c = corners
+    ax, ay, bx, by = screen[a, 0] - x, screen[a, 1] - y, screen[b, 0] - x, screen[b, 1] - y
+    cx, cy = screen[c, 0] - x, screen[c, 1] - y
+    area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+    of_a, of_b = (bx * cy - by * cx) / area, (cx * ay - cy * ax) / area
+    return of_a, of_b, 1.0 - of_a - of_b
+
+
+@_compiled
+def lit(positions, normals, which, tints, shine, sharpness, camera, lamps, ambient, wrap, out):
+    """Light some vertices and place them on the picture.
+
+    Args:
+        positions: of those, float32 [M, 3].
+        normals: of those, of any length, float32 [M, 3].
+        which: their indices, int64 [M].
+        tints: linear RGB, float32 [V, 3].
+        shine: float32 [V].
+        sharpness: float32 [V].
+        camera: rows right, up, towards it, its place; then focal length and the middle of the picture, [5, 3].
+        lamps: direction to each and its colour, [L, 2, 3].
+        ambient: light from below and from above, [2, 3].
+        wrap: how far light creeps round a surface.
+        out: x, y, nearness; the colour; light; glint, float32 [V, 12]; changed.
+    """
+    focus_px, middle_x, middle_y = camera[4]
+    half_wall = (1 + wrap) ** 2
+    for m in range(len(which)):
+        v = which[m]
+        dx, dy, dz = positions[m, 0] - camera[3, 0], positions[m, 1] - camera[3, 1], positions[m, 2] - camera[3, 2]
+        away = -(dx * camera[2, 0] + dy * camera[2, 1] + dz * camera[2, 2])
+        near = 1.0 / max(away, 1e-3)
+        out[v, 0] = middle_x + (dx * camera[0, 0] + dy * camera[0, 1] + dz * camera[0, 2]) * near * focus_px
+        out[v, 1] = middle_y - (dx * camera[1, 0] + dy * camera[1, 1] + dz * camera[1, 2]) * near * focus_px
+        out[v, 2] = near
+        nx, ny, nz = normals[m]
+        length = max(np.sqrt(nx * nx + ny * ny + nz * nz), 1e-6)
+        nx, ny, nz = nx / length, ny / length, nz / length
+        far = np.sqrt(dx * dx + dy * dy + dz * dz)
+        lx, ly, lz = -dx / far, -dy / far, -dz / far
+        up = 0.5 + 0.5 * ny
+        for k in range(3):
+            out[v, 6 + k] = ambient[0, k] + (ambient[1, k] - ambient[0, k]) * up
+            out[v, 9 + k] = 0.0
+        for lamp in lamps:
+            facing = nx * lamp[0, 0] + ny * lamp[0, 1] + nz * lamp[0, 2]
+            diffuse = max(facing + wrap, 0.0) / half_wall
+            hx, hy, hz = lx + lamp[0, 0], ly + lamp[0, 1], lz + lamp[0, 2]
+            mirrored = (nx * hx + ny * hy + nz * hz) / np.sqrt(hx * hx + hy * hy + hz * hz)
+            glint = 0.0
+            if facing > 0 and mirrored > 0 and shine[v] > 0:
+                glint = shine[v] * mirrored ** sharpness[v]
+            for k in range(3):
+                out[v, 6 + k] += diffuse * lamp[1, k]
+                out[v, 9 + k] += glint * lamp[1, k]
+        for k in range(3):
+            out[v, 3 + k] = tints[v, k] * out[v, 6 + k] + out[v, 9 + k]
+
+
+@_compiled
+def coloured(owner, top, left, triangles, texture, looks, skin, texels, places, opaque, picture):
     """Colour the pixels that a layer of triangles covers, over what is there already.
 
     Args:
@@ -161,8 +178,6 @@ def coloured(owner, top, left, triangles, texture, looks, skin, texels, places, 
         skin: linear RGBA and place on the texture of each vertex, float32 [V, 6].
         texels: see `texel`.
         places: first texel, height and width of each texture, int64 [N, 3].
-        hidden: how near something stands before each pixel, float32 [h, w]; those behind it are left out.
-        depth: of this layer, float32 [h, w].
         opaque: whether the layer's alpha means nothing.
         picture: linear RGB of the box, float32 [h, w, 3]; changed.
     """
@@ -171,7 +186,7 @@ def coloured(owner, top, left, triangles, texture, looks, skin, texels, places, 
     for row in range(owner.shape[0]):
         for column in range(owner.shape[1]):
             f = owner[row, column]
-            if f < 0 or depth[row, column] <= hidden[row, column]:
+            if f < 0:
                 continue
             corners = triangles[f]
             a, b, c = corners

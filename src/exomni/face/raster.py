@@ -42,8 +42,14 @@ def rasterize(screen: np.ndarray, nearness: np.ndarray, triangles: np.ndarray, s
 
     depth, owner = np.zeros(shape, np.float32), np.full(shape, -1, np.int32)
     screen, triangles = screen.astype(np.float32), triangles.astype(np.int64)
-    one_side = np.zeros(len(triangles), bool)
-    nearest(screen, nearness.astype(np.float32), triangles, one_side, 0, 0, depth, owner)
+    one_side, whole, untextured = (np.zeros(len(triangles), kind) for kind in (bool, np.float32, np.int64))
+    no_skin, no_texels, no_places = (
+        np.zeros((0, 6), np.float32),
+        np.zeros((0, 4), np.float32),
+        np.zeros((0, 3), np.int64),
+    )
+    nearest(screen, nearness.astype(np.float32), triangles, one_side, whole, untextured, no_skin, no_texels, no_places,
+            0, 0, depth, owner)  # fmt: skip
     pixel = np.flatnonzero(owner >= 0)
     triangle = owner.ravel()[pixel].astype(np.int64)
     middle = np.stack([pixel % shape[1] + 0.5, pixel // shape[1] + 0.5], 1)

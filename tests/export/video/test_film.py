@@ -3,10 +3,14 @@ import pytest
 
 from exomni.core import arkit
 from exomni.core.errors import FormatError, InputError
+from exomni.export.bones import walk
+from exomni.export.gltf import add_accessor, decode
+from exomni.export.head_glb import head_document
 from exomni.export.scenes import write_glb
 from exomni.export.track import FaceTrack
-from exomni.export.video.film import CAMERAS, Camera, Film
-from exomni.export.video.puppet import gltf_puppet, own_puppet
+from exomni.export.video.camera import CAMERAS, Camera
+from exomni.export.video.film import Film
+from exomni.export.video.puppet import _stands, gltf_puppet, own_puppet
 from exomni.face import kernels
 
 SIZE = (96, 96)
@@ -53,7 +57,15 @@ def owners(scene, box):
         np.zeros((bottom - top, right - left), np.float32),
         np.full((bottom - top, right - left), -1, np.int32),
     )
-    kernels.nearest(*scene, top, left, depth, owner)
+    n = len(scene[2])
+    plain = (
+        np.zeros(n, np.float32),
+        np.zeros(n, np.int64),
+        np.zeros((0, 6)),
+        np.zeros((0, 4)),
+        np.zeros((0, 3), np.int64),
+    )
+    kernels.nearest(*scene, *plain, top, left, depth, owner)
     return owner
 
 
@@ -146,3 +158,32 @@ def test_a_skinned_head_turns_as_the_head(tmp_path):
     apart = np.abs(pictures[0] - pictures[1])
     assert apart.mean() < 4
     assert (apart > 60).mean() < 0.01
+
+
+def test_through_holes_one_sees_what_lies_behind():
+    screen = np.array([[-50, -50], [-50, 80], [80, -50]] * 2, np.float32)
+    near = np.array([1, 1, 1, 2, 2, 2], np.float32)
+    skin = np.zeros((6, 6), np.float32)
+    skin[:, 3] = 1
+    skin[:, 4] = screen[:, 0] / 16  # the texture lies over 16 columns
+    texels = np.array([[1, 1, 1, 0], [1, 1, 1, 1]], np.float32)  # a hole on the left
+    depth, owner = np.zeros((4, 16), np.float32), np.full((4, 16), -1, np.int32)
+    kernels.nearest(
+        screen, near, np.arange(6).reshape(2, 3), np.zeros(2, bool), np.float32([0, 0.5]), np.array([-1, 0]),
+        skin, texels, np.array([[0, 1, 2]]), 0, 0, depth, owner,
+    )  # fmt: skip
+    np.testing.assert_array_equal(owner, [[0] * 8 + [1] * 8] * 4)
+
+
+def test_a_skin_stands_where_its_bones_take_it():
+    gltf = head_document()
+    back = decode(gltf, gltf.accessors[gltf.skins[0].inverseBindMatrices]).reshape(-1, 4, 4)
+    grown = (np.diag([2.0, 2.0, 2.0, 1.0]) @ back).astype(np.float32)  # stored by column: the skin is doubled first
+    gltf.skins[0].inverseBindMatrices = add_accessor(gltf, grown.reshape(-1, 16), "MAT4")
+    gltf.nodes[0].translation = [9.0, 9.0, 9.0]  # means nothing for a skinned mesh
+    primitive = gltf.meshes[0].primitives[0]
+    places = {node: place for node, _, place in walk(gltf)}
+    stands = _stands(gltf, 0, primitive, places[0], places)
+    assert len(stands) == 1
+    np.testing.assert_allclose(stands[0, :3, :3], 2 * np.eye(3), atol=1e-6)
+    np.testing.assert_allclose(stands[0, :3, 3], 0, atol=1e-6)

@@ -5,12 +5,14 @@ from PIL import Image
 
 from exomni.core import arkit
 from exomni.core.errors import InputError, OutputError
+from exomni.export.heads import HEADS
 from exomni.export.track import FaceTrack
 from exomni.export.video import render
-from exomni.export.video.film import Camera
+from exomni.export.video.camera import Camera
+from exomni.export.video.puppet import own_puppet
 from exomni.export.video.shooting import Shot, drawn
 
-SMALL = {"size": (64, 64), "smooth": False}
+SMALL = {"head": "plain", "size": (64, 64), "smooth": False}
 
 
 @pytest.fixture
@@ -84,6 +86,18 @@ def test_a_sheet_has_two_dozen_moments(speaker, tmp_path):
         assert image.height == 4 * (48 + 12)
 
 
+def test_each_head_that_ships_is_another(speaker, tmp_path):
+    pictures = []
+    for head in HEADS:
+        render(speaker.replace(frames=speaker.frames[20:24], audio=None, sample_hz=None), tmp_path / "a.png", head=head,
+               size=(48, 48), smooth=False)  # fmt: skip
+        with Image.open(tmp_path / "a.png") as image:
+            pictures.append(np.asarray(image).astype(int)[12:, :48])
+    woman, man = pictures[1:]
+    for a, b in ((pictures[0], woman), (pictures[0], man), (woman, man)):
+        assert np.abs(a - b).mean() > 8
+
+
 def test_captions_stand_in_the_picture(speaker, tmp_path):
     pictures = []
     for captions in (False, True):
@@ -99,7 +113,7 @@ def test_threads_draw_the_same_in_the_same_order():
     weights = np.zeros((20, 52), np.float32)
     weights[:, arkit.INDEX["jawOpen"]] = np.linspace(0, 1, 20)
     turns = np.linspace(0, 0.3, 60).reshape(20, 3)
-    shot = Shot(None, (32, 32), Camera(), np.abs(weights).max(axis=0), 1, turned_rad=0.5)
+    shot = Shot(own_puppet(), (32, 32), Camera(), np.abs(weights).max(axis=0), 1, turned_rad=0.5)
     told = []
     alone = list(drawn(shot, weights, turns, 1))
     together = list(drawn(shot, weights, turns, 3, lambda done, of: told.append((done, of))))

@@ -44,7 +44,9 @@ export function pcm16ToFloat(samples: Int16Array): Float32Array<ArrayBuffer> {
  *
  * @param names columns of the frames, where they are other than the project's order; strange names are left out.
  */
-export function decodeFrames(text: string, encoding: FaceEncoding, names?: readonly string[]): Float32Array<ArrayBuffer> {
+export function decodeFrames(
+  text: string, encoding: FaceEncoding, names?: readonly string[],
+): Float32Array<ArrayBuffer> {
   const bytes = fromBase64(text);
   const width = names?.length ?? K;
   const valueBytes = encoding === "float32" ? 4 : 1;

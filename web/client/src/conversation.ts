@@ -10,6 +10,8 @@ import { Reply } from "./reply.js";
 
 /** Replies whose voice is kept for playing again. */
 const KEPT_REPLIES = 12;
+/** After push-to-talk the microphone stays ready for so long: opening it takes longer than a first word. */
+const MICROPHONE_STAYS_MS = 30_000;
 /** The shortest turn of speech that is worth an answer. */
 const SHORTEST_TURN_SAMPLES = 0.2 * SAMPLE_HZ;
 
@@ -53,6 +55,7 @@ export class Conversation extends Emitter<ConversationEvents> {
   #personSpeaks = false;
   #input: "off" | "held" | "free" = "off";
   #heldSamples = 0;
+  #closing: ReturnType<typeof setTimeout> | undefined;
 
   /**
    * @param url of the server's `/v1/realtime`, `ws:` or `wss:`, with `?model=` and, where it asks for one, `&token=`.
@@ -103,6 +106,7 @@ export class Conversation extends Emitter<ConversationEvents> {
     if (this.#input !== "off" || !this.#connection.isOpen) return;
     void this.speaker.unlock();
     this.interrupt();
+    clearTimeout(this.#closing);
     this.#input = "held";
     this.#heldSamples = 0;
     this.#setVoice(true);
@@ -119,6 +123,7 @@ export class Conversation extends Emitter<ConversationEvents> {
   release(): boolean {
     if (this.#input !== "held") return true;
     this.#input = "off";
+    this.#closing = setTimeout(() => void this.microphone.close(), MICROPHONE_STAYS_MS);
     this.#setVoice(false);
     this.emit("level", 0);
     if (this.#heldSamples < SHORTEST_TURN_SAMPLES) {
@@ -132,6 +137,7 @@ export class Conversation extends Emitter<ConversationEvents> {
 
   /** Hands-free: the server notices when the person begins and ends. */
   async handsFree(on: boolean): Promise<void> {
+    clearTimeout(this.#closing);
     if (on) {
       void this.speaker.unlock();
       await this.microphone.open();

@@ -133,7 +133,8 @@ export type ServerEvent = { event_id: string } & (
 const TYPES: ReadonlySet<string> = new Set<ServerEvent["type"]>([
   "session.created", "session.updated", "input_audio_buffer.speech_started", "input_audio_buffer.speech_stopped",
   "input_audio_buffer.committed", "conversation.item.input_audio_transcription.completed",
-  "conversation.item.input_audio_transcription.failed", "response.created", "response.done", "response.output_text.delta", "response.output_audio_transcript.delta",
+  "conversation.item.input_audio_transcription.failed", "response.created", "response.done",
+  "response.output_text.delta", "response.output_audio_transcript.delta",
   "response.output_audio.delta", "response.output_audio.done", "exomni.face.delta", "exomni.caption.delta", "error",
 ]);
 

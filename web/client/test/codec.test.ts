@@ -90,7 +90,9 @@ describe("canonicalName", () => {
       (name: string) => name.replace(/Left$/, "_L").replace(/Right$/, "_R"),
       (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
     ];
-    for (const spell of spellings) expect(ARKIT_NAMES.map((name) => canonicalName(spell(name)))).toEqual([...ARKIT_NAMES]);
+    for (const spell of spellings) {
+      expect(ARKIT_NAMES.map((name) => canonicalName(spell(name)))).toEqual([...ARKIT_NAMES]);
+    }
   });
 });
 

@@ -84,7 +84,8 @@ export class FakeAudioContext {
   createGain(): object {
     const values: [number, number][] = [];
     const set = (value: number, atS: number) => void values.push([value, atS]);
-    const gain = { gain: { values, setValueAtTime: set, linearRampToValueAtTime: set }, connect: (next: object) => next };
+    const parameter = { values, setValueAtTime: set, linearRampToValueAtTime: set };
+    const gain = { gain: parameter, connect: (next: object) => next };
     this.gains.push(gain);
     return gain;
   }

@@ -69,7 +69,8 @@ export function feel(conversation: Conversation, life: Life): void {
       apply();
     });
     sliders.set(name, input);
-    byId("emotions").append(make("label", { className: "slider" }, make("span", { textContent: title(name) }), input, output));
+    const label = make("span", { textContent: title(name) });
+    byId("emotions").append(make("label", { className: "slider" }, label, input, output));
   }
   auto.addEventListener("change", apply);
   const speed = byId<HTMLInputElement>("speed");
@@ -121,7 +122,6 @@ export class HeadChoice {
         return false;
       }
       this.stage.head = head;
-      this.stage.canvas.classList.add("ready");
       const { missing } = head;
       this.#report.textContent = missing.length
         ? `${name}: ${52 - missing.length} of the 52 shapes; missing: ${missing.join(", ")}`

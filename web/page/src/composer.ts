@@ -145,12 +145,12 @@ export class Composer {
 }
 
 function isForTyping(target: EventTarget | null): boolean {
-  return target instanceof Element && target.closest("input, textarea, button, select, summary, a, [contenteditable]") !== null;
+  return target instanceof Element && target.closest("input, textarea, button, select, summary, a") !== null;
 }
 
 function microphoneTrouble(error: unknown): string {
   const name = error instanceof DOMException ? error.name : "";
   if (name === "NotFoundError") return "No microphone was found.";
-  if (name === "NotAllowedError") return "The browser does not let this page use the microphone. Allow it beside the address.";
+  if (name === "NotAllowedError") return "The browser keeps the microphone back. Allow it beside the address.";
   return `The microphone does not start: ${error instanceof Error ? error.message : String(error)}`;
 }

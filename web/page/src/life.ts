@@ -7,7 +7,7 @@ import type { Pose } from "./head";
 const EXPRESSIONS: Record<keyof Emotion, Partial<Record<ArkitName, number>>> = {
   joy: both({ mouthSmile: 0.62, cheekSquint: 0.4, eyeSquint: 0.22, mouthDimple: 0.15, browOuterUp: 0.12 }),
   sadness: { ...both({ mouthFrown: 0.5, eyeSquint: 0.12 }), browInnerUp: 0.75, mouthShrugLower: 0.25 },
-  anger: both({ browDown: 0.8, eyeSquint: 0.3, noseSneer: 0.35, mouthPress: 0.35, mouthFrown: 0.2 }),
+  anger: both({ browDown: 1, eyeSquint: 0.4, noseSneer: 0.5, mouthPress: 0.5, mouthFrown: 0.35 }),
   fear: { ...both({ eyeWide: 0.6, browOuterUp: 0.35, mouthStretch: 0.3 }), browInnerUp: 0.8, jawOpen: 0.06 },
   disgust: both({ noseSneer: 0.7, browDown: 0.35, mouthUpperUp: 0.3, eyeSquint: 0.35, mouthFrown: 0.25 }),
 };
@@ -74,8 +74,10 @@ export class Life {
     const brows = 0.22 * this.#attention + 0.1 * this.#thought;
     aim[INDEX.browInnerUp] = Math.max(aim[INDEX.browInnerUp]!, brows);
     for (const k of [INDEX.browOuterUpLeft, INDEX.browOuterUpRight]) aim[k] = Math.max(aim[k]!, 0.7 * brows);
-    for (const k of [INDEX.mouthSmileLeft, INDEX.mouthSmileRight]) aim[k] = Math.max(aim[k]!, this.emotion ? 0 : 0.2);
-    for (const k of [INDEX.cheekSquintLeft, INDEX.cheekSquintRight]) aim[k] = Math.max(aim[k]!, this.emotion ? 0 : 0.12);
+    if (!this.emotion) {
+      for (const k of [INDEX.mouthSmileLeft, INDEX.mouthSmileRight]) aim[k] = 0.2;
+      for (const k of [INDEX.cheekSquintLeft, INDEX.cheekSquintRight]) aim[k] = 0.12;
+    }
     for (let k = 0; k < K; k++) this.#rest[k] = approach(this.#rest[k]!, aim[k]!, passedS, 0.12);
   }
 
@@ -100,7 +102,8 @@ export class Life {
   #look(nowS: number, passedS: number, mood: Mood): void {
     if (nowS > this.#glanceAtS) {
       const far = mood === "thinking" ? 0.9 : mood === "listening" ? 0.12 : 0.35;
-      this.#glance = { x: (Math.random() * 2 - 1) * far, y: mood === "thinking" ? 0.35 * Math.random() + 0.2 : (Math.random() - 0.5) * far };
+      const y = mood === "thinking" ? 0.35 * Math.random() + 0.2 : (Math.random() - 0.5) * far;
+      this.#glance = { x: (Math.random() * 2 - 1) * far, y };
       this.#glanceAtS = nowS + (mood === "idle" ? 0.8 + 2.4 * Math.random() : 0.6 + 1.2 * Math.random());
       // Most of the time one looks at whom one talks with.
       if (mood !== "thinking" && Math.random() < 0.55) this.#glance = { x: 0, y: 0 };

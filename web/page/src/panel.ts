@@ -50,7 +50,8 @@ export class Panel {
       ["speech", reply ? `${reply.seconds.toFixed(1)} s` : "–"],
       ["pictures a second", fps.toFixed(0)],
     ];
-    byId("latencies").replaceChildren(...rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
+    const cells = rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]);
+    byId("latencies").replaceChildren(...cells);
   }
 }
 

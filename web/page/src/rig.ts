@@ -8,7 +8,13 @@ import type { Binding } from "./head";
 /** The parts of the two VRM extensions that matter here. */
 interface Vrm0 {
   humanoid?: { humanBones?: { bone: string; node: number }[] };
-  blendShapeMaster?: { blendShapeGroups?: { name?: string; binds?: { mesh: number; index: number; weight: number }[] }[] };
+  blendShapeMaster?: { blendShapeGroups?: { name?: string; binds?: Vrm0Bind[] }[] };
+}
+interface Vrm0Bind {
+  mesh: number;
+  index: number;
+  /** In percent. */
+  weight: number;
 }
 interface Vrm1 {
   humanoid?: { humanBones?: Record<string, { node: number }> };
@@ -92,16 +98,18 @@ export function expressionBinds(gltf: GLTF): [ArkitName, Binding[]][] {
 
 function push(found: [ArkitName, Binding[]][], spelled: string, binds: Binding[]): void {
   const name = canonicalName(spelled);
-  const useful = binds.filter(({ mesh, target, weight }) => weight > 0 && target < (mesh.morphTargetInfluences?.length ?? 0));
+  const useful = binds.filter(
+    ({ mesh, target, weight }) => weight > 0 && target < (mesh.morphTargetInfluences?.length ?? 0),
+  );
   if (name && useful.length) found.push([name, useful]);
 }
 
 function meshesOf(gltf: GLTF, kind: "meshes" | "nodes", index: number): Mesh[] {
   const meshes: Mesh[] = [];
   gltf.scene.traverse((each) => {
-    const inNode = (object: Object3D | null) => object !== null && gltf.parser.associations.get(object)?.[kind] === index;
+    const isIt = (object: Object3D | null) => object !== null && gltf.parser.associations.get(object)?.[kind] === index;
     // A mesh of several primitives is a group, whose children know the mesh and whose node is the group's.
-    if (each instanceof Mesh && (inNode(each) || inNode(each.parent))) meshes.push(each);
+    if (each instanceof Mesh && (isIt(each) || isIt(each.parent))) meshes.push(each);
   });
   return meshes;
 }
@@ -130,8 +138,8 @@ function named(gltf: GLTF, pattern: RegExp): Object3D | null {
 
 /** `eyeLeft`, `LeftEye`, `Eye_L`, `eye.l`, `mixamorigLeftEye`: but no lids, lashes or brows. */
 function eyePattern(side: "left" | "right"): RegExp {
-  const letter = side[0];
-  return new RegExp(`^(.*[_:]|mixamorig)?(eye(ball)?[_.]?(${side}|${letter})|(${side}|${letter})[_.]?eye(ball)?)$`, "i");
+  const which = `(${side}|${side[0]})`;
+  return new RegExp(`^(.*[_:]|mixamorig)?(eye(ball)?[_.]?${which}|${which}[_.]?eye(ball)?)$`, "i");
 }
 
 function vrm0(gltf: GLTF): Vrm0 | undefined {

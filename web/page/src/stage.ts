@@ -2,7 +2,8 @@
 
 import {
   ACESFilmicToneMapping, AmbientLight, BackSide, BoxGeometry, Color, DirectionalLight, HemisphereLight, Mesh,
-  MeshBasicMaterial, MeshPhongMaterial, MeshStandardMaterial, type Object3D, PCFShadowMap, PerspectiveCamera, PMREMGenerator, Scene, Vector3, WebGLRenderer,
+  MeshBasicMaterial, MeshPhongMaterial, MeshPhysicalMaterial, MeshStandardMaterial, type Object3D, PCFShadowMap,
+  PerspectiveCamera, PMREMGenerator, Scene, Vector3, WebGLRenderer,
 } from "three";
 import type { Head } from "./head";
 
@@ -87,6 +88,7 @@ export class Stage {
       this.#lastS = nowS;
       frame(nowS, passedS);
       this.renderer.render(this.scene, this.camera);
+      if (this.#head) this.canvas.classList.add("ready");
       if (this.#software) this.#drawing = this.#gl.fenceSync(this.#gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
       this.#adapt(passedS);
     });
@@ -147,7 +149,7 @@ export class Stage {
     return this.renderer.getContext() as WebGL2RenderingContext;
   }
 
-  /** Whether the last picture is done and the processor has had its rest: else pictures pile up before all other work. */
+  /** Whether the last picture is done and the processor has had its rest: else pictures pile up before other work. */
   #mayDraw(nowS: number): boolean {
     if (this.#drawing) {
       const state = this.#gl.clientWaitSync(this.#drawing, this.#gl.SYNC_FLUSH_COMMANDS_BIT, 0);
@@ -191,8 +193,9 @@ function drawsInSoftware(): boolean {
 function plainer(node: Object3D): void {
   if (!(node instanceof Mesh) || !(node.material instanceof MeshStandardMaterial)) return;
   const from = node.material;
-  const { name, color, map, side, alphaTest, transparent, opacity, vertexColors, roughness } = from;
-  const shine = 1 - roughness * (from.roughnessMap ? 0.6 : 1);
+  const { name, color, map, side, alphaTest, transparent, opacity, vertexColors } = from;
+  const coated = from instanceof MeshPhysicalMaterial && from.clearcoat > 0;
+  const shine = 1 - (coated ? from.clearcoatRoughness : from.roughness * (from.roughnessMap ? 0.6 : 1));
   node.material = new MeshPhongMaterial({
     name, color, map, side, alphaTest, transparent, opacity, vertexColors,
     specular: new Color().setScalar(0.25 * shine),

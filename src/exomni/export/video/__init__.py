@@ -11,22 +11,27 @@ import numpy as np
 from exomni.core.errors import InputError
 
 from ..captions import caption_at, caption_cues
+from ..heads import HEADS
+from ..orders import doubted_order
 from ..profile import Profile
 from ..reading import Reading
 from ..resample import resample
 from ..retarget import reroute, retarget
 from ..sources import load
 from ..track import FaceTrack
+from .camera import CAMERAS, Camera
 from .encode import CODECS, write_gif, write_sheet, write_video
-from .film import CAMERAS, Camera, Film
-from .puppet import Puppet, gltf_puppet, own_puppet
+from .film import Film
+from .puppet import Puppet, gltf_puppet, named_puppet, own_puppet
 from .shooting import Shot, drawn
 
-__all__ = ["CAMERAS", "Camera", "Film", "Rendered", "gltf_puppet", "own_puppet", "render"]
+__all__ = ["CAMERAS", "FILMED", "Camera", "Film", "Rendered", "gltf_puppet", "own_puppet", "render"]
 
 SMALLEST, LARGEST = 32, 4096
 FILM_FPS = 60
 """A film has the track's own rate, but not more than this."""
+FILMED = "woman"
+"""Whom to film where nobody says it."""
 GIF_SIZE = 256
 SHEET_PICTURES, SHEET_COLUMNS, SHEET_SIZE = 24, 6, 256
 
@@ -52,7 +57,7 @@ def render(
     source: Any,
     out: str | os.PathLike[str],
     *,
-    head: str | os.PathLike[str] | None = None,
+    head: str | os.PathLike[str] = FILMED,
     camera: str | Camera = "head",
     size: tuple[int, int] | None = None,
     captions: bool = False,
@@ -69,7 +74,7 @@ def render(
     Args:
         source: anything that `sources.load` takes.
         out: the file; its suffix says what it is.
-        head: a `.glb`, `.gltf` or `.vrm` with ARKit morph targets; the project's without it.
+        head: a name in `heads.HEADS`, or a `.glb`, `.gltf` or `.vrm` with ARKit morph targets.
         camera: a key of `CAMERAS`, or one of your own.
         size: width and height in pixels; 512 x 512 without it, 256 x 256 for a GIF and each picture of a sheet.
         captions: write what is said into the picture.
@@ -91,12 +96,12 @@ def render(
     if isinstance(camera, str) and camera not in CAMERAS:
         raise InputError(f"no camera '{camera}'; there are {', '.join(CAMERAS)}")
     shot_size = _size(size, kind)
-    puppet = own_puppet() if head is None else gltf_puppet(head)
+    puppet = named_puppet(head) if head in HEADS else gltf_puppet(head)
     track, notes = _fitted(load(source, fps=fps, order=order, audio=audio), profile, puppet)
     chosen = _moments(track) if kind == ".png" else np.arange(track.n_frames)
     weights = track.arkit()
     shot = Shot(
-        head=None if head is None else Path(head),
+        puppet=puppet,
         size=shot_size,
         camera=CAMERAS[camera] if isinstance(camera, str) else camera,
         used=np.abs(weights).max(axis=0),
@@ -120,7 +125,7 @@ def render(
 
 def _fitted(reading: Reading, profile: Profile | None, puppet: Puppet) -> tuple[FaceTrack, tuple[str, ...]]:
     """The face as the character and the head take it, and what a person should know of it."""
-    track, notes = reading.track, reading.notes
+    track, notes = reading.track, (*reading.notes, *doubted_order(reading.track))
     if profile is not None:
         fitted = retarget(track, profile)
         track, notes = fitted.track, notes + fitted.notes

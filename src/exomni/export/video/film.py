@@ -4,17 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from exomni.core import arkit
-from exomni.core.errors import InputError
-
 from ..turns import matrix, quaternions
+from .camera import Camera, placed
 from .puppet import Puppet
 
 Box = tuple[int, int, int, int]
 """Top, left, bottom, right in samples; the last two are outside."""
 
-FOV_DEG = 16.0
-"""Upright angle of view: a portrait lens."""
 MARGIN_PX = 3
 MOVED_PX = 0.1
 """A vertex that moves less on the picture is held to be still."""
@@ -26,33 +22,6 @@ WRAP = 0.25
 """How far light creeps round a surface: skin is not stone."""
 LUT_SIZE = 4096
 GAMMA = 2.2
-PARTS_OF_FACE = {"mouth": ("jawOpen", "mouth"), "face": ("",)}
-
-
-@dataclass(frozen=True)
-class Camera:
-    """Where the picture is taken from.
-
-    Attributes:
-        frame: how much is on it: `head`, `face` or `mouth`.
-        yaw_deg: how far round to the head's left the camera stands.
-        pitch_deg: how far up it stands.
-    """
-
-    frame: str = "head"
-    yaw_deg: float = 0.0
-    pitch_deg: float = 0.0
-
-
-CAMERAS = {
-    "head": Camera(),
-    "face": Camera("face"),
-    "mouth": Camera("mouth"),
-    "three-quarter": Camera("head", 32.0, 4.0),
-    "profile": Camera("head", 80.0),
-}
-ZOOM = {"head": 1.7, "face": 1.3, "mouth": 1.4}
-"""Height of the picture over that of what moves: the whole face, or the mouth."""
 
 
 class Film:
@@ -77,29 +46,36 @@ class Film:
             samples: samples a pixel in each direction; 1 is quick, 2 smooth.
             turned_rad: how far the head turns in the clip at most.
         Raises:
-            InputError: no such frame of the camera.
+            InputError: no camera shows such a part.
         """
-        if camera.frame not in ZOOM:
-            raise InputError(f"no camera shows '{camera.frame}'; there are {', '.join(ZOOM)}")
         self._puppet, self._samples = puppet, samples
         self._width, self._height = size[0] * samples, size[1] * samples
-        self._camera = self._placed(camera)
-        self._layers = _Layer.of(puppet, opaque=True), _Layer.of(puppet, opaque=False)
+        self._camera = placed(camera, puppet, self._width, self._height)
         self._skin = np.concatenate([puppet.colours, puppet.uv], axis=1, dtype=np.float32)
         self._texels, self._places = _one_after_the_other(puppet.textures)
         self._looks = np.empty((len(puppet.positions), 12), np.float32)
+        self._light(puppet.positions, puppet.normals, np.arange(len(puppet.positions)))
         self._active = np.flatnonzero(np.abs(used) > 1e-3)
-        flat = len(self._active), puppet.positions.size
-        self._deltas = puppet.deltas[self._active].reshape(flat)
-        self._turns = puppet.turns[self._active].reshape(flat)
-        self._linear = np.empty((self._height, self._width, 3), np.float32)
-        self._linear[:] = _background(self._height, self._width)
+        reach_px = self._reach_px(used, turned_rad)
+        self._moving = np.flatnonzero(reach_px > MOVED_PX * samples)
+        n_values = len(self._active), 3 * len(self._moving)
+        self._deltas = puppet.deltas[self._active][:, self._moving].reshape(n_values)
+        self._turns = puppet.turns[self._active][:, self._moving].reshape(n_values)
+        moves, near = np.isin(puppet.triangles, self._moving).any(axis=1), self._looks[:, 2]
+        self._still = _Layer.of(puppet, ~moves & ~puppet.veils, near, opaque=True)
+        self._layers = (
+            _Layer.of(puppet, moves & ~puppet.veils, near, opaque=True),
+            _Layer.of(puppet, puppet.veils, near, opaque=False),
+        )
+        self._linear = _background(self._height, self._width)
         self._picture = np.empty((size[1], size[0], 3), np.uint8)
         everything = (0, 0, self._height, self._width)
-        self._wall = self._linear.copy()
-        self._draw(np.zeros(len(self._active), np.float32), np.zeros(3), everything)
+        self._still_depth = np.zeros((self._height, self._width), np.float32)
+        self._lay(self._still, everything, self._still_depth, self._linear)
+        self._still_linear = self._linear.copy()
+        self._draw(everything)
         self._developed(everything)
-        self._box = self._moving_box(used[self._active], turned_rad)
+        self._box = self._moving_box(reach_px)
 
     def frame(self, weights: np.ndarray, turn: np.ndarray | None = None) -> np.ndarray:
         """The picture of one face.
@@ -112,78 +88,69 @@ class Film:
         """
         top, left, bottom, right = self._box
         if bottom > top and right > left:
-            turn = np.zeros(3) if turn is None else turn
-            self._draw(np.asarray(weights, np.float32)[self._active], turn, self._box)
+            self._move(np.asarray(weights, np.float32)[self._active], np.zeros(3) if turn is None else turn)
+            self._draw(self._box)
             self._developed(self._box)
         return self._picture.copy()
 
-    def _placed(self, camera: Camera) -> np.ndarray:
-        """Rows: the camera's axes right, up and towards it, its place, focal length and middle in pixels, [5, 3]."""
-        puppet = self._puppet
-        part = PARTS_OF_FACE["mouth" if camera.frame == "mouth" else "face"]
-        moves = np.zeros(len(puppet.positions), bool)
-        for i, name in enumerate(arkit.NAMES):
-            if name in puppet.shapes and name.startswith(part):
-                reach = np.abs(puppet.deltas[i]).max(axis=1)
-                moves |= reach > max(0.4 * reach.max(), 1e-6)
-        low, high = puppet.positions[moves].min(axis=0), puppet.positions[moves].max(axis=0)
-        if camera.frame == "head":
-            high = np.maximum(high, puppet.positions[_near(puppet.positions, low, high)].max(axis=0))
-        yaw, pitch = np.radians(camera.yaw_deg), np.radians(camera.pitch_deg)
-        towards = np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
-        right = np.array([np.cos(yaw), 0.0, -np.sin(yaw)])
-        axes = np.stack([right, np.cross(towards, right), towards])
-        shown = ZOOM[camera.frame] * (high - low)[1] / (1.3 if camera.frame == "head" else 1.0)
-        tall = max(shown, shown * self._height / self._width)
-        away = tall / 2 / np.tan(np.radians(FOV_DEG) / 2)
-        middle = (low + high) / 2
-        focus_px = self._height / 2 / np.tan(np.radians(FOV_DEG) / 2)
-        lens = (focus_px, self._width / 2, self._height / 2)
-        return np.concatenate([axes, [middle + towards * away, lens]]).astype(np.float32)
-
-    def _moving_box(self, used: np.ndarray, turned_rad: float) -> Box:
-        """The part of the picture in which something moves, on whole pixels."""
-        rest, near = self._looks[:, :2], self._looks[:, 2]
+    def _reach_px(self, used: np.ndarray, turned_rad: float) -> np.ndarray:
+        """How far each vertex moves on the picture at most, in samples, [V]."""
         puppet = self._puppet
         reach = turned_rad * puppet.turning * np.linalg.norm(puppet.positions - puppet.pivot, axis=1)
-        for weight, delta in zip(used, self._deltas, strict=True):
-            reach += abs(weight) * np.linalg.norm(delta.reshape(-1, 3), axis=1)
-        reach_px = reach * near * self._camera[4, 0]
-        moving = reach_px > MOVED_PX * self._samples
-        if not moving.any():
+        for shape in self._active:
+            reach += abs(used[shape]) * np.linalg.norm(puppet.deltas[shape], axis=1)
+        return reach * self._looks[:, 2] * self._camera[4, 0]
+
+    def _moving_box(self, reach_px: np.ndarray) -> Box:
+        """The part of the picture in which something moves, on whole pixels."""
+        if not len(self._moving):
             return 0, 0, 0, 0
-        spread = reach_px[moving, None] + MARGIN_PX * self._samples
-        low, high = (rest[moving] - spread).min(axis=0), (rest[moving] + spread).max(axis=0)
+        rest = self._looks[self._moving, :2]
+        spread = reach_px[self._moving, None] + MARGIN_PX * self._samples
+        low, high = (rest - spread).min(axis=0), (rest + spread).max(axis=0)
         n = self._samples
         left, top = (np.clip(low // n, 0, None) * n).astype(int)
         right = int(np.clip(-(-high[0] // n) * n, 0, self._width))
         bottom = int(np.clip(-(-high[1] // n) * n, 0, self._height))
         return int(top), int(left), bottom, right
 
-    def _draw(self, weights: np.ndarray, turn: np.ndarray, box: Box) -> None:
-        """Put one face into the linear picture, within a box."""
-        from ...face.kernels import coloured, lit, nearest
-
-        puppet, (top, left, bottom, right) = self._puppet, box
-        positions = puppet.positions + (weights @ self._deltas).reshape(-1, 3)
-        normals = puppet.normals + (weights @ self._turns).reshape(-1, 3)
+    def _move(self, weights: np.ndarray, turn: np.ndarray) -> None:
+        """Place and light what moves, for one face."""
+        puppet, moving = self._puppet, self._moving
+        positions = puppet.positions[moving] + (weights @ self._deltas).reshape(-1, 3)
+        normals = puppet.normals[moving] + (weights @ self._turns).reshape(-1, 3)
         if turn.any():
             change = (matrix(quaternions(turn)) - np.eye(3)).T.astype(np.float32)
-            positions += puppet.turning[:, None] * ((positions - puppet.pivot) @ change)
-            normals += puppet.turning[:, None] * (normals @ change)
-        tints = self._skin[:, :3]
-        lit(
-            positions, normals, tints, puppet.shine, puppet.sharpness, self._camera, _LAMPS, _AMBIENT, WRAP, self._looks
-        )
+            follows = puppet.turning[moving, None]
+            positions += follows * ((positions - puppet.pivot) @ change)
+            normals += follows * (normals @ change)
+        self._light(positions, normals, moving)
+
+    def _light(self, positions: np.ndarray, normals: np.ndarray, which: np.ndarray) -> None:
+        from ...face.kernels import lit
+
+        puppet, tints = self._puppet, self._skin[:, :3]
+        lit(positions, normals, which, tints, puppet.shine, puppet.sharpness, self._camera, _LAMPS, _AMBIENT, WRAP,
+            self._looks)  # fmt: skip
+
+    def _draw(self, box: Box) -> None:
+        """Draw what moves, and the veils, over what does not, within a box of the linear picture."""
+        top, left, bottom, right = box
         picture = self._linear[top:bottom, left:right]
-        picture[:] = self._wall[top:bottom, left:right]
-        behind = np.zeros(picture.shape[:2], np.float32)
+        picture[:] = self._still_linear[top:bottom, left:right]
+        depth = self._still_depth[top:bottom, left:right].copy()
         for layer in self._layers:
-            depth, owner = np.zeros_like(behind), np.full(behind.shape, -1, np.int32)
-            nearest(self._looks, self._looks[:, 2], layer.triangles, layer.both_sides, top, left, depth, owner)
-            coloured(owner, top, left, layer.triangles, layer.texture, self._looks, self._skin, self._texels,
-                     self._places, behind, depth, layer.opaque, picture)  # fmt: skip
-            behind = depth
+            self._lay(layer, box, depth, picture)
+
+    def _lay(self, layer: "_Layer", box: Box, depth: np.ndarray, picture: np.ndarray) -> None:
+        """Draw a layer over a part of the picture, where nothing is nearer; `depth` takes it in."""
+        from ...face.kernels import coloured, nearest
+
+        owner = np.full(depth.shape, -1, np.int32)
+        nearest(self._looks, self._looks[:, 2], layer.triangles, layer.both_sides, layer.cutoff, layer.texture,
+                self._skin, self._texels, self._places, box[0], box[1], depth, owner)  # fmt: skip
+        coloured(owner, box[0], box[1], layer.triangles, layer.texture, self._looks, self._skin, self._texels,
+                 self._places, layer.opaque, picture)  # fmt: skip
 
     def _developed(self, box: Box) -> None:
         """Bring a part of the linear picture into the picture."""
@@ -197,17 +164,22 @@ class Film:
 
 @dataclass(frozen=True, eq=False)
 class _Layer:
-    """Triangles that are drawn together, the veils after all others; arrays as in `Puppet`."""
+    """Triangles that are drawn together, those in front first: they hide most of the rest; arrays as in `Puppet`."""
 
     opaque: bool
     triangles: np.ndarray
     both_sides: np.ndarray
+    cutoff: np.ndarray
     texture: np.ndarray
 
     @classmethod
-    def of(cls, puppet: Puppet, *, opaque: bool) -> "_Layer":
-        chosen = puppet.veils != opaque
-        return cls(opaque, puppet.triangles[chosen], puppet.both_sides[chosen], puppet.texture[chosen])
+    def of(cls, puppet: Puppet, chosen: np.ndarray, near: np.ndarray, *, opaque: bool) -> "_Layer":
+        order = np.flatnonzero(chosen)
+        in_front = near[puppet.triangles[order]].max(axis=1)
+        order = order[np.lexsort((-in_front, puppet.cutoff[order] > 0))]
+        return cls(
+            opaque, puppet.triangles[order], puppet.both_sides[order], puppet.cutoff[order], puppet.texture[order]
+        )
 
 
 def _unit(direction: tuple[float, float, float]) -> np.ndarray:
@@ -217,12 +189,6 @@ def _unit(direction: tuple[float, float, float]) -> np.ndarray:
 _LAMPS = np.array([(_unit(direction), colour) for direction, colour in LAMPS], np.float32)
 _AMBIENT = np.array([GROUND, SKY], np.float32)
 _SRGB = np.rint(255 * np.linspace(0, 1, LUT_SIZE) ** (1 / GAMMA)).astype(np.uint8)
-
-
-def _near(positions: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Vertices over and around a face: the rest of its head, but not of its body."""
-    room = 0.6 * (high - low)
-    return ((positions[:, [0, 2]] > (low - room)[[0, 2]]) & (positions[:, [0, 2]] < (high + room)[[0, 2]])).all(axis=1)
 
 
 def _background(height: int, width: int) -> np.ndarray:

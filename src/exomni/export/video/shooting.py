@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from queue import SimpleQueue
 
 import numpy as np
 
-from .film import Camera, Film
-from .puppet import gltf_puppet, own_puppet
+from .camera import Camera
+from .film import Film
+from .puppet import Puppet
 
 AHEAD = 4
 """Pictures a thread that may be drawn before somebody takes them: so memory stays flat however long the film."""
@@ -20,7 +20,7 @@ class Shot:
     """How frames are drawn.
 
     Attributes:
-        head: a glTF head, or None for the project's.
+        puppet: the head.
         size: width and height in pixels.
         camera: where the picture is taken from.
         used: largest weight of each shape in the clip, [52].
@@ -28,7 +28,7 @@ class Shot:
         turned_rad: how far the head turns at most.
     """
 
-    head: Path | None
+    puppet: Puppet
     size: tuple[int, int]
     camera: Camera
     used: np.ndarray
@@ -37,8 +37,7 @@ class Shot:
 
     def film(self) -> Film:
         """Ready to draw, by one thread."""
-        puppet = own_puppet() if self.head is None else gltf_puppet(self.head)
-        return Film(puppet, self.size, self.camera, self.used, self.samples, self.turned_rad)
+        return Film(self.puppet, self.size, self.camera, self.used, self.samples, self.turned_rad)
 
 
 def drawn(
