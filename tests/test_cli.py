@@ -80,6 +80,22 @@ def test_help_is_quick_and_needs_no_torch():
     assert all(name in done.stdout for name in COMMANDS)
 
 
+def test_talk_answers_a_recording(run, ready, question, monkeypatch):
+    from exomni.ear import Ear
+    from exomni.results import wav_bytes
+
+    Path("question.wav").write_bytes(wav_bytes(question))
+    monkeypatch.setattr(Ear, "transcriber", staticmethod(lambda features: "What is the capital of France?"))
+    ended = run("talk", "Tell me:", "--audio", "question.wav", "--listen", "transcribe")
+    assert ended.code == 0
+    assert "heard: Tell me: What is the capital of France?" in ended.err
+    facts = json.loads(Path("out/reply.json").read_text())
+    assert facts["heard"] == "Tell me: What is the capital of France?"
+    assert facts["timings"]["listen_s"] > 0
+    lines = run("talk", "--audio", "question.wav", "--stream").out.splitlines()
+    assert json.loads(lines[0]) == {"event": "heard", "text": "What is the capital of France?"}
+
+
 def test_talk_says_and_writes_the_reply(run, ready):
     ended = run("talk", "What is the capital of France?", "-o", "out", "--seed", "4")
     assert ended.code == 0
@@ -167,6 +183,10 @@ MISTAKES = {
     "only emoji": ["speak", "😀"],
     "an empty question": ["talk", "  "],
     "a question of emoji": ["talk", "😀"],
+    "nothing to answer": ["talk"],
+    "no recording of a question": ["talk", "--audio", "nowhere.wav"],
+    "no way of listening": ["talk", "Hello.", "--listen", "hard"],
+    "no data to listen to": ["train", "reading", "--folder", "nothing"],
     "a long question": ["talk", "a" * 8001],
     "an unknown emotion": ["speak", "Hello.", "--emotion", "bliss=1"],
     "an emotion without a number": ["talk", "Hello.", "--emotion", "joy"],

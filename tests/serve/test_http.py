@@ -227,6 +227,13 @@ def test_other_media_types_and_methods_are_refused(shared):
     assert post(shared, "/v1/respond", body, **{"content-type": kind})[2]["error"]["param"] == "audio"
 
 
+@pytest.mark.parametrize("path", ["/v1/respond", "/v1/animate"])
+def test_an_empty_file_is_no_recording(shared, path):
+    body, kind = form({}, b"")
+    status, _, answer = post(shared, path, body, **{"content-type": kind})
+    assert (status, answer["error"]["code"]) == (400, "invalid_audio")
+
+
 def test_a_failing_model_is_our_fault_and_is_not_explained(start):
     backend = DummyBackend()
     server = start(backend)

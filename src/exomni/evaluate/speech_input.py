@@ -98,17 +98,17 @@ def held_out_clips(folder: Path, limit: int = 0) -> list[Clip]:
 
     Args:
         folder: the data set.
-        limit: most texts of each voice (0: all).
+        limit: most texts of each voice, and most questions (0: all).
     Raises:
         InputError: there are none.
     """
     import soundfile
 
     clips: list[Clip] = []
-    said: dict[str, set[str]] = {}
+    said: dict[tuple[str, bool], set[str]] = {}
     for path in sorted((folder / "heard").glob("*.parquet")):
         for row in store.read_shard(path, ["text", "is_question", "voice", "split", "snr_db", "sound"]):
-            own = said.setdefault(row["voice"], set())
+            own = said.setdefault((row["voice"], row["is_question"]), set())
             if row["split"] != "test" or (limit and row["text"] not in own and len(own) >= limit):
                 continue
             own.add(row["text"])

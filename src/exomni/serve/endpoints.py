@@ -71,7 +71,7 @@ async def respond(request: Request) -> Response:
     options, upload = await _read(request, RespondRequest, RespondOptions)
     text = transcript = getattr(options, "text", None)
     if text is None:
-        samples = await _recording(upload or decode_base64(options.audio), hub.config.limits.turn_s)
+        samples = await _recording(options, upload, hub.config.limits.turn_s)
         text = transcript = await _transcribe(request, resample(samples, SAMPLE_HZ, ENCODER_SAMPLE_HZ))
     else:
         transcript = None
@@ -90,7 +90,7 @@ async def animate(request: Request) -> Response:
     """A face for a recording of anybody's speech."""
     hub = _hub(request)
     options, upload = await _read(request, AnimateRequest, FaceRequest)
-    samples = await _recording(upload or decode_base64(options.audio), hub.config.limits.recording_s)
+    samples = await _recording(options, upload, hub.config.limits.recording_s)
     emotion = _emotion(options)
     made = await _gather(request, lambda: hub.backend.animate(samples, SAMPLE_HZ, emotion))
     return _answer(request, made, options, None)
@@ -201,7 +201,9 @@ def _parsed(model: type[BaseModel], text: str | bytes) -> BaseModel:
         raise request_refusal(error) from None
 
 
-async def _recording(data: bytes, most_s: float) -> np.ndarray:
+async def _recording(options: BaseModel, upload: bytes | None, most_s: float) -> np.ndarray:
+    """The recording of a form, or else that of the JSON."""
+    data = decode_base64(options.audio) if upload is None else upload
     return await asyncio.to_thread(decode_recording, data, most_s)
 
 
