@@ -162,7 +162,7 @@ def _row(hearer: Hearer, clip: Clip, typed: str | None) -> dict:
         row["typed"], row["answer"] = typed, _or_nothing(lambda samples: hearer.answer("", samples), clip.samples)
         row["agreement"] = content_overlap(typed, row["answer"])
         if clip.snr_db == CLEAN_DB:
-            row["first_audio_s"] = _or_nothing(hearer.first_audio_s, clip.samples) or float("nan")
+            row["first_audio_s"] = _or_nothing(hearer.first_audio_s, clip.samples) or None
     return row
 
 
@@ -184,14 +184,14 @@ def _summary(rows: Sequence[dict], way: str, snr_db: float, voice: str) -> dict 
         return None
     words = sum(r["words"] for r in own)
     asked = [r for r in own if "agreement" in r]
-    times = [r["first_audio_s"] for r in own if "first_audio_s" in r]
+    times = [r["first_audio_s"] for r in own if r.get("first_audio_s")]
     return {
         "way": way, "noise": noise_name(snr_db), "voice": voice, "clips": len(own),
         "read WER %": 100 * sum(r["read_errors"] for r in own) / words,
         "repeat WER %": 100 * sum(r["repeated_errors"] for r in own) / words,
         "same content %": 100 * float(np.mean([r["agreement"] >= SAME_CONTENT for r in asked])) if asked else np.nan,
         "overlap": float(np.mean([r["agreement"] for r in asked])) if asked else np.nan,
-        "first audio s": float(np.nanmedian(times)) if times else np.nan,
+        "first audio s": float(np.median(times)) if times else np.nan,
     }  # fmt: skip
 
 
