@@ -17,10 +17,11 @@ const FAST_S = 1 / 55;
 const COARSEST = 0.5;
 /** Pictures a second that a computer without a graphics card is asked for, at the most. */
 const SOFTWARE_FPS = 20;
-/** How long such a computer rests after a picture, as a share of what it took; more while it works on an answer. */
+/** How long such a computer rests after a picture, as a share of what it took. */
 const REST = 0.3;
-const WORKING_REST = 2;
-const LONGEST_REST_S = 0.6;
+/** A picture that takes longer than this holds up the messages of the server: while it answers, few are drawn. */
+const SLOW_PICTURE_S = 0.08;
+const WORKING_REST_S = 2;
 const SOFTWARE_PIXELS = 250_000;
 /** Such a computer's limits between which the picture is made coarser or finer. */
 const SOFTWARE_SLOW_S = 1 / 12;
@@ -33,7 +34,8 @@ export class Stage {
   readonly #key = new DirectionalLight(0xfff1e2, 2.6);
   readonly #software: boolean;
   /** Whether an answer is being made, perhaps on this very computer: without a graphics card, pictures wait. */
-  working = false;  #ratio: number;
+  working = false;
+  #ratio: number;
   #meanS = 1 / 60;
   #lastS = 0;
   #doneS = 0;
@@ -159,7 +161,7 @@ export class Stage {
       this.#doneS = nowS;
     }
     const tookS = this.#doneS - this.#lastS;
-    const restS = Math.min(tookS * (this.working ? WORKING_REST : REST), LONGEST_REST_S);
+    const restS = this.working && tookS > SLOW_PICTURE_S ? WORKING_REST_S : tookS * REST;
     return nowS >= Math.max(this.#doneS + restS, this.#lastS + 1 / SOFTWARE_FPS - 0.004);
   }
 
