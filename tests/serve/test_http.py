@@ -209,6 +209,7 @@ def test_a_format_that_cannot_hold_the_reply_says_so(shared):
         ("/v1/animate", {"audio": base64.b64encode(b"#EXTM3U\n/etc/passwd").decode()}, 400, "invalid_audio"),
         ("/v1/animate", {"audio": base64.b64encode(b"ffconcat version 1.0\nfile /x").decode()}, 400, "invalid_audio"),
         ("/v1/audio/speech", {"model": "a", "input": ""}, 422, "invalid_event"),
+        ("/v1/audio/speech", {"model": "a", "input": " "}, 400, "nothing_to_answer"),
         ("/v1/audio/speech", {"model": "a", "input": "b", "response_format": "midi"}, 422, "invalid_event"),
     ],
 )  # fmt: skip

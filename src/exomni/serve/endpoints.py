@@ -108,7 +108,9 @@ async def speech(request: Request) -> Response:
     pieces = _told(hub.pieces(lambda: hub.backend.say(wanted.input, ReplyOptions(speed=speed))))
     sounds = (piece.samples async for piece in pieces if isinstance(piece, SpeechEvent))
     # The first piece is waited for, so that what cannot be said gets its own status.
-    first = await anext(sounds)
+    first = await anext(sounds, None)
+    if first is None:
+        raise Refusal("nothing_to_answer", "there is nothing in the text to say", "input")
 
     async def body() -> AsyncIterator[bytes]:
         made = encoder(wanted.response_format)
