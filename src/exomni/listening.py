@@ -25,7 +25,7 @@ SAMPLES_PER_UNIT = int(ENCODER_SAMPLE_HZ / UNIT_HZ)
 CONTEXT_UNITS = 20
 """What is heard before the frames that a step gives: 1.6 s."""
 LOOKAHEAD_UNITS = 3
-"""What is heard beyond them. The jaw then follows that of `animate` with a correlation of 0.98; with two units, 0.95."""
+"""What is heard beyond them. The jaw then follows that of `animate` with a correlation of 0.98; two units: 0.95."""
 HOP_UNITS = 2
 """A step waits until so much is new."""
 LATENCY_S = float((HOP_UNITS + LOOKAHEAD_UNITS) / UNIT_HZ)
