@@ -98,18 +98,26 @@ def test_a_microphone_gets_a_face_until_ctrl_c(run, omni, monkeypatch, speechlik
     assert not any(faces[-1]._blend_shapes)
 
 
+def _heed_ctrl_c() -> None:
+    """A test run in the background has Ctrl+C ignored, and hands that down."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_a_relay_sends_faces_on_and_ends_with_ctrl_c(ear):
     from websockets.sync.client import connect
 
     command = [sys.executable, "-c", "from exomni.cli import main; main()", "live", "--serve", "127.0.0.1:0"]
     command += ["--to", f"livelink://127.0.0.1:{ear.port}"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ}) as server:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_ctrl_c) as server:
         address = server.stderr.readline().split()[2].rstrip(";")
         with connect(address) as puppeteer:
             puppeteer.send(json.dumps({"type": "face", "weights": {"jawOpen": 0.5}}))
             faces = ear.heard()
             server.send_signal(signal.SIGINT)
-            assert server.wait(20) == 0
+            try:
+                assert server.wait(60) == 0
+            finally:
+                server.kill()
         assert server.stderr.read() == ""
     assert [max(face._blend_shapes) for face in faces] == [0.5]
     assert not any(ear.heard()[-1]._blend_shapes)
