@@ -89,7 +89,9 @@ def test_a_microphone_gets_a_face_until_ctrl_c(run, omni, monkeypatch, speechlik
     card = types.SimpleNamespace(InputStream=Mic, PortAudioError=OSError, query_devices=lambda *_: info)
     monkeypatch.setitem(sys.modules, "sounddevice", card)
     monkeypatch.setattr("exomni.inference.ExOmni.load", lambda preset="nano", **_: omni)
+    heeded = signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background has it ignored
     code, _, err = run("live", "--mic", "--to", f"livelink://127.0.0.1:{ear.port}")
+    signal.signal(signal.SIGINT, heeded)
     assert code == 0, err
     assert "ms behind the voice" in err
     faces = ear.heard()

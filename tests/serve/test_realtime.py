@@ -338,6 +338,7 @@ def test_what_plays_after_the_reply_is_made_is_interrupted_too(start):
     backend = DummyBackend(LONG)
     with start(backend).client() as client:
         client.ask("go on")
+        time.sleep(1.5)  # the reply is made at once; let some words of it be heard
         client.append(tone(0.3))
         client.until("input_audio_buffer.speech_started")
         heard_ms = client.until("conversation.item.truncated")["audio_end_ms"]
