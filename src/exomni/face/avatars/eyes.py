@@ -37,7 +37,7 @@ TURNS_DEG = {
 
 def eyes(figure: Figure) -> Part:
     """Both eyeballs with the eight gaze shapes."""
-    return joined("Eyes", [_eye(middle, radius, side) for (middle, radius), side in zip(figure.eyes, (1, -1))])
+    return joined("Eyes", [_eye(*eye, side) for eye, side in zip(figure.eyes, (1, -1), strict=True)])
 
 
 def _eye(middle: np.ndarray, radius: float, side: int) -> Part:
@@ -96,8 +96,12 @@ def eye_picture(size: int, inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
     iris *= (1.0 - 0.9 * (1 - smoothstep(PUPIL - 0.04, PUPIL + 0.06, radius + 0.02 * fibre)))[..., None]
     iris[radius < PUPIL - 0.02] = 0.004
     veins = value_noise(np.stack([np.cos(turn) * 8, np.sin(turn) * 8, radius * 2], -1), 1.0, 5)
-    white = np.array([0.70, 0.655, 0.63]) * (1 - 0.10 * smoothstep(1.2, 2.2, radius))[..., None]
+    white = np.array([0.62, 0.575, 0.55]) * (1 - 0.10 * smoothstep(1.2, 2.2, radius))[..., None]
     red = (0.35 * (np.abs(veins) < 0.05) + 0.25) * smoothstep(1.35, 2.1, radius)
     white = white * (1 - red[..., None] * np.array([0.10, 0.45, 0.45]))
+    lid = smoothstep(0.30, 0.80, -np.sin(turn) * np.sin(np.minimum(angle, np.pi / 2)) * 1.25)
+    side = smoothstep(0.62, 0.95, np.abs(np.cos(turn)) * np.sin(np.minimum(angle, np.pi / 2)))
+    shade = 1 - 0.55 * lid[..., None] * np.array([0.85, 1.0, 1.0]) - 0.30 * side[..., None] * np.array([0.5, 1.0, 1.0])
+    white, iris = white * np.clip(shade, 0.2, 1), iris * (1 - 0.45 * lid[..., None])
     border = smoothstep(0.93, 1.06, radius)[..., None]
     return np.clip(iris + (white - iris) * border, 0, 1)

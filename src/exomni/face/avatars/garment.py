@@ -5,7 +5,7 @@ import numpy as np
 from .makehuman import Figure
 from .noise import value_noise
 from .parts import Part, joined, same_places, vertex_normals
-from .skin import BUST_X_MM, BUST_Y_MM, Mesh, pull
+from .skin import BUST_X_MM, BUST_Y_MM, Mesh, pull, smoothstep
 
 NECK_Z_MM = 15.0
 COLLAR_SIDE_MM, COLLAR_FRONT_MM, COLLAR_BACK_MM = 70.0, 62.0, 45.0
@@ -16,6 +16,8 @@ COVER = 0.35
 """The skin goes on this far below the collar, relative to the tube's radius."""
 OFF_SKIN_MM, COLLAR_OFF_MM = 3.2, 1.2
 COLLAR_AROUND = 10
+RING, SMOOTH_WAVES = 96, 5
+"""Points of the collar's ring, and how many waves around the neck it keeps."""
 WEAVE_STEEP = 1.2
 """How steep the knit's relief is drawn."""
 
@@ -47,20 +49,28 @@ def shirt(figure: Figure, collar_width: float, collar_half_mm: float) -> Part:
     values, triangles, cut = clipped(values, mesh.triangles, outside_collar(mesh.body_mm, collar_width))
     rest, normals, body = values[:, :3], values[:, 3:6], values[:, 6:]
     normals = normals / np.linalg.norm(normals, axis=1, keepdims=True)
-    cloth = rest + normals * OFF_SKIN_MM
+    ring, out, shift = _ring(rest[cut], normals[cut], body[cut])
+    near = 1 - smoothstep(0.0, 0.7, outside_collar(body, collar_width))
+    cloth = rest + normals * OFF_SKIN_MM + shift(body) * near[:, None]
     uv = _cloth_places(cloth)
     part = Part("Shirt", "Shirt", cloth, vertex_normals(cloth, triangles, same_places(cloth)), triangles, uv)
-    collar = _collar(rest[cut], normals[cut], body[cut], collar_half_mm)
+    collar = _collar(ring, out, collar_half_mm)
     whole = joined("Shirt", [part, collar])
-    return Part("Shirt", "Shirt", whole.positions_mm, whole.normals, whole.triangles, whole.uv, pull=pull(
-        np.concatenate([body, whole.positions_mm[len(body) :]])
-    ))
+    return Part(
+        "Shirt",
+        "Shirt",
+        whole.positions_mm,
+        whole.normals,
+        whole.triangles,
+        whole.uv,
+        pull=pull(np.concatenate([body, whole.positions_mm[len(body) :]])),
+    )
 
 
 def _cloth_places(at: np.ndarray) -> np.ndarray:
-    """Places on a cloth's picture that repeats, 0..1 over the whole bust, [N, 2]."""
-    around = np.arctan2(at[:, 0], at[:, 2] - 20.0) / (2 * np.pi) + 0.5
-    return np.clip(np.stack([around, (620.0 - at[:, 1]) / 240.0], axis=1), 0, 1)
+    """Places on a cloth's picture, 0..1 over the whole bust, [N, 2]."""
+    x, y, z = at.T
+    return np.clip(np.stack([0.5 + x / 480.0, (640.0 - y + 0.7 * np.abs(z - 20.0)) / 480.0], axis=1), 0, 1)
 
 
 def clipped(values: np.ndarray, triangles: np.ndarray, keep: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -96,19 +106,39 @@ def clipped(values: np.ndarray, triangles: np.ndarray, keep: np.ndarray) -> tupl
     return np.array(rows)[used], index.reshape(-1, 3), used >= len(values)
 
 
-def _collar(line: np.ndarray, normals: np.ndarray, body: np.ndarray, half_mm: float) -> Part:
-    """A soft band around the neck along a cut [N, 3]."""
-    order = np.argsort(np.arctan2(body[:, 0], body[:, 2] - NECK_Z_MM))
-    line, normals = line[order], normals[order]
-    turn = np.linspace(0, 2 * np.pi, len(line), endpoint=False)
-    steady = np.linspace(-np.pi, np.pi, 96, endpoint=False)
-    around = np.arctan2(body[order, 0], body[order, 2] - NECK_Z_MM)
-    ring = np.stack([np.interp(steady, around, line[:, i], period=2 * np.pi) for i in range(3)], axis=1)
-    out = np.stack([np.interp(steady, around, normals[:, i], period=2 * np.pi) for i in range(3)], axis=1)
-    for _ in range(4):
-        ring = (np.roll(ring, 1, 0) + 2 * ring + np.roll(ring, -1, 0)) / 4
+def _ring(line: np.ndarray, normals: np.ndarray, body: np.ndarray):
+    """A smooth ring along a cut [N, 3]: its points, directions outwards, and how far it is from the cut at places."""
+    around = _around(body)
+    steady = np.linspace(-np.pi, np.pi, RING, endpoint=False)
+    order = np.argsort(around)
+
+    def resampled(values: np.ndarray) -> np.ndarray:
+        return np.stack(
+            [np.interp(steady, around[order], values[order, i], period=2 * np.pi) for i in range(3)], axis=1
+        )
+
+    rough = resampled(line)
+    waves = np.fft.rfft(rough, axis=0)
+    waves[SMOOTH_WAVES:] = 0
+    ring = np.fft.irfft(waves, RING, axis=0)
+    out = resampled(normals)
+    for _ in range(8):
         out = (np.roll(out, 1, 0) + 2 * out + np.roll(out, -1, 0)) / 4
-    out /= np.linalg.norm(out, axis=1, keepdims=True)
+
+    def shift(places: np.ndarray) -> np.ndarray:
+        at = _around(places)
+        return np.stack([np.interp(at, steady, (ring - rough)[:, i], period=2 * np.pi) for i in range(3)], axis=1)
+
+    return ring, out / np.linalg.norm(out, axis=1, keepdims=True), shift
+
+
+def _around(body: np.ndarray) -> np.ndarray:
+    """Direction of places on the base mesh from the middle of the neck, [N], radians."""
+    return np.arctan2(body[:, 0], body[:, 2] - NECK_Z_MM)
+
+
+def _collar(ring: np.ndarray, out: np.ndarray, half_mm: float) -> Part:
+    """A soft band along a ring [N, 3] around the neck."""
     along = np.roll(ring, -1, 0) - np.roll(ring, 1, 0)
     up = np.cross(out, along)
     up /= np.linalg.norm(up, axis=1, keepdims=True)

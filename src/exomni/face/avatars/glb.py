@@ -41,6 +41,7 @@ class Writer:
 
     document: dict[str, Any]
     blob: bytearray = field(default_factory=bytearray)
+    zeros: dict[tuple[Any, ...], int] = field(default_factory=dict)
 
     def view(self, data: bytes, **more: int) -> int:
         """Append bytes, aligned to four; returns the view's index."""
@@ -72,7 +73,10 @@ class Writer:
         """An accessor [N, C] that stores only the rows that are not zero."""
         rows = np.flatnonzero(values.any(1))
         if not len(rows):
-            return self._accessor(values, normalized, extent)
+            key = (values.dtype.str, values.shape, normalized, extent)
+            if key not in self.zeros:
+                self.zeros[key] = self._accessor(values, normalized, extent)
+            return self.zeros[key]
         index = rows.astype("<u2" if len(values) <= 65535 else "<u4")
         stored = {
             "count": len(rows),
@@ -130,14 +134,20 @@ def write_glb(
     order = {name: i for i, name in enumerate(materials)}
     for name, material in materials.items():
         writer.add("materials", {"name": name, **_numbered(material, numbers)})
-    used = {name for material in materials.values() for name in material.get("extensions", {})}
-    writer.document["extensionsUsed"] += sorted(used)
+    writer.document["extensionsUsed"] += sorted(_extensions(list(materials.values())))
     _add_joints(writer, skeleton)
     for part in parts:
         _add_node(writer, part, order[part.material], skeleton)
     roots = [0] + [i for i, node in enumerate(writer.document["nodes"]) if "skin" in node]
     writer.document |= {"scene": 0, "scenes": [{"nodes": roots}]}
     return writer.to_bytes()
+
+
+def _extensions(value: Any) -> set[str]:
+    """Names of the extensions that materials use, themselves and in their textures."""
+    below = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    own = set(value.get("extensions", {})) if isinstance(value, dict) else set()
+    return own.union(*(_extensions(each) for each in below))
 
 
 def _numbered(value: Any, numbers: Mapping[str, int]) -> Any:
@@ -202,7 +212,7 @@ def _add_mesh(writer: Writer, part: Part, material: int, skeleton: Skeleton) -> 
     index = part.triangles.reshape(-1, 1).astype("<u2" if len(steps) <= 65535 else "<u4")
     primitive = {"attributes": attributes, "indices": writer.dense(index, target=INDICES), "material": material}
     mesh = {"name": part.name, "primitives": [primitive]}
-    if part.deltas_mm is not None:
+    if part.deltas_mm is not None and part.deltas_mm.any():
         primitive["targets"] = _targets(writer, part)
         mesh |= {"weights": [0.0] * K, "extras": {"targetNames": list(NAMES)}}
     return writer.add("meshes", mesh)

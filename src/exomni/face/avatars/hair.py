@@ -12,10 +12,11 @@ from .strands import ribbons
 
 CARDS_ACROSS = 4
 """Different cards beside each other on the texture."""
-POINTS = 9
 ROUND = 0.45
 """How much a card is shaded as if it were round."""
 STEP_MM = 5.0
+MOST_PUSH_MM = 4.0
+"""The skin pushes a strand no further than this at a step."""
 DOWN = np.array([0.0, -1.0, 0.0])
 
 
@@ -25,6 +26,7 @@ class Cut:
 
     Attributes:
         n_cards: number of cards.
+        n_points: points along each.
         half_mm: half a card's width.
         parting_x_mm: where the hair is parted, on the base mesh.
         top_mm, side_mm: length on top and at the sides and the nape; without a limit for hair that ends at a height.
@@ -36,6 +38,7 @@ class Cut:
     """
 
     n_cards: int
+    n_points: int
     half_mm: float
     parting_x_mm: float
     top_mm: float
@@ -47,17 +50,24 @@ class Cut:
     seed: int
 
 
-def hair(skin: Mesh, part: Part, cut: Cut) -> Part:
-    """Cards of a cut on a head."""
+def hair(skin: Mesh, part: Part, cut: Cut, bare: np.ndarray) -> Part:
+    """Cards of a cut on a head.
+
+    Args:
+        skin: the head's mesh.
+        part: the same at rest.
+        cut: the style.
+        bare: vertices that no hair grows on, such as the ears', bool [V].
+    """
     rng = np.random.default_rng(cut.seed)
-    roots, normals, body = _roots(skin, part, cut.n_cards, rng)
+    roots, normals, body = _roots(skin, part, cut.n_cards, bare, rng)
     toward = (_fallen if cut.end_y_mm else _brushed)(body, normals, cut, rng)
-    lines = _grown(roots, toward, body, cut, part, rng)
+    lines = _clear_of_the_face(_grown(roots, toward, body, cut, part, rng))
     outward = _outward(lines)
     across = _unit(np.cross(np.gradient(lines, axis=1), outward))
     facing = _unit(outward + rng.normal(0, 0.2, (len(lines), 1, 1)) * across)
-    along = np.linspace(0, 1, POINTS)
-    half = cut.half_mm * np.interp(along, (0, 0.2, 0.7, 1), (0.75, 1.0, 0.95, 0.55))
+    along = np.linspace(0, 1, cut.n_points)
+    half = cut.half_mm * np.interp(along, (0, 0.25, 0.7, 1), (0.85, 1.0, 0.95, 0.5))
     vertices, triangles = ribbons(lines, half * rng.uniform(0.75, 1.2, (len(lines), 1)), facing)
     column = rng.integers(0, CARDS_ACROSS, len(lines))
     u = (column[:, None] + np.array([0.02, 0.98])) / CARDS_ACROSS
@@ -74,18 +84,23 @@ def _unit(v: np.ndarray) -> np.ndarray:
     return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-9)
 
 
-def _roots(skin: Mesh, part: Part, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _roots(
+    skin: Mesh, part: Part, count: int, bare: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Evenly spread places on the scalp, lowest first: in space, their normals, on the base mesh, [count, 3] each."""
-    middle = skin.body_mm[skin.triangles].mean(1)
-    scalp = skin.triangles[(hairline(middle) > 0) & (middle[:, 1] > 650)]
+    near = (hairline(skin.body_mm) > -30) & (skin.body_mm[:, 1] > 640) & ~bare
+    scalp = skin.triangles[near[skin.triangles].all(1)]
     a, b, c = (part.positions_mm[scalp[:, i]] for i in range(3))
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
-    many = rng.choice(len(scalp), count * 4, p=area / area.sum())
-    weights = rng.dirichlet((1, 1, 1), count * 4)
-    carried = [np.einsum("nc,nck->nk", weights, v[scalp[many]]) for v in (part.positions_mm, part.normals, skin.body_mm)]
-    chosen = _spread(carried[0], count)
-    chosen = chosen[np.argsort(carried[2][chosen, 1])]
-    return tuple(v[chosen] for v in carried)
+    many = rng.choice(len(scalp), count * 6, p=area / area.sum())
+    weights = rng.dirichlet((1, 1, 1), len(many))
+    body = np.einsum("nc,nck->nk", weights, skin.body_mm[scalp[many]])
+    haired = hairline(body) > 0
+    many, weights, body = scalp[many[haired]], weights[haired], body[haired]
+    places, normals = (np.einsum("nc,nck->nk", weights, v[many]) for v in (part.positions_mm, part.normals))
+    chosen = _spread(places, count)
+    chosen = chosen[np.argsort(body[chosen, 1])]
+    return places[chosen], normals[chosen], body[chosen]
 
 
 def _spread(points: np.ndarray, count: int) -> np.ndarray:
@@ -111,24 +126,26 @@ def _fallen(body: np.ndarray, normals: np.ndarray, cut: Cut, rng: np.random.Gene
 
 def _brushed(body: np.ndarray, normals: np.ndarray, cut: Cut, rng: np.random.Generator) -> np.ndarray:
     """Which way short hair starts, [N, 3]: on top back and away from the parting, at the sides down."""
-    top = smoothstep(770.0, 815.0, body[:, 1])[:, None]
+    top = smoothstep(765.0, 805.0, body[:, 1])[:, None]
     side = np.tanh((body[:, 0] - cut.parting_x_mm) / 8.0)[:, None]
     on_top = np.concatenate([0.55 * side, 0.15 * np.ones_like(side), -0.85 * np.ones_like(side)], axis=1)
     below = np.concatenate([0.0 * side, -0.9 * np.ones_like(side), -0.45 * np.ones_like(side)], axis=1)
     way = on_top * top + below * (1 - top) + rng.normal(0, 0.16, body.shape)
     way -= normals * (way * normals).sum(1, keepdims=True)
     front = smoothstep(110.0, 140.0, body[:, 2:]) * top
-    return _unit(_unit(way) + (cut.lift * (0.35 + 0.65 * top) + 0.8 * front) * normals)
+    return _unit(_unit(way) + (cut.lift * (0.3 + 0.7 * top) + 0.35 * front) * normals)
 
 
 def _grown(
     roots: np.ndarray, toward: np.ndarray, body: np.ndarray, cut: Cut, part: Part, rng: np.random.Generator
 ) -> np.ndarray:
-    """Lines from the roots, [N, POINTS, 3], that keep off the skin and out of the face."""
+    """Lines from the roots, [N, P, 3], that keep off the skin and out of the face."""
     tree = cKDTree(part.positions_mm)
     high = smoothstep(690.0, 840.0, body[:, 1])
     layer = 1.5 + cut.layer_mm * (0.25 + 0.75 * high) * rng.uniform(0.6, 1.1, len(roots))
-    length = (cut.side_mm + (cut.top_mm - cut.side_mm) * smoothstep(735.0, 815.0, body[:, 1])) * rng.uniform(0.8, 1.1, len(roots))
+    length = (cut.side_mm + (cut.top_mm - cut.side_mm) * smoothstep(740.0, 800.0, body[:, 1])) * rng.uniform(
+        0.8, 1.1, len(roots)
+    )
     end = cut.end_y_mm + rng.normal(0, 4.0, len(roots)) + 14.0 * smoothstep(60.0, -30.0, body[:, 2])
     n_steps = 70 if cut.end_y_mm else int(np.ceil(length.max() / STEP_MM))
     at, way, lines = roots - 0.8 * toward, toward, [roots - 0.8 * toward]
@@ -136,7 +153,7 @@ def _grown(
     for step in range(n_steps):
         way = _unit(way * (1 - cut.weight * 0.22) + cut.weight * 0.22 * DOWN)
         if cut.end_y_mm:
-            way = _unit(way - 0.10 * _outward(at[:, None])[:, 0] * smoothstep(720.0, 660.0, at[:, 1])[:, None])
+            way = _unit(way - 0.16 * _outward(at[:, None])[:, 0] * smoothstep(720.0, 660.0, at[:, 1])[:, None])
         stride = STEP_MM if cut.end_y_mm else (length / n_steps)[:, None]
         ahead = at + way * stride
         ahead = _off_skin(ahead, tree, part, np.minimum(layer, 0.6 + 1.2 * (step + 1)))
@@ -148,15 +165,18 @@ def _grown(
         lines.append(at)
         if cut.end_y_mm:
             done |= at[:, 1] < end
-    return _evenly(np.stack(lines, axis=1))
+    whole = np.stack(lines, axis=1)
+    for _ in range(6 if cut.end_y_mm else 1):
+        whole[:, 1:-1] = (whole[:, :-2] + 2 * whole[:, 1:-1] + whole[:, 2:]) / 4
+    return _evenly(whole, cut.n_points)
 
 
 def _off_skin(at: np.ndarray, tree: cKDTree, part: Part, gap_mm: np.ndarray) -> np.ndarray:
     """Points [N, 3] pushed out until they are `gap_mm` [N] above the skin."""
     _, nearest = tree.query(at, k=4)
-    normal = _unit(part.normals[nearest].mean(1))
+    normal = _unit(_unit(part.normals[nearest].mean(1)) + _outward(at[:, None])[:, 0])
     above = ((at - part.positions_mm[nearest].mean(1)) * normal).sum(1)
-    return at + normal * np.maximum(gap_mm - above, 0.0)[:, None] * 0.8
+    return at + normal * np.clip(gap_mm - above, 0.0, MOST_PUSH_MM)[:, None]
 
 
 def _out_of_the_face(at: np.ndarray) -> np.ndarray:
@@ -170,12 +190,19 @@ def _out_of_the_face(at: np.ndarray) -> np.ndarray:
     return out
 
 
-def _evenly(lines: np.ndarray) -> np.ndarray:
-    """Lines [N, M, 3] with POINTS points at equal distances."""
+def _clear_of_the_face(lines: np.ndarray) -> np.ndarray:
+    """The lines of those that do not cross the face, [M, P, 3]."""
+    x, y, z = np.moveaxis(lines, -1, 0)
+    crosses = (np.abs(x) < np.interp(y, (600, 640, 690, 770, 790), (44, 52, 60, 58, 40))) & (z > 92) & (y < 786)
+    return lines[~crosses.any(1)]
+
+
+def _evenly(lines: np.ndarray, n_points: int) -> np.ndarray:
+    """Lines [N, M, 3] with `n_points` points at equal distances."""
     length = np.cumsum(np.linalg.norm(np.diff(lines, axis=1, prepend=lines[:, :1]), axis=2), axis=1)
-    out = np.empty((len(lines), POINTS, 3))
+    out = np.empty((len(lines), n_points, 3))
     for n, (line, at) in enumerate(zip(lines, length, strict=True)):
-        wanted = np.linspace(0, at[-1], POINTS)
+        wanted = np.linspace(0, at[-1], n_points)
         for i in range(3):
             out[n, :, i] = np.interp(wanted, at, line[:, i])
     return out
@@ -201,7 +228,7 @@ def strand_picture(width: int, height: int, seed: int) -> np.ndarray:
             middle = start + sway * np.sin(np.pi * y * rng.uniform(0.6, 1.4) + rng.uniform(0, 6))
             gather = 1 - 0.35 * y**2
             middle = each / 2 + (middle - each / 2) * gather
-            thick = rng.uniform(0.9, 1.9) * (1 - y ** 3 * 0.6)
+            thick = rng.uniform(0.9, 1.9) * (1 - y**3 * 0.6)
             ends = rng.uniform(0.84, 1.02)
             alive = smoothstep(ends, ends - 0.05, y)
             inside = np.clip(thick[:, None] + 0.5 - np.abs(x - middle[:, None]), 0, 1) * alive[:, None]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...core.arkit import NAMES
+from ...core.arkit import INDEX, NAMES
 from ...core.errors import AssetError
 
 MM_PER_DECIMETRE = 100.0
@@ -102,12 +102,13 @@ class Figure:
     eyes: tuple[tuple[np.ndarray, float], tuple[np.ndarray, float]]
 
     @classmethod
-    def of(cls, body: Body, identity: Mapping[str, float]) -> "Figure":
+    def of(cls, body: Body, identity: Mapping[str, float], rest: Mapping[str, float]) -> "Figure":
         """Give a body an identity.
 
         Args:
             body: the base mesh.
             identity: weight of each identity target.
+            rest: weights of the ARKit shapes that make its resting face.
         """
         vertices = body.vertices_mm + sum(weight * body.target(name) for name, weight in identity.items())
         eyes = [body.vertices_of(group) for group in (LEFT_EYE, RIGHT_EYE)]
@@ -115,6 +116,7 @@ class Figure:
         vertices += np.array(EYES_MM) - (middles[0] + middles[1]) / 2
         size = (middles[0] - middles[1])[0] / np.ptp([_sphere(body.vertices_mm[ids])[0][0] for ids in eyes])
         deltas = np.stack([body.face_unit(name) for name in NAMES]) * size
+        vertices += sum(weight * deltas[INDEX[name]] for name, weight in rest.items())
         return cls(body, vertices, deltas, tuple(_sphere(vertices[ids]) for ids in eyes))
 
 

@@ -10,16 +10,16 @@ from .makehuman import Figure
 from .parts import Part, joined, same_places, vertex_normals
 from .skin import Mesh
 
-WIDTHS_UPPER_MM = (8.6, 6.8, 7.8, 7.0, 6.8, 9.6)
+WIDTHS_UPPER_MM = (8.5, 6.6, 7.5, 6.8, 6.6, 9.4)
 WIDTHS_LOWER_MM = (5.5, 6.0, 6.9, 7.0, 7.0, 10.4)
 HEIGHTS_UPPER_MM = (10.6, 9.4, 10.2, 8.6, 8.2, 7.4)
 HEIGHTS_LOWER_MM = (9.2, 9.4, 10.2, 8.8, 8.2, 7.6)
 DEPTHS_MM = (4.6, 4.6, 6.0, 7.4, 7.8, 9.0)
 """Of each tooth from the middle outwards; our choice near the means of anatomy books."""
 GAP_MM = 0.12
-UPPER_EDGE_Y_MM, LOWER_EDGE_Y_MM = 660.6, 662.6
+UPPER_EDGE_Y_MM, LOWER_EDGE_Y_MM = 658.3, 661.6
 """Height of the biting edges on the base mesh: the upper teeth cover the tips of the lower ones."""
-UPPER_ARCH_MM, LOWER_ARCH_MM = (25.5, 147.0, 45.0), (23.6, 142.6, 42.0)
+UPPER_ARCH_MM, LOWER_ARCH_MM = (21.7, 145.6, 43.0), (21.2, 141.6, 40.0)
 """Half ellipse that the teeth's faces stand on: half width, front, depth."""
 AROUND = 12
 PROFILE = (
@@ -92,12 +92,12 @@ def _gum(upper: bool) -> np.ndarray:
     return ring.reshape(-1, 3)
 
 
-TOOTH, GUM, DEEP = np.array([0.83, 0.76, 0.63]), np.array([0.47, 0.17, 0.16]), 0.10
+TOOTH, GUM, DEEP = np.array([0.74, 0.66, 0.53]), np.array([0.40, 0.13, 0.12]), 0.06
 
 
 def _shade(body_mm: np.ndarray) -> np.ndarray:
     """How much light reaches places in the mouth, [N, 1]: little at the back."""
-    return DEEP + (1 - DEEP) * np.clip((body_mm[:, 2:] - 104.0) / 36.0, 0, 1) ** 1.3
+    return DEEP + (1 - DEEP) * np.clip((body_mm[:, 2:] - 106.0) / 36.0, 0, 1) ** 1.6
 
 
 def teeth(figure: Figure, upper: bool) -> Part:
@@ -139,7 +139,7 @@ def _affine(before: np.ndarray, after: np.ndarray):
     return lambda points: points @ matrix[:3] + matrix[3]
 
 
-TONGUE = np.array([0.50, 0.19, 0.18])
+TONGUE = np.array([0.40, 0.135, 0.13])
 
 
 def tongue(figure: Figure) -> Part:
@@ -149,3 +149,28 @@ def tongue(figure: Figure) -> Part:
     part = mesh.part(figure, "Tongue", "Tongue")
     colours = np.concatenate([TONGUE * _shade(mesh.body_mm), np.ones((len(mesh.body_mm), 1))], axis=1)
     return replace(part, uv=None, colours=colours)
+
+
+LINING = np.array([0.16, 0.035, 0.032])
+
+
+def lining(mesh: Mesh, skin: Part, inside: np.ndarray) -> Part:
+    """The inside of the mouth cut out of the skin; it gives no light back, however the scene is lit.
+
+    Args:
+        mesh: of the skin.
+        skin: the same with morphs.
+        inside: the triangles, bool [F].
+    """
+    used, corners = np.unique(skin.triangles[inside], return_inverse=True)
+    depth = np.clip((mesh.body_mm[used, 2:] - 110.0) / 36.0, 0, 1) ** 2
+    colours = np.concatenate([LINING * depth, np.ones((len(used), 1))], axis=1)
+    part = replace(skin, name="Mouth", material="Mouth", uv=None, colours=colours, triangles=corners.reshape(-1, 3))
+    still = np.zeros((K, len(used), 3))
+    return replace(
+        part,
+        positions_mm=skin.positions_mm[used],
+        normals=skin.normals[used],
+        deltas_mm=skin.deltas_mm[:, used],
+        turns=still,
+    )

@@ -13,9 +13,11 @@ from .noise import value_noise
 from .skin import smoothstep
 
 GAMMA = 2.2
+SCALP = 0.3
+"""How light the roots of the hair are relative to it."""
 BROW_X_MM = (11.0, 52.0)
-HAIRLINE_DEG = (0.0, 30.0, 48.0, 62.0, 76.0, 90.0, 105.0, 120.0, 150.0, 180.0)
-HAIRLINE_Y_MM = (806.0, 802.0, 792.0, 774.0, 742.0, 722.0, 738.0, 714.0, 676.0, 664.0)
+HAIRLINE_DEG = (0.0, 25.0, 40.0, 50.0, 58.0, 66.0, 74.0, 82.0, 92.0, 100.0, 118.0, 132.0, 150.0, 180.0)
+HAIRLINE_Y_MM = (799.0, 797.0, 792.0, 784.0, 766.0, 744.0, 728.0, 712.0, 716.0, 752.0, 752.0, 712.0, 676.0, 664.0)
 """Height of the hairline by direction, from straight ahead to straight back; it dips before the ears."""
 
 
@@ -99,7 +101,7 @@ def albedo(texels: Texels, who: Complexion, data: Path) -> np.ndarray:
     colour = skin + (blush - skin) * np.clip(0.75 * red, 0, 1)[..., None]
     mottle = 0.05 * value_noise(at, 16.0, 12) + 0.05 * value_noise(at, 4.0, 13) + 0.05 * value_noise(at, 1.1, 14)
     colour = colour * (1 + mottle[..., None] * np.array([0.8, 1.1, 1.2]))
-    spots = smoothstep(0.52, 0.75, value_noise(at, 2.2, 15)) * np.clip(_blob(at, (24, 700), (26, 16)) * 1.3, 0, 1)
+    spots = smoothstep(0.52, 0.75, value_noise(at, 1.7, 15)) * np.clip(_blob(at, (24, 700), (26, 16)) * 1.3, 0, 1)
     colour = colour * (1 - 0.40 * who.freckles * spots[..., None] * np.array([0.6, 1.0, 1.2]))
     under = _blob(at, (30, 713), (13, 5.5))
     colour = colour * (1 - 0.16 * under[..., None] * np.array([1.0, 1.1, 0.8]))
@@ -108,16 +110,21 @@ def albedo(texels: Texels, who: Complexion, data: Path) -> np.ndarray:
     stubble = _beard(at) * who.stubble * (0.62 + 0.55 * value_noise(at, 0.8, 16))
     colour = colour + (hair * 1.3 + 0.03 - colour) * np.clip(0.55 * stubble, 0, 1)[..., None]
     lips = smoothstep(0.25, 0.75, mask(data, "lips", uv) + 0.10 * value_noise(at, 2.0, 17))
-    lines = 1 + 0.13 * value_noise(at * [1.0, 0.16, 0.3], 0.8, 18)
+    lines = 1 + 0.08 * value_noise(at * [1.0, 0.16, 0.3], 0.8, 18)
     colour = colour + (np.array(who.lips) * lines[..., None] - colour) * (0.88 * lips)[..., None]
-    colour = _haired(colour, at, hair, who.brow_half_mm)
+    colour = _with_hair(colour, at, hair, who.brow_half_mm)
     shade = np.clip(light, 0, 1)[..., None] ** np.array([0.55, 0.85, 0.95])
-    cavity = smoothstep(0.3, 0.8, mask(data, "inside-mouth", uv))[..., None]
-    depth = np.clip((at[..., 2:] - 112.0) / 34.0, 0, 1) ** 1.5
-    return np.clip(colour * shade * (1 - cavity) + np.array([0.26, 0.06, 0.055]) * (0.03 + 0.97 * depth) * cavity, 0, 1)
+    inner = smoothstep(0.3, 0.9, mask(data, "inside-mouth", uv))[..., None]
+    return np.clip(colour * shade * (1 - 0.75 * inner), 0, 1)
 
 
-def _haired(colour: np.ndarray, at: np.ndarray, hair: np.ndarray, brow_half_mm: float) -> np.ndarray:
+def haired(at: np.ndarray) -> np.ndarray:
+    """Where hair grows, 0..1, with a ragged border."""
+    ragged = 4.0 * value_noise(at * [1.0, 0.3, 0.6], 1.6, 20)
+    return smoothstep(-8.0, 4.0, hairline(at) + ragged) * (at[..., 1] > 640)
+
+
+def _with_hair(colour: np.ndarray, at: np.ndarray, hair: np.ndarray, brow_half_mm: float) -> np.ndarray:
     """The skin under brows and hair takes on their colour."""
     x, y = np.abs(at[..., 0]), at[..., 1]
     along = np.clip((x - BROW_X_MM[0]) / (BROW_X_MM[1] - BROW_X_MM[0]), 0, 1)
@@ -125,9 +132,9 @@ def _haired(colour: np.ndarray, at: np.ndarray, hair: np.ndarray, brow_half_mm: 
     brow = 1 - smoothstep(0.4, 1.3, np.abs(y - brow_line(x)) / half + 0.25 * value_noise(at, 1.4, 19))
     brow *= smoothstep(BROW_X_MM[0] - 2, BROW_X_MM[0] + 5, x) * smoothstep(BROW_X_MM[1] + 1, BROW_X_MM[1] - 8, x)
     brow *= at[..., 2] > 60
-    root = smoothstep(-3.0, 9.0, hairline(at) + 3.0 * value_noise(at, 3.0, 20)) * (at[..., 1] > 640)
-    cover = np.maximum(0.55 * brow, 0.95 * root)[..., None]
-    return colour + (hair - colour) * cover
+    root = haired(at)
+    colour = colour + (hair - colour) * (0.55 * brow)[..., None]
+    return colour + (SCALP * hair - colour) * (0.95 * root)[..., None]
 
 
 def skin_relief(texels: Texels, who: Complexion, data: Path) -> np.ndarray:
@@ -135,19 +142,19 @@ def skin_relief(texels: Texels, who: Complexion, data: Path) -> np.ndarray:
     at, uv = texels.values[..., :3], texels.values[..., 3:5]
     lips = mask(data, "lips", uv)
     pores = 0.030 * value_noise(at, 0.75, 21) + 0.030 * value_noise(at, 1.6, 22) + 0.05 * value_noise(at, 5.0, 23)
-    lines = 0.10 * value_noise(at * [1.0, 0.14, 0.3], 0.95, 24)
+    lines = 0.06 * value_noise(at * [1.0, 0.14, 0.3], 0.95, 24)
     stubble = 0.04 * who.stubble * _beard(at) * value_noise(at, 0.7, 25)
     across, down = (np.linalg.norm(np.gradient(at, axis=axis), axis=-1).clip(0.08, 2.0) for axis in (1, 0))
     return relief_picture(pores * (1 - 0.8 * lips) + lines * lips + stubble, 1 / np.stack([across, down]))
 
 
 def roughness(texels: Texels, data: Path) -> np.ndarray:
-    """Roughness of the skin, 0..1, [size, size]: lips, nose and forehead shine more."""
+    """Roughness of the skin, 0..1, [size, size]: lips, nose and forehead shine more, the roots of hair do not."""
     at, uv = texels.values[..., :3], texels.values[..., 3:5]
     shine = np.maximum(np.exp(-((at[..., 0] / 26) ** 2) - ((at[..., 1] - 775) / 22) ** 2), _blob(at, (5, 702), (9, 22)))
     rough = 0.60 - 0.12 * shine * (at[..., 2] > 60) + 0.06 * value_noise(at, 1.3, 26)
     rough = rough + (0.36 - rough) * smoothstep(0.3, 0.8, mask(data, "lips", uv))
-    return rough + (0.45 - rough) * mask(data, "inside-mouth", uv)
+    return rough + (0.95 - rough) * haired(at)
 
 
 def relief_picture(relief: np.ndarray, steep: np.ndarray | float) -> np.ndarray:

@@ -6,8 +6,8 @@ import numpy as np
 
 from ...core.arkit import K
 
-STILL_MM = 0.06
-STILL_TURN = 0.04
+STILL_MM = 0.08
+STILL_TURN = 0.06
 """A vertex that moves or turns less than this does not belong to a morph target."""
 
 
@@ -63,6 +63,26 @@ def vertex_normals(positions: np.ndarray, triangles: np.ndarray, place: np.ndarr
     sums = np.stack([np.bincount(corner, each[:, i], place.max() + 1) for i in range(3)], axis=1)
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
     return np.where(lengths > 0, sums / np.maximum(lengths, 1e-12), [0.0, 0.0, 1.0])[place]
+
+
+def trimmed(part: Part) -> Part:
+    """The part without vertices that no triangle uses."""
+    used, corners = np.unique(part.triangles, return_inverse=True)
+
+    def kept(values: np.ndarray | None, axis: int = 0) -> np.ndarray | None:
+        return None if values is None else np.take(values, used, axis=axis)
+
+    return replace(
+        part,
+        positions_mm=part.positions_mm[used],
+        normals=part.normals[used],
+        triangles=corners.reshape(-1, 3),
+        uv=kept(part.uv),
+        colours=kept(part.colours),
+        deltas_mm=kept(part.deltas_mm, 1),
+        turns=kept(part.turns, 1),
+        pull=kept(part.pull),
+    )
 
 
 def joined(name: str, parts: list[Part]) -> Part:

@@ -10,8 +10,12 @@ from .parts import Part, same_places, vertex_normals
 
 BUST_Y_MM, BUST_X_MM = 440.0, 215.0
 """Body below this height or further out than this is left away."""
-FACE_Y_MM, FACE_Z_MM = (612.0, 776.0), 82.0
-"""The face, where the mesh is made finer: between these heights and in front of this."""
+SKIN_Y_MM = 495.0
+"""Skin below this height is under the shirt on everybody."""
+FACE_Y_MM, FACE_Z_MM, FACE_X_MM = (612.0, 766.0), 90.0, 58.0
+"""The face, where the mesh is made finer: between these heights, in front of this, no further out than this."""
+COARSE_MM = 3.5
+"""Faces without an edge longer than this are fine enough as they are."""
 NECK_FROM_MM, NECK_TO_MM, HEAD_FROM_MM, HEAD_TO_MM = 550.0, 606.0, 612.0, 652.0
 """Between which heights chest passes into neck and neck into head, on planes that rise towards the nape."""
 PLANE_SLOPE = 0.55
@@ -59,8 +63,8 @@ class Mesh:
         ids, flat = np.unique(quads, return_inverse=True)
         local = flat.reshape(quads.shape)
         subdivision = Subdivision.of(local, len(ids))
-        rows, slots = _triangles(subdivision, fine)
-        corners = _with_middles(subdivision, local)[rows, slots]
+        rows, slots = split_faces(subdivision, fine)
+        corners = with_middles(subdivision, local)[rows, slots]
         places = uv[quad_uv]
         middles = (places + np.roll(places, -1, 1)) / 2
         places = np.concatenate([places, middles, places.mean(1, keepdims=True)], axis=1)[rows, slots]
@@ -85,14 +89,14 @@ class Mesh:
         return part.with_morphs(np.stack(moved))
 
 
-def _with_middles(subdivision: Subdivision, quads: np.ndarray) -> np.ndarray:
+def with_middles(subdivision: Subdivision, quads: np.ndarray) -> np.ndarray:
     """Of each face its corners, the middles of its edges and its own middle, as fine vertices, [F, 9]."""
     quarters = subdivision.fine_quads.reshape(-1, 4, 4)
     return np.concatenate([quads, quarters[:, :, 1], quarters[:, :1, 2]], axis=1)
 
 
-def _triangles(subdivision: Subdivision, fine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Triangles as faces [T, 1] and columns of `_with_middles` [T, 3]: fine faces as quarters, the others whole.
+def split_faces(subdivision: Subdivision, fine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Triangles as faces [T, 1] and columns of `with_middles` [T, 3]: fine faces as quarters, the others whole.
 
     A whole face beside a fine one gets the middles of the edges that they share, so that no gap opens.
     """

@@ -8,13 +8,17 @@ from .paint import BROW_X_MM, brow_line
 from .parts import Part, joined
 from .skin import Mesh
 
-LASH_GRID = {"helper-{}-eyelashes-2": (70, 1.0), "helper-{}-eyelashes-1": (44, 0.62)}
+LASH_GRID = {"helper-{}-eyelashes-2": (96, 1.0), "helper-{}-eyelashes-1": (52, 0.55)}
 """MakeHuman's strips of lashes: how many hairs each gets, and their length relative to the strip's."""
 LASH_ALONG = (0.0, 0.35, 0.7, 1.0)
-LASH_HALF_MM = (0.20, 0.16, 0.09, 0.0)
-BROW_ALONG = (0.0, 0.4, 0.75, 1.0)
-BROW_HALF_MM = (0.22, 0.24, 0.15, 0.0)
+LASH_HALF_MM = (0.17, 0.14, 0.08, 0.0)
+LASH_ROOT, LASH_LEAD = 0.16, 0.07
+"""Where on the strip hairs start, and how much further than the strip they turn, so that a closed lid hides no root."""
+BROW_ALONG = (0.0, 0.5, 1.0)
+BROW_HALF_MM = (0.14, 0.17, 0.0)
 FACING = np.array([0.0, 0.25, 1.0])
+SEEN_MM = 0.12
+"""A shape that moves no hair further than this leaves a row of hairs alone."""
 
 
 def ribbons(lines: np.ndarray, half_mm: np.ndarray, facing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -81,34 +85,53 @@ def lashes(figure: Figure, seed: int, length: float) -> Part:
         for group, (count, share) in LASH_GRID.items():
             quads = figure.body.quads[group.format(letter)]
             grid = strip_grid(quads, middle, figure.vertices_mm)
-            parts.append(_lash_row(figure, grid, count, share * length, rng))
+            parts.append(_lash_row(figure, grid, middle, count, share * length, rng))
     return joined("Lashes", parts)
 
 
-def _lash_row(figure: Figure, grid: np.ndarray, count: int, length: float, rng: np.random.Generator) -> Part:
-    """Hairs spread along a strip; they lean outwards and differ in length."""
-    place = np.linspace(0.02, 0.98, count) + rng.uniform(-0.3, 0.3, count) / count
-    lean = rng.normal(0.0, 0.02, count)
-    reach = length * rng.uniform(0.75, 1.05, count) * (0.55 + 0.45 * np.sin(np.pi * place))
-    along = np.array(LASH_ALONG)
-    u = np.clip(place[:, None] + lean[:, None] * along, 0, 1) * (grid.shape[1] - 1)
-    v = reach[:, None] * along * (grid.shape[0] - 1)
-    v = np.clip(v, 0, grid.shape[0] - 1)
+def _lash_row(
+    figure: Figure, grid: np.ndarray, middle: np.ndarray, count: int, length: float, rng: np.random.Generator
+) -> Part:
+    """Hairs spread along a strip; they lean outwards and differ in length.
 
-    def lines(vertices: np.ndarray) -> np.ndarray:
-        i, j = np.minimum(v.astype(int), grid.shape[0] - 2), np.minimum(u.astype(int), grid.shape[1] - 2)
-        a, b = (v - i)[..., None], (u - j)[..., None]
-        at = vertices[grid]
-        upper = at[i, j] * (1 - b) + at[i, j + 1] * b
-        return upper * (1 - a) + (at[i + 1, j] * (1 - b) + at[i + 1, j + 1] * b) * a
+    Their roots move with the strip's; the rest turns about the eyeball's middle as the lid does, because the strip's
+    own tips dive through a lid that closes.
+    """
+    place = np.linspace(0.02, 0.98, count) + rng.uniform(-0.3, 0.3, count) / count
+    reach = length * rng.uniform(0.7, 1.05, count) * (0.5 + 0.5 * np.sin(np.pi * place))
+    along = np.array(LASH_ALONG)
+    lean = 0.03 * np.cos(np.pi * place)[:, None] * np.sign(figure.vertices_mm[grid[0, 0], 0] - middle[0])
+    u = np.clip(place[:, None] + (rng.normal(0.0, 0.015, count)[:, None] - lean) * along, 0, 1) * (grid.shape[1] - 1)
+    v = (LASH_ROOT + (1 - LASH_ROOT) * np.clip(reach[:, None] * along, 0, 1)) * (grid.shape[0] - 1)
+    resting = _on_grid(figure.vertices_mm[grid], v, u)
+    roots = resting[:, :1]
 
     def drawn(vertices: np.ndarray) -> np.ndarray:
-        return ribbons(lines(vertices), np.array(LASH_HALF_MM), FACING)[0].reshape(-1, 3)
+        moved = _on_grid(vertices[grid], v[:, :1], u[:, :1])
+        turn = (np.arctan2(*(moved - middle)[..., 1:].T) - np.arctan2(*(roots - middle)[..., 1:].T)).T
+        lines = middle + _about_x(moved - middle, LASH_LEAD * turn) + _about_x(resting - roots, turn)
+        return ribbons(lines, np.array(LASH_HALF_MM), lines - middle)[0].reshape(-1, 3)
 
-    rest, triangles = drawn(figure.vertices_mm), ribbons(lines(figure.vertices_mm), np.array(LASH_HALF_MM), FACING)[1]
+    rest, triangles = drawn(figure.vertices_mm), ribbons(resting, np.array(LASH_HALF_MM), resting - middle)[1]
     deltas = np.stack([drawn(figure.vertices_mm + delta) - rest for delta in figure.deltas_mm])
+    deltas[np.abs(deltas).max((1, 2)) < SEEN_MM] = 0
     normals = np.broadcast_to(FACING / np.linalg.norm(FACING), rest.shape)
     return Part("Lashes", "Lashes", rest, normals, triangles, None, None, deltas, np.zeros_like(deltas))
+
+
+def _on_grid(at: np.ndarray, v: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """Places [N, P, 3] on a grid of points [rows, columns, 3] at fractional rows and columns [N, P]."""
+    i, j = np.minimum(v.astype(int), at.shape[0] - 2), np.minimum(u.astype(int), at.shape[1] - 2)
+    a, b = (v - i)[..., None], (u - j)[..., None]
+    near = at[i, j] * (1 - b) + at[i, j + 1] * b
+    return near * (1 - a) + (at[i + 1, j] * (1 - b) + at[i + 1, j + 1] * b) * a
+
+
+def _about_x(offsets: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """Offsets [N, P, 3] turned about the x axis from z towards y by angles [N, 1]."""
+    c, s = np.cos(turn), np.sin(turn)
+    x, y, z = np.moveaxis(offsets, -1, 0)
+    return np.stack([x, c * y + s * z, c * z - s * y], axis=-1)
 
 
 def brows(skin: Mesh, part: Part, half_mm: float, count: int, seed: int) -> Part:
@@ -123,13 +146,13 @@ def brows(skin: Mesh, part: Part, half_mm: float, count: int, seed: int) -> Part
     """
     rng = np.random.default_rng(seed)
     along = rng.uniform(0, 1, count) ** 0.9
-    off = np.clip(rng.normal(0, 0.5, count), -1, 1)
+    off = np.clip(rng.normal(0, 0.48, count), -1, 1)
     x = BROW_X_MM[0] + along * (BROW_X_MM[1] - BROW_X_MM[0])
     y = brow_line(x) + off * half_mm * (1 - 0.72 * along)
     rise = np.deg2rad(
-        np.interp(along, (0, 0.12, 0.35, 0.7, 1), (82, 55, 30, 8, -22)) - 26 * off + rng.normal(0, 7, count)
+        np.interp(along, (0, 0.12, 0.35, 0.7, 1), (68, 48, 26, 6, -20)) - 26 * off + rng.normal(0, 7, count)
     )
-    length = np.interp(along, (0, 0.3, 1), (5.2, 7.2, 5.6)) * rng.uniform(0.8, 1.2, count)
+    length = np.interp(along, (0, 0.12, 0.4, 1), (3.0, 5.2, 7.4, 5.2)) * rng.uniform(0.8, 1.2, count)
     reach = np.array(BROW_ALONG)[None] * length[:, None]
     bend = rise[:, None] - 0.35 * np.array(BROW_ALONG)[None]
     places = np.stack([x[:, None] + np.cos(bend) * reach, y[:, None] + np.sin(bend) * reach], axis=2)
@@ -148,6 +171,7 @@ def _brow(skin: Mesh, part: Part, places: np.ndarray, lift: np.ndarray) -> Part:
     lines = carried(part.positions_mm) + normal * lift[..., None]
     vertices, triangles = ribbons(lines, np.array(BROW_HALF_MM), normal)
     deltas = np.repeat(np.stack([carried(d) for d in part.deltas_mm])[:, :, :, None], 2, axis=3).reshape(K, -1, 3)
+    deltas[np.abs(deltas).max(2) < SEEN_MM] = 0
     normals = np.repeat(normal[:, :, None], 2, axis=2).reshape(-1, 3)
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     return Part("Brow", "Brows", vertices.reshape(-1, 3), normals, triangles, None, None, deltas, np.zeros_like(deltas))
