@@ -23,6 +23,24 @@ def _compiled(function: Callable) -> Callable:
 
 
 @_compiled
+def mixed(rest, weights, deltas):
+    """`rest` and what each shape adds to it, float32 [N]; a product of matrices would wake every core for each frame.
+
+    Args:
+        rest: float32 [N].
+        weights: float32 [A].
+        deltas: float32 [A, N].
+    """
+    out = rest.copy()
+    for shape in range(len(weights)):
+        weight = weights[shape]
+        if weight != 0:
+            for i in range(len(out)):
+                out[i] += weight * deltas[shape, i]
+    return out
+
+
+@_compiled
 def texel(texels, place, u, v, out):
     """A texture between its pixels, repeated beyond its edges, into `out` [4].
 

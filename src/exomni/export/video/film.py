@@ -116,9 +116,11 @@ class Film:
 
     def _move(self, weights: np.ndarray, turn: np.ndarray) -> None:
         """Place and light what moves, for one face."""
+        from ...face.kernels import mixed
+
         puppet, moving = self._puppet, self._moving
-        positions = puppet.positions[moving] + (weights @ self._deltas).reshape(-1, 3)
-        normals = puppet.normals[moving] + (weights @ self._turns).reshape(-1, 3)
+        positions = mixed(puppet.positions[moving].ravel(), weights, self._deltas).reshape(-1, 3)
+        normals = mixed(puppet.normals[moving].ravel(), weights, self._turns).reshape(-1, 3)
         if turn.any():
             change = (matrix(quaternions(turn)) - np.eye(3)).T.astype(np.float32)
             follows = puppet.turning[moving, None]
