@@ -72,7 +72,7 @@ def microphone(tmp_path_factory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # no longer: its event loop would be in the way of other tests' own
 def browser(microphone) -> Iterator:
     """Debian's Chromium, without a screen and without a graphics card."""
     sync_api = pytest.importorskip("playwright.sync_api")
