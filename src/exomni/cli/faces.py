@@ -142,7 +142,7 @@ def _follow_microphone(device: str | None, urls: list[str]) -> None:
 
     from ..core.events import FaceEvent
     from ..core.timebase import SAMPLE_HZ
-    from ..export.live import Microphone
+    from ..export.live import Microphone, ahead
     from ..export.live import live as perform
 
     with closing(Microphone(device)) as microphone:
@@ -161,7 +161,7 @@ def _follow_microphone(device: str | None, urls: list[str]) -> None:
                 yield event
 
         with suppress(KeyboardInterrupt):
-            perform(heard(), urls, clock=microphone)
+            perform(ahead(heard()), urls, clock=microphone)
         print(file=sys.stderr)
 
 

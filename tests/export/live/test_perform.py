@@ -1,3 +1,4 @@
+import time
 from fractions import Fraction
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 from exomni.core import arkit
 from exomni.core.errors import ServiceError
 from exomni.core.events import FaceEvent, TextEvent
-from exomni.export.live import frames_of, frames_of_events, perform
+from exomni.export.live import ahead, frames_of, frames_of_events, perform
 from exomni.export.track import FaceTrack
 
 
@@ -128,3 +129,31 @@ def test_a_stream_is_performed_as_it_comes():
     assert frames[3].weights["jawOpen"] == 0.5
     assert frames[4].time_s == pytest.approx(4 / 30)
     assert frames[0].fps == Fraction(30)
+
+
+def test_the_next_event_is_made_while_one_is_shown():
+    made = []
+
+    def events():
+        for i in range(3):
+            made.append(i)
+            yield TextEvent(str(i))
+
+    shown = ahead(events())
+    assert next(shown).text == "0"
+    deadline_s = time.monotonic() + 10
+    while len(made) < 3:
+        assert time.monotonic() < deadline_s, "nothing is made while somebody shows"
+        time.sleep(0.001)
+    assert [event.text for event in shown] == ["1", "2"]
+
+
+def test_what_goes_wrong_in_the_making_is_told():
+    def events():
+        yield TextEvent("fine")
+        raise ServiceError("the microphone gives nothing any more")
+
+    shown = ahead(events())
+    assert next(shown).text == "fine"
+    with pytest.raises(ServiceError, match="gives nothing"):
+        next(shown)

@@ -11,7 +11,7 @@ from ..profile import Profile
 from ..retarget import retarget
 from ..sources import load
 from .clock import Clock, SampleClock, WallClock
-from .frames import LiveFrame, Sender, frames_of, frames_of_events, neutral
+from .frames import LiveFrame, Sender, ahead, frames_of, frames_of_events, neutral
 from .livelink import PORT as LIVELINK_PORT
 from .livelink import LiveLinkSender
 from .osc import OSC_PORT, VMC_PORT, OscSender, VmcSender
@@ -34,6 +34,7 @@ __all__ = [
     "WallClock",
     "WebSocketHost",
     "WebSocketSender",
+    "ahead",
     "frames_of",
     "frames_of_events",
     "live",

@@ -1,14 +1,16 @@
 """What a live sender sends: one face at a time."""
 
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from queue import SimpleQueue
 from typing import Protocol
 
 import numpy as np
 
 from exomni.core import arkit
-from exomni.core.events import FaceEvent
+from exomni.core.events import Event, FaceEvent
 
 from ..track import FaceTrack
 
@@ -70,6 +72,32 @@ def frames_of_events(events: Iterable[object]) -> Iterator[LiveFrame]:
                 weights = dict(zip(arkit.NAMES, row, strict=True))
                 index = event.start_frame + i
                 yield LiveFrame(index, Fraction(event.fps), weights, np.zeros(3), np.zeros((2, 3)))
+
+
+def ahead(events: Iterable[Event]) -> Iterator[Event]:
+    """The same events, made by a thread of their own: the next is worked out while one is being shown.
+
+    Raises:
+        Exception: what the events raise.
+    """
+    made: SimpleQueue[tuple[Event | None, Exception | None]] = SimpleQueue()
+
+    def make() -> None:
+        try:
+            for event in events:
+                made.put((event, None))
+            made.put((None, None))
+        except Exception as error:  # told to whoever waits, whatever it is
+            made.put((None, error))
+
+    threading.Thread(target=make, daemon=True).start()
+    while True:
+        event, error = made.get()
+        if error is not None:
+            raise error
+        if event is None:
+            return
+        yield event
 
 
 def neutral(index: int, fps: Fraction) -> LiveFrame:
