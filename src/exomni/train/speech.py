@@ -37,15 +37,13 @@ class SpeechRows:
         self.features: list[np.ndarray] = []
         self.acoustic: list[np.ndarray] = []
         self.phonemes: list[np.ndarray] = []
-        self.texts: list[str] = []
         for path in sorted((folder / "speech").glob("*.parquet")):
             heard = {r["id"]: r["features"] for r in store.read_shard(folder / "features" / path.name)}
-            for row in store.read_shard(path, ["id", "text", "split", "acoustic", "disguised", "phonemes", "ticks"]):
+            for row in store.read_shard(path, ["id", "split", "acoustic", "disguised", "phonemes", "ticks"]):
                 if row["split"] == split and not (split != "train" and row["disguised"]):
                     self.features.append(heard[row["id"]])
                     self.acoustic.append(row["acoustic"])
                     self.phonemes.append(phonemes_of_ticks(row["phonemes"], row["ticks"], row["acoustic"].shape[1]))
-                    self.texts.append(row["text"])
             if limit and len(self.features) >= limit:
                 break
 
