@@ -4,7 +4,6 @@ import itertools
 import re
 import time
 import unicodedata
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from importlib import resources
@@ -171,6 +170,7 @@ class ExOmni:
             `SpeechEvent`; a `DoneEvent` at the end.
         """
         from .ear import checked_listen, is_spoken
+        from .meaning import clauses_of_tokens
         from .model.chat import Turn
 
         way = checked_listen(listen)
@@ -185,7 +185,7 @@ class ExOmni:
         else:
             turns = [Turn("user", checked_prompt(prompt))] if isinstance(prompt, str) else list(prompt)
         tokens = chat.reply(turns, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
-        events = self._speak_clauses(_clauses_of_tokens(tokens), watch, emotion, seed, speed)
+        events = self._speak_clauses(clauses_of_tokens(tokens), watch, emotion, seed, speed)
         return itertools.chain([TranscriptEvent(heard)], events) if spoken else events
 
     def stream_speech(
@@ -237,8 +237,10 @@ class ExOmni:
         return self._clause_events(parts, watch, emotion, seed, speed)
 
     def _clause_events(self, parts, watch: Stopwatch, emotion, seed: int, speed: float) -> Iterator[Event]:
+        from .meaning import Sentence
+
         n_samples = n_frames = n_clauses = 0
-        eyes = EyeMovements(seed)
+        eyes, sentence = EyeMovements(seed), Sentence()
         for piece, clause in parts:
             watch.lap("llm_s")
             if piece:
@@ -247,11 +249,12 @@ class ExOmni:
                 continue
             if piece is None:
                 yield TextEvent(clause[0])
+            meaning = sentence.add(*clause)
             for phonemes in self._phonemes(clause[0]):
                 made = self.nano.clause_units(phonemes, clause[1], seed=seed + n_clauses, speed=speed,
                                               sampling=self.nano.config.unit_generator.sampling)  # fmt: skip
                 watch.lap("units_s")
-                frames = with_eyes(self.nano.clause_frames(made, emotion), eyes)
+                frames = with_eyes(self.nano.clause_frames(made, emotion, meaning), eyes)
                 watch.lap("face_s")
                 watch.first("first_face_s")
                 yield FaceEvent(n_samples, n_frames, frames)
@@ -329,32 +332,6 @@ def _animation_events(
     watch.first("first_audio_s")
     yield SpeechEvent(start, samples, units, "")
     watch.lap()
-
-
-def _clauses_of_tokens(tokens) -> Iterator[tuple[str | None, tuple | None]]:
-    """Text as it is written, and each clause with the states of its tokens as soon as it is whole."""
-    import torch
-
-    cutter = ClauseCutter()
-    states: deque[tuple[int, object]] = deque()
-    written = given = 0
-
-    def states_until(end: int):
-        picked = []
-        while states and states[0][0] < end:
-            picked.append(states.popleft()[1])
-        return torch.stack(picked) if picked else None
-
-    for token in tokens:
-        states.append((written, token.state))
-        written += len(token.text)
-        clauses = cutter.add(token.text)
-        yield token.text, None
-        for clause in clauses:
-            given += len(clause)
-            yield "", (clause, states_until(given))
-    for clause in cutter.finish():
-        yield "", (clause, states_until(written + 1))
 
 
 def with_eyes(frames: np.ndarray, eyes: EyeMovements) -> np.ndarray:

@@ -64,7 +64,9 @@ def test_a_build_is_whole_and_goes_on(own, config, tmp_path, monkeypatch):
         return torch.from_numpy(samples[: len(samples) // 320 * 320].reshape(-1, 320)[:, :8].copy())
 
     def build():
-        hearing.build(own, tmp_path / "out", config, lambda prompts, n: [f"About {p}" for p in prompts], features, str)
+        tools = hearing.Tools(lambda prompts, n: [f"About {p}" for p in prompts], features)
+        monkeypatch.setattr(hearing, "_tools", None)
+        hearing.build(own, tmp_path / "out", config, tools=lambda: tools, report=str)
 
     build()
     n_said = len(said)
@@ -82,7 +84,7 @@ def test_a_build_is_whole_and_goes_on(own, config, tmp_path, monkeypatch):
     assert len(tests) == 8 * 2  # clean, and with noise
     other = config.model_copy(update={"seed": 4})
     with pytest.raises(InputError, match="another seed"):
-        hearing.build(own, tmp_path / "out", other, None, features, str)
+        hearing.build(own, tmp_path / "out", other, report=str)
 
 
 def test_texts_are_needed(tmp_path, config):

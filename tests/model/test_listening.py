@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from exomni.core.errors import AssetError, CheckpointError
-from exomni.model.config import SpeechProjectorConfig
+from exomni.model.config import ContextLayersConfig, SpeechProjectorConfig
 from exomni.model.listening import FILE, Listener, load_listening, save_listening
 
 
@@ -44,6 +44,32 @@ def test_scores_are_distances(listener):
     distances = torch.cdist(vectors, torch.cat([listener.blank[None], table])).square()
     sharpness = listener.log_sharpness.exp()
     torch.testing.assert_close(scores.log_softmax(-1), (-0.5 * sharpness * distances).log_softmax(-1))
+
+
+@pytest.fixture
+def contextual():
+    """A listener whose tokens hear each other."""
+    torch.manual_seed(2)
+    context = ContextLayersConfig(d_model=16, n_layers=2, n_heads=2, ff_mult=2, dropout=0.0)
+    return Listener(8, 6, SpeechProjectorConfig(stack_frames=5, d_hidden=16, context=context)).requires_grad_(False)
+
+
+def test_context_adds_nothing_before_it_is_trained(contextual):
+    frames, projector = torch.randn(2, 40, 8), contextual.projector
+    whole = contextual(frames)
+    projector.context = None
+    torch.testing.assert_close(whole, contextual(frames))
+
+
+def test_a_clip_in_a_batch_hears_itself_alone(contextual):
+    torch.nn.init.normal_(contextual.projector.context.widen.weight)
+    frames, lengths = torch.randn(3, 40, 8), torch.tensor([40, 23, 3])
+    both = contextual(frames, lengths)
+    assert torch.isfinite(both).all()
+    torch.testing.assert_close(both[1, :4], contextual(frames[1:2, :23])[0])
+    moved = contextual(frames.roll(1, dims=1), lengths)
+    assert not torch.allclose(moved[0, 4], both[0, 4])
+    assert contextual(frames[:, :4]).shape == (3, 0, 6)
 
 
 @pytest.fixture

@@ -122,7 +122,7 @@ def test_durations_fill_groups_by_the_closing_silence_alone(ticks):
 
 def test_all_clocks_of_a_clause_end_together(tiny_nano, phonemes):
     made = make(tiny_nano, phonemes)
-    samples, frames = tiny_nano.clause_samples(made.units, 0), tiny_nano.clause_frames(made, None)
+    samples, frames = tiny_nano.clause_samples(made.units, 0), tiny_nano.clause_frames(made, None, None)
     assert len(made.units) % 5 == 0
     assert made.states.shape == (len(made.units), 32)
     assert len(samples) == len(frames) * SAMPLES_PER_FRAME == 1920 * len(made.units)
@@ -161,7 +161,8 @@ def test_meaning_reaches_the_clause(tiny_nano, phonemes):
 
 def test_an_emotion_set_by_hand_changes_the_face(tiny_nano, phonemes):
     made = make(tiny_nano, phonemes)
-    faces = [tiny_nano.clause_frames(made, e) for e in (None, np.zeros(5, np.float32), np.eye(5, dtype=np.float32)[3])]
+    emotions = (None, np.zeros(5, np.float32), np.eye(5, dtype=np.float32)[3])
+    faces = [tiny_nano.clause_frames(made, e, None) for e in emotions]
     assert np.abs(faces[0] - faces[1]).max() > 1e-4
     assert np.abs(faces[1] - faces[2]).max() > 1e-4
 

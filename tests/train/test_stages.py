@@ -12,7 +12,7 @@ from exomni.core.errors import CheckpointError, ConfigError, UserError
 from exomni.data.store import PASSES, data_hash, read_shard
 from exomni.model.nano import PARTS, Nano
 from exomni.train.loop import LoopConfig, train
-from exomni.train.release import RUN_PARTS, release
+from exomni.train.release import RUN_PARTS, release, release_expression, released_weights, stand_in
 from exomni.train.stages import STAGES, load_recipe, provenance
 
 TALKING = {name: stage for name, stage in STAGES.items() if stage.recipe == "nano"}
@@ -52,7 +52,7 @@ def test_the_recipe_covers_every_stage():
     recipe = load_recipe("nano")
     for name, stage in TALKING.items():
         assert set(getattr(recipe, name).loop.rates) <= {"tokenizer", "generator", "decoder"}
-        assert all(getattr(stage, f.name) for f in dataclasses.fields(stage))
+        assert all(getattr(stage, f.name) for f in dataclasses.fields(stage) if f.name != "continues")
         assert set(stage.passes) <= set(PASSES)
 
 
@@ -68,7 +68,7 @@ def test_recipes_are_checked(tmp_path):
 
 
 def test_later_stages_need_the_earlier(tiny_data, tiny_config, tmp_path):
-    for name in ("decoder", "joint", "face"):
+    for name in ("decoder", "joint", "expression", "face"):
         with pytest.raises(UserError, match="train it first"):
             STAGES[name].setup(load_recipe("nano"), tiny_config, tiny_data, tmp_path)
 
@@ -165,3 +165,52 @@ def test_a_run_that_does_not_say_how_it_was_trained_is_refused(run_folders, tmp_
     (copy / "facts.json").unlink()
     with pytest.raises(CheckpointError, match="how it was trained"):
         release(run_folders | {name: copy}, tmp_path / "weights", {"data": ""})
+
+
+def test_released_weights_can_stand_for_earlier_runs(run_folders, runs, data, tiny_config, tmp_path):
+    release(run_folders, tmp_path / "weights", {"data": ""})
+    assert stand_in(tmp_path / "weights", tmp_path / "runs") == ["speech", "joint"]
+    assert stand_in(tmp_path / "weights", tmp_path / "runs") == []
+    for run in ("speech", "joint"):
+        trained, made = (load_file(folder / run / "model.safetensors") for folder in (runs, tmp_path / "runs"))
+        assert trained.keys() == made.keys()
+    for name in ("decoder", "joint", "expression", "face"):
+        STAGES[name].setup(load_recipe("nano"), tiny_config, data, tmp_path / "runs")
+
+
+def test_expression_goes_on_with_the_decoder_and_learns_to_read_emotion(run_folders, runs, data, tiny_config, tmp_path):
+    recipe, config = load_recipe("nano"), with_reader(tiny_config)
+    task = STAGES["expression"].setup(recipe, config, data, runs)
+    before = {k: v.clone() for k, v in task.decoder.state_dict().items()}
+    joint = load_file(runs / "joint" / "model.safetensors")
+    assert torch.equal(before["head.1.weight"], joint["decoder.head.1.weight"])
+    figures = train(task, loop_of(recipe, "expression"), tmp_path / "expression", origin={}, report=str)
+    assert figures["valid_emotion"] > 0
+    changed = {k.split(".")[0] for k, v in task.decoder.state_dict().items() if not torch.equal(v, before[k])}
+    assert {"emotion_reader", "head", "fusion"} <= changed
+    release(run_folders, tmp_path / "weights", {"data": "d", "commit": "c"})
+    release_expression(tmp_path / "expression", tmp_path / "weights")
+    shipped = load_file(tmp_path / "weights" / "blendshape_decoder.safetensors")
+    assert any(k.startswith("emotion_reader.") for k in shipped)
+    facts = json.loads((tmp_path / "weights" / "facts.json").read_text())
+    assert facts["runs"].keys() == {*RUN_PARTS, "expression"}
+    with pytest.raises(CheckpointError):
+        release_expression(tmp_path / "none", tmp_path / "weights")
+
+
+def with_reader(config):
+    """The same model, whose decoder reads emotion from the LLM's states."""
+    decoder = config.blendshape_decoder.model_copy(update={"d_llm": config.unit_generator.d_llm})
+    return config.model_copy(update={"blendshape_decoder": decoder})
+
+
+def test_reading_can_begin_with_released_listening(tiny_config, tmp_path):
+    from exomni.model.listening import FILE, Listener, save_listening
+
+    torch.manual_seed(4)
+    listener = Listener(8, 6, tiny_config.speech_projector)
+    save_listening(tmp_path / FILE, listener.state_dict(), torch.tensor([1]), {})
+    weights = released_weights(tmp_path, "reading")
+    assert weights.keys() == {f"listener.{k}" for k in listener.state_dict()}
+    assert not STAGES["face"].continues
+    assert STAGES["reading"].continues

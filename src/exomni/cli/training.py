@@ -8,6 +8,8 @@ import typer
 
 from .shared import Data, Runs, waiting
 
+Workers = Annotated[int, typer.Option(min=1, help="Processes at once.")]
+
 
 def _data_folder(folder: Path | None, name: str) -> Path:
     from ..assets import cache_folder
@@ -18,7 +20,7 @@ def _data_folder(folder: Path | None, name: str) -> Path:
 def data_build(
     config: Annotated[str, typer.Option(help="A recipe: its name, or a YAML file.")] = "nano",
     folder: Data = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes at once.")] = 2,
+    workers: Workers = 2,
 ) -> None:
     """Build a training set: texts, speech, encoder features, LLM states and faces; a stopped build goes on."""
     from tqdm import tqdm
@@ -55,25 +57,25 @@ def data_build(
 def data_hear(
     config: Annotated[str, typer.Option(help="A recipe of hearing: its name, or a YAML file.")] = "hearing",
     folder: Data = None,
+    workers: Workers = 2,
 ) -> None:
     """Build a training set for listening: many voices in many rooms; a stopped build goes on."""
-    from ..conversions import WHISPER
+    from ..conversions import LLM_WEIGHTS, WHISPER
     from ..data import hearing
-    from ..data.answers import Answers
-    from ..model.acoustics import SpeechFeatures
     from ..train.hearing import load_hearing_recipe, own_folder
 
     recipe, target = load_hearing_recipe(config), _data_folder(folder, config)
-    features = SpeechFeatures(WHISPER.folder())
+    for part in (LLM_WEIGHTS, WHISPER):
+        part.folder()  # converted here once, not by every worker
     report = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
-    hearing.build(own_folder(recipe, target), target, recipe.data, Answers(), features, report)
+    hearing.build(own_folder(recipe, target), target, recipe.data, n_workers=workers, report=report)
 
 
 def train(
     stage: Annotated[
         str,
         typer.Argument(
-            help="Talking: speech, decoder, joint (the paper's stage II), face (ablations). "
+            help="Talking: speech, decoder, joint (the paper's stage II), expression, face (ablations). "
             "Hearing: reading and listening (I), dialogue (III)."
         ),
     ],
@@ -86,7 +88,10 @@ def train(
         str | None, typer.Option(help="Of the blendshape decoder: tqgf, units_only, hidden_only or concat.")
     ] = None,
     start_from: Annotated[
-        Path | None, typer.Option(help="Folder of released weights that stage joint begins with (all but unit tables).")
+        Path | None, typer.Option(help="Folder of released weights to begin with (stages joint, reading).")
+    ] = None,
+    released: Annotated[
+        Path | None, typer.Option(help="Folder of released weights that stand for earlier stages that were not run.")
     ] = None,
 ) -> None:
     """Train one stage; a stopped run goes on at its step."""
@@ -95,7 +100,7 @@ def train(
     from ..model.config import load_config, with_fusion
     from ..train.loop import checked_device
     from ..train.loop import train as train_loop
-    from ..train.release import released_weights
+    from ..train.release import released_weights, stand_in
     from ..train.stages import STAGES, provenance
 
     if stage not in STAGES:
@@ -103,14 +108,17 @@ def train(
     config = config or STAGES[stage].recipe
     recipe, model = STAGES[stage].load(config), load_config(preset)
     checked_device(device)
-    if start_from is not None and stage != "joint":
-        raise UserError("--start-from is for stage joint")
+    if start_from is not None and not STAGES[stage].continues:
+        able = ", ".join(name for name, row in STAGES.items() if row.continues)
+        raise UserError(f"--start-from is for the stages {able}")
     if fusion is not None:
         model = with_fusion(model, fusion)
     data, out = _data_folder(folder, config), runs or cache_folder() / "runs" / Path(config).stem
     if not (data / STAGES[stage].passes[0]).is_dir():
         verb = "build" if STAGES[stage].recipe == "nano" else "hear"
         raise UserError(f"no data set in {data}; build one with: exomni data {verb} --config {config}")
+    if released is not None:
+        stand_in(released, out)
     with waiting(f"Reading {data}"):
         task = STAGES[stage].setup(recipe, model, data, out)
         if start_from is not None:
@@ -127,15 +135,23 @@ def release(
     folder: Data = None,
     runs: Runs = None,
     stage: Annotated[
-        str | None, typer.Option(help="Only listening, as this stage of hearing left it: reading, listening, dialogue.")
+        str | None,
+        typer.Option(
+            help="Only what this stage left: expression (the blendshape decoder); reading, listening or dialogue "
+            "(listening)."
+        ),
     ] = None,
 ) -> None:
     """Put trained weights together as they ship."""
     from ..assets import cache_folder
     from ..train.release import release as put_together
-    from ..train.release import release_listening
+    from ..train.release import release_expression, release_listening
     from ..train.stages import provenance
 
+    if stage == "expression":
+        out = runs or cache_folder() / "runs" / Path(config).stem
+        print(f"{release_expression(out / stage, target) / 1e6:.1f} MB in {target}")
+        return
     if stage is not None:
         from ..train.hearing import known_tokens, load_hearing_recipe
 

@@ -7,9 +7,11 @@ features, and for held-out rows the sound itself.
 import itertools
 import random
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -141,29 +143,91 @@ def _training_rows(config: HearingConfig, rng: random.Random, plain: list, asked
     return [(text, is_question, rng.choices(names, weights)[0], "train") for text, is_question in said]
 
 
-def build(own: Path, folder: Path, config: HearingConfig, answer, features, report=print) -> None:
+@dataclass(frozen=True)
+class Tools:
+    """What rows are made with.
+
+    Attributes:
+        answer: the LLM's replies to a list of prompts, a function of (prompts, most tokens).
+        features: the speech encoder, a function of 16 kHz samples to [T, D].
+    """
+
+    answer: Callable[[list[str], int], list[str]]
+    features: Callable[[np.ndarray], Any]
+
+
+def load_tools() -> Tools:
+    """The LLM and the speech encoder of `nano`."""
+    import torch
+
+    from ..conversions import WHISPER
+    from ..model.acoustics import SpeechFeatures
+    from .answers import Answers
+
+    encoder = SpeechFeatures(WHISPER.folder())
+
+    def features(samples: np.ndarray) -> torch.Tensor:
+        # Half the time, for an error of 2%: a tenth of the noise that training adds to these features.
+        with torch.autocast("cpu", torch.bfloat16):
+            return encoder(samples).float()
+
+    return Tools(Answers(), features)
+
+
+def build(
+    own: Path, folder: Path, config: HearingConfig, *, tools: Callable[[], Tools] = load_tools, n_workers: int = 1,
+    report=print,
+) -> None:  # fmt: skip
     """Make every shard that is missing.
 
     Args:
         own: the data set of the one voice.
         folder: to write to.
         config: what to build.
-        answer: the LLM's replies to a list of prompts, as a function of (prompts, most tokens).
-        features: the speech encoder, a function of 16 kHz samples to [T, D].
+        tools: makes the tools, once in each process.
+        n_workers: processes at once; 1 works in this one.
         report: called with a line for each shard.
     """
     config = config.model_copy(update={"kokoro": config.kokoro or folder / "voices"})
+    todo = []
     for number, planned in enumerate(plan(own, config)):
         path = folder / "heard" / f"{number:04d}.parquet"
-        if path.exists():
-            if store.shard_metadata(path) != {"seed": config.seed}:
-                raise InputError(f"{folder} was built with another seed; give another folder, or remove it")
-            continue
-        asked = [p.text for p in planned if p.is_question and p.split != "test"]
-        replies = dict(zip(asked, answer(asked, config.reply_tokens), strict=True))
-        rows = list(_spoken_rows(planned, replies, config, features))
-        store.write_shard(path, rows, {"seed": config.seed})
-        report(f"{path.name}: {len(rows)} rows, {sum(r['seconds'] for r in rows):.0f} s")
+        if not path.exists():
+            todo.append((path, planned))
+        elif store.shard_metadata(path) != {"seed": config.seed}:
+            raise InputError(f"{folder} was built with another seed; give another folder, or remove it")
+    if n_workers == 1:
+        for path, planned in todo:
+            report(_make_shard(path, planned, config, tools))
+        return
+    with ProcessPoolExecutor(n_workers, initializer=_one_thread) as pool:
+        jobs = [pool.submit(_make_shard, path, planned, config, tools) for path, planned in todo]
+        try:
+            for done, job in enumerate(as_completed(jobs), 1):
+                report(f"{done}/{len(todo)} shards, {job.result()}")
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # what is wrong is said now, and not after all other shards
+            raise
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+_tools: Tools | None = None
+
+
+def _make_shard(path: Path, planned: list[Planned], config: HearingConfig, tools: Callable[[], Tools]) -> str:
+    """Make one shard; the tools are made when the first one of a process needs them."""
+    global _tools
+    _tools = _tools or tools()
+    asked = [p.text for p in planned if p.is_question and p.split != "test"]
+    replies = dict(zip(asked, _tools.answer(asked, config.reply_tokens), strict=True))
+    rows = list(_spoken_rows(planned, replies, config, _tools.features))
+    store.write_shard(path, rows, {"seed": config.seed})
+    return f"{path.name}: {len(rows)} rows, {sum(r['seconds'] for r in rows):.0f} s"
 
 
 def _spoken_rows(planned: Iterable[Planned], replies: dict, config: HearingConfig, features) -> Iterator[dict]:

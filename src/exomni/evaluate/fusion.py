@@ -95,7 +95,8 @@ def _faces(folder: Path, mode: str, rows: Sequence) -> list[np.ndarray]:
             batch = collate(part, [0] * len(part))
             states = generator(batch["text_ids"], batch["text_mask"], batch["durations"], batch["units"],
                                batch["llm_states"], batch["llm_mask"]).hidden_states  # fmt: skip
-            decoded = decoder(batch["units"], states, batch["units"] >= 0, frame_lengths=batch["frame_lengths"])
+            decoded = decoder(batch["units"], states, batch["units"] >= 0, llm_states=batch["llm_states"],
+                              llm_mask=batch["llm_mask"], frame_lengths=batch["frame_lengths"])  # fmt: skip
             for row, face, length in zip(part, decoded.blendshapes, batch["frame_lengths"].tolist(), strict=True):
                 known = np.minimum(np.arange(len(row.face)), length - 1)
                 faces.append(face.clamp(0, 1).numpy()[known])

@@ -10,6 +10,7 @@ from exomni.core.timebase import FRAME_HZ, UNIT_HZ, rescale_ceil, units_to_frame
 
 from .attention import EncoderLayer, Rotation, rotation
 from .config import BlendshapeDecoderConfig
+from .emotion_reader import EmotionReader
 from .fusion import Context, Fusion, lerp_rows
 from .tokens import IGNORE_INDEX
 from .unit_tables import UnitEmbedding
@@ -87,6 +88,7 @@ class BlendshapeDecoder(nn.Module):
         if config.n_emotions:
             self.emotion_projection = nn.Linear(config.n_emotions, d_model)
             self.unknown_emotion = nn.Parameter(torch.randn(d_model))
+        self.emotion_reader = EmotionReader(config.d_llm, config.n_emotions) if config.d_llm else None
         self.fusion = Fusion(d_model, config.fusion)
         self.layers = nn.ModuleList(
             EncoderLayer(
@@ -127,6 +129,8 @@ class BlendshapeDecoder(nn.Module):
         *,
         emotion: Tensor | None = None,
         emotion_known: Tensor | None = None,
+        llm_states: Tensor | None = None,
+        llm_mask: Tensor | None = None,
         frame_lengths: Tensor | None = None,
         first_unit: int = 0,
     ) -> Face:
@@ -140,6 +144,9 @@ class BlendshapeDecoder(nn.Module):
                 a learned null row instead.
             emotion: anger, disgust, sadness, joy, fear, each 0..1, [B, 5]; None if unknown.
             emotion_known: True where `emotion` is meant, [B]; None where all are.
+            llm_states: the language model's states of the sentence, [B, T_llm, D_llm], from which an emotion that is
+                not known is read; None if nobody knows the words.
+            llm_mask: True where such a state counts, [B, T_llm]; None counts all.
             frame_lengths: frames of each row, [B]; None computes them from the units.
             first_unit: number of the first unit, a multiple of `chunk_unit_multiple`, for a piece of a whole.
         Returns:
@@ -153,7 +160,8 @@ class BlendshapeDecoder(nn.Module):
         n_frames = frame_mask.shape[1]
         if n_frames == 0 or units.shape[1] == 0:
             return Face(self.head[-1].weight.new_zeros(len(units), 0, self.config.n_channels), frame_mask[:, :0])
-        context = self._context(len(units), hidden_states, hidden_mask, emotion, emotion_known)
+        feeling = self._emotion_row(len(units), emotion, emotion_known, llm_states, llm_mask)
+        context = self._context(len(units), hidden_states, hidden_mask, feeling)
         times = (torch.arange(n_frames, device=units.device)[None] + 0.5) * float(UNITS_PER_FRAME) - 0.5
         x = self.fusion(self._paced_units(units, valid, frame_mask, times), context, times)
         if self.config.period_frames:
@@ -191,8 +199,7 @@ class BlendshapeDecoder(nn.Module):
         batch: int,
         hidden_states: Tensor | None,
         hidden_mask: Tensor | None,
-        emotion: Tensor | None,
-        emotion_known: Tensor | None,
+        feeling: Tensor | None,
     ) -> Context:
         """The generator's states, then the null row, then the emotion row, of those the model has."""
         weight = self.context_projection.weight
@@ -206,17 +213,27 @@ class BlendshapeDecoder(nn.Module):
         context = Context(self.context_projection(hidden_states), hidden_mask, times)
         if self.config.null_context:
             context = context.with_row(self.null_context.expand(batch, -1), ~hidden_mask.any(dim=1))
-        if self.config.n_emotions:
-            row = self._emotion_row(batch, emotion, emotion_known)
-            context = context.with_row(row, torch.ones(batch, dtype=torch.bool, device=weight.device))
+        if feeling is not None:
+            context = context.with_row(feeling, torch.ones(batch, dtype=torch.bool, device=weight.device))
         return context
 
-    def _emotion_row(self, batch: int, emotion: Tensor | None, known: Tensor | None) -> Tensor:
-        unknown = self.unknown_emotion.expand(batch, -1)
+    def _emotion_row(
+        self, batch: int, emotion: Tensor | None, known: Tensor | None, states: Tensor | None, mask: Tensor | None
+    ) -> Tensor | None:
+        """The emotion as it is given, else as the words tell, else the row that stands for not knowing; [B, D]."""
+        if not self.config.n_emotions:
+            return None
+        row = self.unknown_emotion.expand(batch, -1)
+        if self.emotion_reader is not None and states is not None:
+            if mask is None:
+                mask = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
+            # Detached: what the reader learns is the emotion, and not whatever shortens the face's error.
+            felt = self.emotion_projection(self.emotion_reader(states, mask).sigmoid().detach())
+            row = torch.where(mask.any(dim=1)[:, None], felt, row)
         if emotion is None:
-            return unknown
-        row = self.emotion_projection(emotion.to(unknown.dtype))
-        return row if known is None else torch.where(known[:, None], row, unknown)
+            return row
+        given = self.emotion_projection(emotion.to(row.dtype))
+        return given if known is None else torch.where(known[:, None], given, row)
 
     def _paced_units(self, units: Tensor, valid: Tensor, frame_mask: Tensor, times: Tensor) -> Tensor:
         """Unit embeddings read linearly at each frame, [B, T_frame, D]."""

@@ -135,10 +135,11 @@ class BlendshapeDecoderConfig(Section):
     batch, floored in floating point, and the padded batch stretched as a whole). `resampling`: units are
     stretched to the number of frames, or read at each frame's own time (`clock`), which is what makes a
     chunk equal to the same frames of the whole. `window_frames` limits self-attention to that many frames on
-    each side.
+    each side. `d_llm`: width of the language model's states, where an emotion that nobody gave is read from them.
     """
 
     d_generator: Size
+    d_llm: Size | None = None
     n_units: Size
     unit_levels: tuple[Size, ...] | None = None
     d_unit: Size
@@ -166,6 +167,8 @@ class BlendshapeDecoderConfig(Section):
             raise ValueError("d_model must be a multiple of n_heads")
         if self.period_frames and self.d_model % 2:
             raise ValueError("d_model must be even: the periodic rotary position turns pairs")
+        if self.d_llm and not self.n_emotions:
+            raise ValueError("d_llm is what emotions are read from; n_emotions must not be 0 with it")
         if self.rotary_attention and self.d_model // self.n_heads % 2:
             raise ValueError("d_model / n_heads must be even with rotary_attention")
         return self
@@ -182,11 +185,31 @@ class SpeechEncoderConfig(Section):
     max_frames: Size = 1500
 
 
+class ContextLayersConfig(Section):
+    """Transformer layers over the projected tokens of a clip, narrower than these, whose result is added to them."""
+
+    d_model: Size = 256
+    n_layers: Size = 3
+    n_heads: Size = 4
+    ff_mult: Size = 4
+    dropout: Share = 0.1
+
+    @model_validator(mode="after")
+    def _heads_divide(self):
+        if self.d_model % (2 * self.n_heads):
+            raise ValueError("d_model / n_heads must be a whole, even number: rotary positions turn pairs")
+        return self
+
+
 class SpeechProjectorConfig(Section):
-    """Speech-encoder frames to the language model's embedding space; `stack_frames` become one token."""
+    """Speech-encoder frames to the language model's embedding space; `stack_frames` become one token.
+
+    `context` lets tokens hear their neighbours before the language model does (our choice; the paper has none).
+    """
 
     stack_frames: Size = 5
     d_hidden: Size = 2048
+    context: ContextLayersConfig | None = None
 
 
 class LanguageModelConfig(Section):

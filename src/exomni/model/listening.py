@@ -14,8 +14,7 @@ from .speech_projector import SpeechProjector
 BLANK = 0
 """Place of the blank among the scores; token i of the table stands at i + 1."""
 FILE = "listening.safetensors"
-MATRICES = ("projector.expand.weight", "projector.contract.weight")
-"""Kept as 8-bit codes with a scale for each row; all else is kept at half precision."""
+ADAPTERS = "adapters."
 LARGEST_CODE = 127
 
 
@@ -55,9 +54,12 @@ class Listener(nn.Module):
         self.register_buffer("mean", torch.zeros(d_encoder))
         self.register_buffer("std", torch.ones(d_encoder))
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """Encoder frames [B, T, D_encoder], 50 a second, to vectors [B, T // 5, D_llm], ten a second."""
-        return self.projector((frames - self.mean) / self.std)
+    def forward(self, frames: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Encoder frames [B, T, D_encoder], 50 a second, to vectors [B, T // 5, D_llm], ten a second.
+
+        `lengths` are the frames of each clip, int [B]; None: all are T long.
+        """
+        return self.projector((frames - self.mean) / self.std, lengths)
 
     def scores(self, vectors: Tensor, table: Tensor) -> Tensor:
         """Log-probabilities up to a constant of each row.
@@ -108,7 +110,7 @@ class Listening:
 
 
 def save_listening(path: Path, state: dict[str, Tensor], known: Tensor, adapters: dict[str, Tensor]) -> int:
-    """Write the weights as they ship.
+    """Write the weights as they ship: matrices as 8-bit codes with a scale for each row, all else at half precision.
 
     Args:
         path: of the file.
@@ -120,9 +122,9 @@ def save_listening(path: Path, state: dict[str, Tensor], known: Tensor, adapters
     """
     from safetensors.torch import save_file
 
-    tensors = {f"adapters.{k}": v.half().contiguous() for k, v in adapters.items()} | {"known": known.int()}
+    tensors = {f"{ADAPTERS}{k}": v.half().contiguous() for k, v in adapters.items()} | {"known": known.int()}
     for key, value in state.items():
-        if key in MATRICES:
+        if value.dim() == 2:
             scale = value.abs().amax(1, keepdim=True).clamp_min(1e-8) / LARGEST_CODE
             tensors |= {f"{key}.codes": (value / scale).round().to(torch.int8), f"{key}.scales": scale.float()}
         else:
@@ -138,6 +140,23 @@ def load_listening(folder: Path, config: OmniConfig) -> Listening:
         AssetError: the weights have no listener.
         CheckpointError: they do not fit the configuration.
     """
+    listener = Listener(config.speech_encoder.d_model, config.language_model.d_model, config.speech_projector)
+    state, known, adapters = read_listening(folder)
+    try:
+        listener.load_state_dict(state)
+    except RuntimeError as error:
+        raise CheckpointError(f"{folder / FILE} does not fit the configuration: {error}") from error
+    numbers = {k: v.numpy() for k, v in adapters.items()}
+    return Listening(listener.requires_grad_(False).eval(), known.numpy().astype(np.int64), numbers)
+
+
+def read_listening(folder: Path) -> tuple[dict[str, Tensor], Tensor, dict[str, Tensor]]:
+    """What `save_listening` was given, in float32: the listener's state, the known ids, the adapters.
+
+    Raises:
+        AssetError: the weights have no listener.
+        CheckpointError: the file is damaged.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -146,17 +165,12 @@ def load_listening(folder: Path, config: OmniConfig) -> Listening:
         raise AssetError(
             f"{FILE} is missing in {folder}: these weights cannot listen natively; use --listen transcribe"
         )
-    listener = Listener(config.speech_encoder.d_model, config.language_model.d_model, config.speech_projector)
     try:
         tensors = load_file(path)
-        known = tensors.pop("known").numpy().astype(np.int64)
-        prefix = "adapters."
-        adapters = {
-            k.removeprefix(prefix): tensors.pop(k).float().numpy() for k in list(tensors) if k.startswith(prefix)
-        }
-        for key in MATRICES:
+        known = tensors.pop("known")
+        for key in [k.removesuffix(".codes") for k in tensors if k.endswith(".codes")]:
             tensors[key] = tensors.pop(f"{key}.codes").float() * tensors.pop(f"{key}.scales")
-        listener.load_state_dict({k: v.float() for k, v in tensors.items()})
-    except (SafetensorError, RuntimeError, KeyError) as error:
-        raise CheckpointError(f"{path} does not fit the configuration: {error}") from error
-    return Listening(listener.requires_grad_(False).eval(), known, adapters)
+    except (SafetensorError, KeyError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    adapters = {k.removeprefix(ADAPTERS): tensors.pop(k).float() for k in list(tensors) if k.startswith(ADAPTERS)}
+    return {k: v.float() for k, v in tensors.items()}, known, adapters

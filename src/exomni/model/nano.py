@@ -121,14 +121,19 @@ class Nano(nn.Module):
         return self.vocoder(self.speech_decoder.decode(units).numpy(), seed)
 
     @torch.inference_mode()
-    def clause_frames(self, clause: ClauseUnits, emotion: np.ndarray | None) -> np.ndarray:
+    def clause_frames(
+        self, clause: ClauseUnits, emotion: np.ndarray | None, llm_states: torch.Tensor | None
+    ) -> np.ndarray:
         """Face of a clause, float32 [T_frame, 52] in 0..1.
 
         Args:
             clause: its units and states.
             emotion: float32 [5], or None to read it from the meaning.
+            llm_states: of the clause's sentence so far, float32 [T_llm, D_llm]: its meaning; None if unknown.
         """
         given = {} if emotion is None else {"emotion": torch.from_numpy(emotion)[None]}
+        if llm_states is not None and len(llm_states):
+            given["llm_states"] = llm_states[None]
         face = self.blendshape_decoder(clause.units[None], clause.states[None], **given)
         return face.blendshapes[0].clamp(0, 1).numpy()
 

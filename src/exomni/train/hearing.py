@@ -175,6 +175,7 @@ HEARING_STAGES: dict[str, Stage] = {
         _reading,
         "hearing",
         load_hearing_recipe,
+        continues=True,
     ),
     "listening": Stage(
         ("speech projector", "LLM's adapters"),

@@ -19,10 +19,12 @@ from ..model.config import BlendshapeDecoderConfig, UnitGeneratorConfig
 from ..model.duration_pace import PacedUnitGenerator
 from ..model.tokens import IGNORE_INDEX
 from .loop import load_parts
-from .losses import blendshape_loss, duration_loss, token_loss
+from .losses import blendshape_loss, duration_loss, emotion_loss, token_loss
 
 UNIT_TABLES = ("unit_embedding", "unit_head")
 """Modules whose rows are units: they mean nothing to another tokenizer."""
+READER = "emotion_reader"
+"""What the first two releases of the blendshape decoder did not have."""
 
 
 class JointConfig(BaseModel):
@@ -34,10 +36,12 @@ class JointConfig(BaseModel):
         velocity_weight: of its velocity term.
         lip_weight: of the lip-vertex loss (mm^2).
         expression_weight: extra weight of the expression shapes in the blendshape loss.
+        emotion_weight: of the loss of the emotion that is read from the LLM's states.
         random_weight: weight of the eyes' shapes, which the teacher moves at random: they cannot be learned.
         no_llm: share of rows whose LLM states are withheld from the generator.
         no_states: share of rows whose generator states are withheld from the decoder, so that recordings work.
         no_emotion: share of rows whose emotion must be read from the meaning.
+        part_of_text: share of rows whose emotion must be read from the beginning or the end of the text alone.
         wrong_units: share of units that the decoder hears wrong, as it will from strangers' recordings.
         tail_units: most units of silence that a row is lengthened by.
         face_rows: share of a batch's rows whose face is decoded; faces cost most, and half of them teach as much.
@@ -50,10 +54,12 @@ class JointConfig(BaseModel):
     velocity_weight: float = 0.5
     lip_weight: float = 0.05
     expression_weight: float = Field(3.0, ge=0)
+    emotion_weight: float = Field(1.0, ge=0)
     random_weight: float = Field(0.1, ge=0)
     no_llm: float = Field(0.1, ge=0, le=1)
     no_states: float = Field(0.25, ge=0, le=1)
     no_emotion: float = Field(0.6, ge=0, le=1)
+    part_of_text: float = Field(0.5, ge=0, le=1)
     wrong_units: float = Field(0.03, ge=0, le=1)
     tail_units: int = Field(4, ge=0)
     face_rows: float = Field(0.5, gt=0, le=1)
@@ -156,18 +162,20 @@ class JointTask:
         # e^T gram e is the mean squared distance of the lip vertices that a weight error e moves, in mm^2.
         self.gram = lips @ lips.T / len(head.lip_vertices)
 
-    def start_from(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Begin with what an earlier release has learned; the tables of units stay new, they go with a tokenizer.
+    def start_from(self, weights: Mapping[str, torch.Tensor], *, same_units: bool = False) -> None:
+        """Begin with what an earlier release or stage has learned; a reader of emotions that it lacks stays new.
 
         Args:
             weights: `generator.` and `decoder.` tensors (`release.released_weights`).
+            same_units: whether they were trained on the same tokenizer's units; where not, the tables of units stay
+                new too.
         Raises:
-            CheckpointError: a missing, surplus or misshapen tensor other than those tables.
+            CheckpointError: a missing, surplus or misshapen tensor other than those.
         """
         new = {f"{n}.{k}": v for n, m in self.modules.items() for k, v in m.state_dict().items()}
-        tables = {k: v for k, v in new.items() if k.split(".")[1] in UNIT_TABLES}
-        kept = {k: v.float() for k, v in weights.items() if k.split(".")[1] not in UNIT_TABLES}
-        load_parts(self.modules, kept | tables)
+        tables = () if same_units else UNIT_TABLES
+        kept = {k: v.float() for k, v in weights.items() if k.split(".")[1] not in tables}
+        load_parts(self.modules, {k: v for k, v in new.items() if k.split(".")[1] in (*tables, READER)} | kept)
 
     def batch(self, generator: torch.Generator, size: int) -> dict[str, torch.Tensor]:
         """Rows of about one length, so that little is padded."""
@@ -185,10 +193,20 @@ class JointTask:
         batch["llm_mask"] &= ~chosen(config.no_llm, (size, 1))
         batch["states_known"] = ~chosen(config.no_states, (size, 1))
         batch["emotion_known"] = ~chosen(config.no_emotion, (size,))
+        batch["felt_mask"] = self._part_of_text(batch["llm_mask"], generator) & batch["states_known"]
         wrong = chosen(config.wrong_units, units.shape) & (units >= 0) & ~batch["states_known"]
         other = torch.randint(self.generator.config.n_units, units.shape, generator=generator)
         batch["heard_units"] = torch.where(wrong, other, units)
         return batch
+
+    def _part_of_text(self, mask: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """A mask of LLM states [B, T_llm] with the beginning or the end of some rows left out, up to two thirds."""
+        size, counts = len(mask), mask.sum(1, keepdim=True)
+        cut = torch.rand(size, 1, generator=generator) * 2 / 3
+        cut = cut * (torch.rand(size, 1, generator=generator) < self.config.part_of_text)
+        first = torch.rand(size, 1, generator=generator) < 0.5
+        place = torch.arange(mask.shape[1])[None] / counts.clamp(min=1)
+        return mask & torch.where(first, place >= cut, place < 1 - cut)
 
     def losses(self, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Cross-entropy of units, squared errors of log-durations, of blendshapes and of lip vertices."""
@@ -197,7 +215,7 @@ class JointTask:
                              batch["llm_states"], batch["llm_mask"])  # fmt: skip
         unit, duration = token_loss(out.logits, batch["units"]), duration_loss(out.log_durations, batch["durations"])
         accuracy = (out.logits.argmax(-1) == batch["units"]).sum() / (batch["units"] >= 0).sum()
-        states = out.hidden_states
+        states, emotion = out.hidden_states, self._emotion_loss(batch)
         if self.generator.training:
             n_faces = max(1, round(config.face_rows * len(states)))
             batch = {key: value[:n_faces] for key, value in batch.items()}
@@ -207,13 +225,22 @@ class JointTask:
                                 channel_weights=self.weights.to(face.device))  # fmt: skip
         lip = self._lip_loss(face, batch)
         total = unit + config.duration_weight * duration + config.face_weight * shape + config.lip_weight * lip
+        total = total + config.emotion_weight * emotion
         return {"total": total, "unit": unit, "duration": duration, "shape": shape, "lip_mm2": lip,
-                "accuracy": accuracy}  # fmt: skip
+                "accuracy": accuracy, "emotion": emotion}  # fmt: skip
+
+    def _emotion_loss(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Of the rows whose words are known; 0 where the decoder reads no emotions."""
+        reader, known = self.decoder.emotion_reader, batch["felt_mask"].any(dim=1)
+        if reader is None or not known.any():
+            return batch["emotion"].new_zeros(())
+        return emotion_loss(reader(batch["llm_states"], batch["felt_mask"])[known], batch["emotion"][known])
 
     def _face(self, batch: Mapping[str, torch.Tensor], states: torch.Tensor) -> torch.Tensor:
         return self.decoder(
             batch["heard_units"], states, (batch["units"] >= 0) & batch["states_known"], emotion=batch["emotion"],
-            emotion_known=batch["emotion_known"], frame_lengths=batch["frame_lengths"],
+            emotion_known=batch["emotion_known"], llm_states=batch["llm_states"], llm_mask=batch["felt_mask"],
+            frame_lengths=batch["frame_lengths"],
         ).blendshapes  # fmt: skip
 
     def _lip_loss(self, face: torch.Tensor, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -233,10 +260,12 @@ class JointTask:
             batch = collate(rows[i : i + 16], [0] * len(rows[i : i + 16]))
             size = len(batch["units"])
             given = {"states_known": torch.ones(size, 1, dtype=torch.bool),
-                     "emotion_known": torch.zeros(size, dtype=torch.bool), "heard_units": batch["units"]}  # fmt: skip
+                     "emotion_known": torch.zeros(size, dtype=torch.bool), "heard_units": batch["units"],
+                     "felt_mask": batch["llm_mask"]}  # fmt: skip
             batch = {k: v.to(device) for k, v in (batch | given).items()}
             figures = {k: float(v) for k, v in self.losses(batch).items()}
             batch["states_known"] = ~batch["states_known"]
+            batch["felt_mask"] = torch.zeros_like(batch["felt_mask"])
             alone = self._face(batch, batch["face"].new_zeros(*batch["units"].shape, self.generator.d_model))
             figures["lip_mm2_units_alone"] = float(self._lip_loss(alone, batch))
             for key, value in figures.items():

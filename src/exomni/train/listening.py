@@ -107,7 +107,7 @@ class ListeningTask:
         rows, targets = [], []
         table = self.table[self.known.to(device)].float()
         with torch.autocast(device.type, torch.bfloat16):
-            vectors = self.listener(batch["frames"])
+            vectors = self.listener(batch["frames"], batch["lengths"])
             for i, length in enumerate((batch["lengths"] // self.listener.projector.stack_frames).tolist()):
                 heard = self.listener.collapse(vectors[i, :length].float(), table).vectors
                 before, after, reply = (part[i][part[i] >= 0] for part in (batch["before"], batch["after"],

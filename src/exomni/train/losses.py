@@ -73,3 +73,15 @@ def duration_loss(log_durations: Tensor, durations: Tensor) -> Tensor:
     valid = durations > 0
     error = log_durations - durations.clamp(min=1).to(log_durations.dtype).log()
     return (error.square() * valid).sum() / valid.sum().clamp(min=1)
+
+
+def emotion_loss(logits: Tensor, emotion: Tensor) -> Tensor:
+    """Cross-entropy of each emotion's strength, averaged.
+
+    Args:
+        logits: [B, 5].
+        emotion: true strengths in 0..1, [B, 5].
+    Source:
+        Our choice: its minimum is the strength to be expected, which is what the face should show.
+    """
+    return F.binary_cross_entropy_with_logits(logits, emotion.to(logits.dtype))

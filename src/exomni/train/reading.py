@@ -15,9 +15,12 @@ from ..data.heard import HeardRow
 from ..evaluate.words import WordErrors, count_word_errors
 from ..model.config import SpeechProjectorConfig
 from ..model.listening import Listener
+from .loop import load_parts
 
 N_STATISTICS_ROWS = 300
 """Rows that the mean and spread of the encoder's channels are taken from."""
+LATER_LAYERS = "projector.context."
+"""What the first release of the listener did not have."""
 MASK_FRAMES, N_MASKS = 12, 2
 """Longest piece of a training row that is hidden, and most pieces."""
 
@@ -61,6 +64,17 @@ class ReadingTask:
             self.listener.projector.contract.bias.copy_(centre)
             self.listener.blank.copy_(centre)
 
+    def start_from(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Begin with what an earlier release has learned; layers that it did not have yet stay new.
+
+        Args:
+            weights: `listener.` tensors (`release.released_weights`).
+        Raises:
+            CheckpointError: a missing, surplus or misshapen tensor other than those layers.
+        """
+        new = {f"listener.{k}": v for k, v in self.listener.state_dict().items() if k.startswith(LATER_LAYERS)}
+        load_parts(self.modules, new | dict(weights))
+
     def batch(self, generator: torch.Generator, size: int) -> dict[str, torch.Tensor]:
         """Rows of about one length, noisy and with holes, and the tokens that compete."""
         size = min(size, len(self.rows))
@@ -89,7 +103,7 @@ class ReadingTask:
         device = batch["frames"].device
         table = self.table.to(device)[batch["candidates"]]
         with torch.autocast(device.type, torch.bfloat16):  # more than twice as fast, on CPUs that know it too
-            vectors = self.listener(batch["frames"])
+            vectors = self.listener(batch["frames"], batch["lengths"])
             scores = self.listener.scores(vectors, table)
         scores = scores.float().log_softmax(-1)
         n_steps = batch["lengths"] // self.listener.projector.stack_frames

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from ..core.errors import CheckpointError
-from ..model.listening import FILE, save_listening
+from ..model.listening import FILE, read_listening, save_listening
 from .loop import load_weights
 
 RUN_PARTS = {
@@ -16,6 +16,39 @@ RUN_PARTS = {
     "joint": {"generator": "unit_generator", "decoder": "blendshape_decoder"},
 }
 """Which module of which run becomes which shipped part."""
+
+
+STANDING = {
+    "speech": {"tokenizer": "unit_tokenizer", "decoder": "speech_decoder"},
+    "joint": {"generator": "unit_generator", "decoder": "blendshape_decoder"},
+}
+"""Which released parts can stand for a run that is not there."""
+
+
+def stand_in(released: Path, runs: Path) -> list[str]:
+    """Let released weights stand for the runs of earlier stages that are not there.
+
+    Args:
+        released: folder of released weights.
+        runs: folder of all runs.
+    Returns:
+        Names of the runs that were written.
+    Raises:
+        CheckpointError: a file of the release is missing or unreadable.
+    """
+    made = []
+    for run, parts in STANDING.items():
+        path = runs / run / "model.safetensors"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            weights = {
+                f"{module}.{key}": value.float() if value.is_floating_point() else value
+                for module, part in parts.items()
+                for key, value in load_weights(released / f"{part}.safetensors").items()
+            }
+            save_file(weights, path, metadata={"released": "yes"})
+            made.append(run)
+    return made
 
 
 def release_listening(run: Path, folder: Path, known: torch.Tensor) -> int:
@@ -38,6 +71,35 @@ def release_listening(run: Path, folder: Path, known: torch.Tensor) -> int:
     facts = run / "facts.json"
     (folder / "listening.json").write_text(facts.read_text("utf-8"), "utf-8")
     return size + facts.stat().st_size
+
+
+def release_expression(run: Path, folder: Path) -> int:
+    """Put the blendshape decoder of stage "expression" in the place of the released one, and say how it was made.
+
+    Args:
+        run: of the stage.
+        folder: of the release.
+    Returns:
+        Bytes of the whole release.
+    Raises:
+        CheckpointError: the run is missing or is no run of this stage, or there is no release.
+    """
+    try:
+        facts = json.loads((folder / "facts.json").read_text("utf-8"))
+        facts["runs"]["expression"] = json.loads((run / "facts.json").read_text("utf-8"))
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{run} or {folder} does not say how it was made: {error}") from error
+    _save_part(load_weights(run / "model.safetensors"), "decoder", folder / "blendshape_decoder.safetensors", run)
+    (folder / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")
+    return sum(p.stat().st_size for p in folder.iterdir())
+
+
+def _save_part(weights: dict[str, torch.Tensor], module: str, path: Path, run: Path) -> None:
+    """One module of a run at half precision."""
+    own = {k.removeprefix(f"{module}."): v for k, v in weights.items() if k.startswith(f"{module}.")}
+    if not own:
+        raise CheckpointError(f"{run} has no weights of {module!r}")
+    save_file({k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in own.items()}, path)
 
 
 def release(runs: dict[str, Path], folder: Path, origin: dict) -> int:
@@ -63,11 +125,7 @@ def release(runs: dict[str, Path], folder: Path, origin: dict) -> int:
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{runs[run]} does not say how it was trained: {error}") from error
         for module, part in parts.items():
-            own = {k.removeprefix(f"{module}."): v for k, v in weights.items() if k.startswith(f"{module}.")}
-            if not own:
-                raise CheckpointError(f"{runs[run]} has no weights of {module!r}")
-            half = {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in own.items()}
-            save_file(half, folder / f"{part}.safetensors")
+            _save_part(weights, module, folder / f"{part}.safetensors", runs[run])
     (folder / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")
     return sum(p.stat().st_size for p in folder.iterdir())
 
@@ -78,6 +136,8 @@ def released_weights(folder: Path, stage: str) -> dict[str, torch.Tensor]:
     Raises:
         CheckpointError: a file is missing or unreadable.
     """
+    if stage == "reading":
+        return {f"listener.{key}": value for key, value in read_listening(folder)[0].items()}
     return {
         f"{part}.{key}": value
         for part, name in RUN_PARTS[stage].items()

@@ -28,6 +28,7 @@ class Stage:
         setup: makes the task from (recipe, model configuration, data folder, folder of all runs).
         recipe: name of the recipe that has a section for it.
         load: reads such a recipe.
+        continues: whether it can begin with an earlier release's weights (`task.start_from`).
     """
 
     trains: tuple[str, ...]
@@ -37,6 +38,7 @@ class Stage:
     setup: Callable[[BaseModel, OmniConfig, Path, Path], Task]
     recipe: str
     load: Callable[[str | Path], BaseModel]
+    continues: bool = False
 
 
 def read_recipe(source: str | Path, kind: type[R]) -> R:

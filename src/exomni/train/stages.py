@@ -31,7 +31,9 @@ class SpeechRecipe(BaseModel):
 
 
 class JointRecipe(BaseModel):
-    """Stages "joint" (the paper's II) and "face": how to train generator and blendshape decoder, or that alone."""
+    """Stages "joint" (the paper's II), "expression" and "face": how to train generator and blendshape decoder, or that
+    alone.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -48,6 +50,7 @@ class Recipe(BaseModel):
     speech: SpeechRecipe
     decoder: SpeechRecipe
     joint: JointRecipe
+    expression: JointRecipe
     face: JointRecipe
 
 
@@ -72,23 +75,41 @@ def _tokenizer_weights(runs: Path) -> Path:
     return path
 
 
-def _joint(recipe: Recipe, config: OmniConfig, data: Path, runs: Path) -> Task:
+def _label_units(config: OmniConfig, data: Path, runs: Path) -> None:
+    """Units of every row by the tokenizer that stage "speech" left."""
     assert config.unit_tokenizer is not None
     tokenizer = UnitTokenizer(config.unit_tokenizer)
     load_parts({"tokenizer": tokenizer}, load_weights(_tokenizer_weights(runs)))
     digest = hashlib.sha256(b"".join(v.numpy().tobytes() for v in tokenizer.state_dict().values())).hexdigest()
     label_units(data, tokenizer, {"tokenizer": digest})
+
+
+def _joint(recipe: Recipe, config: OmniConfig, data: Path, runs: Path) -> Task:
+    _label_units(config, data, runs)
     return JointTask(
         data, config.unit_generator, config.blendshape_decoder, recipe.joint.losses, recipe.joint.loop.seed
     )
 
 
-def _face(recipe: Recipe, config: OmniConfig, data: Path, runs: Path) -> Task:
+def _alone(recipe: Recipe, config: OmniConfig, data: Path, runs: Path, section: JointRecipe) -> tuple[JointTask, dict]:
+    """A task of the blendshape decoder alone, and what stage "joint" left."""
     path = runs / "joint" / "model.safetensors"
     if not path.is_file():
         raise UserError(f"this stage needs the generator of stage 'joint', and there is no {path}: train it first")
-    task = JointTask(data, config.unit_generator, config.blendshape_decoder, recipe.face.losses, recipe.face.loop.seed)
-    load_parts({"generator": task.generator}, load_weights(path))
+    _label_units(config, data, runs)
+    weights = load_weights(path)
+    return JointTask(data, config.unit_generator, config.blendshape_decoder, section.losses, section.loop.seed), weights
+
+
+def _expression(recipe: Recipe, config: OmniConfig, data: Path, runs: Path) -> Task:
+    task, weights = _alone(recipe, config, data, runs, recipe.expression)
+    task.start_from(weights, same_units=True)
+    return task
+
+
+def _face(recipe: Recipe, config: OmniConfig, data: Path, runs: Path) -> Task:
+    task, weights = _alone(recipe, config, data, runs, recipe.face)
+    load_parts({"generator": task.generator}, weights)
     return task
 
 
@@ -124,8 +145,18 @@ STAGES: dict[str, Stage] = {
         ("unit generator", "blendshape decoder"),
         ("LLM", "unit tokenizer"),
         ("speech", "units", "hidden", "faces"),
-        ("unit cross-entropy", "log-duration", "blendshapes with velocity", "lip vertices"),
+        ("unit cross-entropy", "log-duration", "emotion cross-entropy", "blendshapes with velocity", "lip vertices"),
         _joint,
+        "nano",
+        load_recipe,
+        continues=True,
+    ),
+    "expression": Stage(
+        ("blendshape decoder",),
+        ("LLM", "unit tokenizer", "unit generator"),
+        ("speech", "units", "hidden", "faces"),
+        ("emotion cross-entropy", "blendshapes with velocity", "lip vertices"),
+        _expression,
         "nano",
         load_recipe,
     ),
@@ -133,7 +164,7 @@ STAGES: dict[str, Stage] = {
         ("blendshape decoder",),
         ("LLM", "unit tokenizer", "unit generator"),
         ("speech", "units", "hidden", "faces"),
-        ("blendshapes with velocity", "lip vertices"),
+        ("emotion cross-entropy", "blendshapes with velocity", "lip vertices"),
         _face,
         "nano",
         load_recipe,
