@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from exomni.core.timebase import samples_to_frames
-from exomni.data.label import face_columns, face_label, hidden_label, label_units, run_pass
+from exomni.data.label import drawn, face_columns, face_label, hidden_label, label_units, run_pass
 from exomni.data.speech_pass import to_flac
 from exomni.data.store import read_shard, shard_metadata, write_shard
 from exomni.data.teachers import PAD
@@ -121,6 +121,19 @@ def test_a_face_is_random_by_its_row_alone(spoken):
     for teacher, name in ((first, "faces"), (again, "faces2")):
         run_pass(spoken, name, face_columns(teacher), face_label(teacher, {0: "", 5: "a", 6: "b"}), {})
     assert [c.seed for c in first.clips] == [c.seed for c in again.clips]
+
+
+def test_a_face_can_be_posed_with_an_emotion_that_its_words_do_not_say(spoken):
+    teacher = Teacher()
+    label = face_label(teacher, {0: "", 5: "a", 6: "b"}, drawn)
+    run_pass(spoken, "posed", face_columns(teacher), label, {})
+    first = [r["emotion"] for r in read_shard(spoken / "posed" / "0.parquet")]
+    run_pass(spoken, "again", face_columns(teacher), label, {})
+    assert np.array_equal(first, [r["emotion"] for r in read_shard(spoken / "again" / "0.parquet")])
+    many = np.stack([drawn({"id": str(i)}) for i in range(500)])
+    assert ((many >= 0) & (many <= 1)).all()
+    assert 0.04 < (many.max(1) == 0).mean() < 0.2
+    assert ((many > 0.5).mean(0) > 0.05).all(), "every emotion is seen strong"
 
 
 def test_a_teacher_that_listens_hears_the_row(spoken):

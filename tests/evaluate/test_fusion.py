@@ -39,7 +39,7 @@ def make_row(n_phonemes: int) -> JointRow:
     n_units = ticks_to_units(int(ticks.sum()))
     face = np.full((units_to_frames(n_units), 52), LABEL, np.float16)
     return JointRow("text", np.arange(n_phonemes) % 12, ticks, np.zeros(n_units, int), np.zeros((3, 24), np.float32),
-                    face, np.zeros(5, np.float32))  # fmt: skip
+                    face, np.zeros(5, np.float32), face, np.zeros(5, np.float32))  # fmt: skip
 
 
 @pytest.fixture

@@ -36,6 +36,10 @@ def make_row(rng: np.random.Generator, name: str, split: str, disguised: bool) -
             "id": name, "blendshapes": (0.5 + 0.2 * face[at_frames]).clip(0, 1).astype(np.float16),
             "emotion": rng.uniform(0, 1, 5).astype(np.float32),
         },
+        "posed": {
+            "id": name, "blendshapes": (0.5 + 0.1 * face[at_frames]).clip(0, 1).astype(np.float16),
+            "emotion": rng.uniform(0, 1, 5).astype(np.float32),
+        },
     }  # fmt: skip
 
 

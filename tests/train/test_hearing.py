@@ -114,19 +114,26 @@ def test_listening_trains_adapters_and_never_the_llm(llm, reader, tmp_path, monk
                         validate_every=40)  # fmt: skip
     last = train(task, config, tmp_path, origin={}, report=str)
     assert last["valid_answer"] < first["valid_answer"] - 0.2
-    assert all(torch.equal(v, before[k]) for k, v in llm.state_dict().items())
+    after = {k.replace(".base_layer", ""): v for k, v in llm.state_dict().items() if ".lora_" not in k}
+    assert after.keys() == before.keys()
+    assert all(torch.equal(v, before[k]) for k, v in after.items())
 
 
-def test_adapters_act_only_while_attached(llm):
-    adapters, ids = Adapters(llm, 4), torch.tensor([[0, 1, 2]])
-    for p in adapters.parameters():
-        torch.nn.init.normal_(p)
+def test_adapters_change_nothing_at_first_and_are_two_matrices(llm):
+    ids, linear = torch.tensor([[0, 1, 2]]), llm.model.layers[1].self_attn.q_proj
     with torch.no_grad():
         plain = llm(ids).logits
-        with adapters.attached():
-            changed = llm(ids).logits
-        assert not torch.allclose(plain, changed)
+        adapters = Adapters(llm, 4)
         assert torch.equal(llm(ids).logits, plain)
+        own = adapters.layers["1"]["q"]
+        torch.nn.init.normal_(own["up"].weight)
+        x = torch.randn(3, D_LLM)
+        wanted = linear.base_layer(x) if hasattr(linear, "base_layer") else linear(x)
+        changed = llm.model.layers[1].self_attn.q_proj(x)
+        torch.testing.assert_close(changed, wanted + x @ own["down"].weight.T @ own["up"].weight.T)
+        assert not torch.allclose(llm(ids).logits, plain)
+    assert len(adapters.state_dict()) == 2 * 4 * 2
+    assert all(p.requires_grad for p in adapters.parameters())
 
 
 def test_the_recipe_of_hearing_covers_its_stages():

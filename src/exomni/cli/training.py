@@ -45,6 +45,9 @@ def data_build(
     passes = {
         "hidden": (["text", "prompt", "disguised"], label.hidden_label(chat), {"llm": LLM.stamp}),
         "faces": (label.face_columns(teacher), label.face_label(teacher, symbols), {"teacher": teacher.name}),
+        "posed": (
+            label.face_columns(teacher), label.face_label(teacher, symbols, label.drawn), {"teacher": teacher.name}
+        ),
     }  # fmt: skip
     for name, (columns, row_label, made_by) in passes.items():
         label.run_pass(target, name, columns, row_label, made_by, lambda shards, name=name: tqdm(shards, desc=name))

@@ -8,6 +8,7 @@ A data set is a folder of passes, each a folder of shards with the same names:
     units/      speech units
     hidden/     LLM hidden states
     faces/      blendshapes and the emotion that coloured them
+    posed/      the same with an emotion drawn at random, for faces whose emotion is set by hand
 
 Rows of a shard keep their order through all passes; a dropped row is dropped in `speech/` and is not in later passes.
 """
@@ -25,7 +26,7 @@ import pyarrow.parquet as pq
 
 from ..core.errors import FormatError, OutputError
 
-PASSES = ("texts", "speech", "features", "units", "hidden", "faces")
+PASSES = ("texts", "speech", "features", "units", "hidden", "faces", "posed")
 
 
 def pack(array: np.ndarray) -> dict:

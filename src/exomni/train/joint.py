@@ -40,7 +40,8 @@ class JointConfig(BaseModel):
         random_weight: weight of the eyes' shapes, which the teacher moves at random: they cannot be learned.
         no_llm: share of rows whose LLM states are withheld from the generator.
         no_states: share of rows whose generator states are withheld from the decoder, so that recordings work.
-        no_emotion: share of rows whose emotion must be read from the meaning.
+        no_emotion: share of rows whose emotion must be read from the meaning; the others are given one that was drawn
+            at random, and the face that it makes.
         part_of_text: share of rows whose emotion must be read from the beginning or the end of the text alone.
         wrong_units: share of units that the decoder hears wrong, as it will from strangers' recordings.
         tail_units: most units of silence that a row is lengthened by.
@@ -67,7 +68,10 @@ class JointConfig(BaseModel):
 
 @dataclass
 class JointRow:
-    """One row: phonemes and ticks int [T_text], units [T_unit], hidden [T_llm, D], face [T_frame, 52], emotion [5]."""
+    """One row: phonemes and ticks int [T_text], units [T_unit], hidden [T_llm, D], face [T_frame, 52], emotion [5].
+
+    `posed` is the face under another emotion, `posed_emotion`.
+    """
 
     text: str
     phonemes: np.ndarray
@@ -76,22 +80,23 @@ class JointRow:
     hidden: np.ndarray
     face: np.ndarray
     emotion: np.ndarray
+    posed: np.ndarray
+    posed_emotion: np.ndarray
 
 
 def read_rows(folder: Path, split: str, limit: int = 0) -> list[JointRow]:
     """Rows of a data set that every pass has, sorted by length; disguised ones are left out."""
     rows = []
     for path in sorted((folder / "speech").glob("*.parquet")):
-        if not all((folder / p / path.name).exists() for p in ("units", "hidden", "faces")):
+        if not all((folder / p / path.name).exists() for p in ("units", "hidden", "faces", "posed")):
             continue
         units = {r["id"]: r["units"] for r in store.read_shard(folder / "units" / path.name)}
         hidden = {r["id"]: r["hidden"] for r in store.read_shard(folder / "hidden" / path.name)}
-        faces = {r["id"]: r for r in store.read_shard(folder / "faces" / path.name)}
+        faces, posed = ({r["id"]: r for r in store.read_shard(folder / p / path.name)} for p in ("faces", "posed"))
         for r in store.read_shard(path, ["id", "text", "split", "disguised", "phonemes", "ticks"]):
             if r["split"] == split and not r["disguised"] and len(hidden[r["id"]]):
-                face = faces[r["id"]]
-                rows.append(JointRow(r["text"], r["phonemes"], r["ticks"], units[r["id"]], hidden[r["id"]],
-                                     face["blendshapes"], face["emotion"]))  # fmt: skip
+                shown = [face[r["id"]][column] for face in (faces, posed) for column in ("blendshapes", "emotion")]
+                rows.append(JointRow(r["text"], r["phonemes"], r["ticks"], units[r["id"]], hidden[r["id"]], *shown))
         if limit and len(rows) >= limit:
             break
     return sorted(rows, key=lambda r: len(r.units))
@@ -100,7 +105,8 @@ def read_rows(folder: Path, split: str, limit: int = 0) -> list[JointRow]:
 def collate(rows: list[JointRow], tails: list[int]) -> dict[str, torch.Tensor]:
     """Pad rows to a batch; each row gets `tails[i]` units of silence (its last unit and face held) at its end."""
     units = [np.concatenate([r.units, np.repeat(r.units[-1:], t)]) for r, t in zip(rows, tails, strict=True)]
-    faces = [_held(r.face, units_to_frames(len(u))) for r, u in zip(rows, units, strict=True)]
+    faces, posed = ([_held(getattr(r, kind), units_to_frames(len(u))) for r, u in zip(rows, units, strict=True)]
+                    for kind in ("face", "posed"))  # fmt: skip
 
     def pad(arrays: list[np.ndarray], value: float, dtype: torch.dtype) -> torch.Tensor:
         out = torch.full((len(arrays), max(map(len, arrays)), *arrays[0].shape[1:]), value, dtype=dtype)
@@ -116,7 +122,9 @@ def collate(rows: list[JointRow], tails: list[int]) -> dict[str, torch.Tensor]:
         "llm_states": pad([r.hidden for r in rows], 0, torch.float),
         "llm_mask": pad([np.ones(len(r.hidden)) for r in rows], 0, torch.bool),
         "face": pad(faces, 0, torch.float), "frame_lengths": torch.tensor([len(f) for f in faces]),
+        "posed": pad(posed, 0, torch.float),
         "emotion": torch.from_numpy(np.stack([r.emotion for r in rows])).float(),
+        "posed_emotion": torch.from_numpy(np.stack([r.posed_emotion for r in rows])).float(),
     }  # fmt: skip
 
 
@@ -193,6 +201,8 @@ class JointTask:
         batch["llm_mask"] &= ~chosen(config.no_llm, (size, 1))
         batch["states_known"] = ~chosen(config.no_states, (size, 1))
         batch["emotion_known"] = ~chosen(config.no_emotion, (size,))
+        shown = batch["emotion_known"][:, None, None]
+        batch["face"] = torch.where(shown, batch.pop("posed"), batch["face"])
         batch["felt_mask"] = self._part_of_text(batch["llm_mask"], generator) & batch["states_known"]
         wrong = chosen(config.wrong_units, units.shape) & (units >= 0) & ~batch["states_known"]
         other = torch.randint(self.generator.config.n_units, units.shape, generator=generator)
@@ -238,7 +248,7 @@ class JointTask:
 
     def _face(self, batch: Mapping[str, torch.Tensor], states: torch.Tensor) -> torch.Tensor:
         return self.decoder(
-            batch["heard_units"], states, (batch["units"] >= 0) & batch["states_known"], emotion=batch["emotion"],
+            batch["heard_units"], states, (batch["units"] >= 0) & batch["states_known"], emotion=batch["posed_emotion"],
             emotion_known=batch["emotion_known"], llm_states=batch["llm_states"], llm_mask=batch["felt_mask"],
             frame_lengths=batch["frame_lengths"],
         ).blendshapes  # fmt: skip

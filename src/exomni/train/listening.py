@@ -118,9 +118,8 @@ class ListeningTask:
                 targets.append(torch.cat([silent, reply]))
             inputs = nn.utils.rnn.pad_sequence(rows, batch_first=True)
             wanted = nn.utils.rnn.pad_sequence(targets, batch_first=True, padding_value=IGNORE_INDEX)
-            with self.adapters.attached():
-                # Padding is on the right, where no row that counts looks.
-                states = self.llm.model(inputs_embeds=inputs, use_cache=False).last_hidden_state
+            # Padding is on the right, where no row that counts looks.
+            states = self.llm.model(inputs_embeds=inputs, use_cache=False).last_hidden_state
             counted = wanted != IGNORE_INDEX
             logits = self.llm.lm_head(states[counted])
         loss = functional.cross_entropy(logits.float(), wanted[counted])

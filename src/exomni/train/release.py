@@ -67,7 +67,8 @@ def release_listening(run: Path, folder: Path, known: torch.Tensor) -> int:
     weights = load_weights(run / "model.safetensors")
     parts = {part: {k.removeprefix(part): v for k, v in weights.items() if k.startswith(part)}
              for part in ("listener.", "adapters.layers.")}  # fmt: skip
-    size = save_listening(folder / FILE, parts["listener."], known, parts["adapters.layers."])
+    adapters = {k.removesuffix(".weight"): v for k, v in parts["adapters.layers."].items()}
+    size = save_listening(folder / FILE, parts["listener."], known, adapters)
     facts = run / "facts.json"
     (folder / "listening.json").write_text(facts.read_text("utf-8"), "utf-8")
     return size + facts.stat().st_size
