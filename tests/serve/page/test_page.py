@@ -276,14 +276,21 @@ def test_sliders_reach_the_server_and_the_face(open_page, mock):
     assert sent[-1] == {"emotion": None}
 
 
-def test_it_fits_a_phone_and_every_control_has_a_name(open_page):
-    page = open_page(390, 844)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    for place in ("#view", "#composer", "#hold", "#free", "#send"):
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (844, 390), (820, 1180), (1280, 800)])
+def test_it_fits_phones_and_tablets_either_way(open_page, width, height):
+    page = open_page(width, height)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    stage = page.locator("#stage").bounding_box()
+    for place in ("#view", "#composer", "#hold", "#free", "#send", "#heads-button", "#theme-button"):
         box = page.locator(place).bounding_box()
-        assert box["x"] >= 0
-        assert box["x"] + box["width"] <= 390
-        assert box["y"] + box["height"] <= 844
+        within = stage if place.endswith("-button") else {"x": 0, "y": 0, "width": width, "height": height}
+        assert box["x"] >= within["x"]
+        assert box["x"] + box["width"] <= within["x"] + within["width"]
+        assert box["y"] + box["height"] <= within["y"] + within["height"]
+
+
+def test_every_control_has_a_name(open_page):
+    page = open_page()
     nameless = page.evaluate("""() => [...document.querySelectorAll("button, input, textarea, canvas")].filter((each) =>
       !(each.getAttribute("aria-label") || each.textContent.trim() || each.closest("label")?.textContent.trim())
     ).map((each) => each.outerHTML)""")

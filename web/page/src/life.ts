@@ -5,10 +5,10 @@ import type { Pose } from "./head";
 
 /** Faces of the emotions at rest, our choice: what a person sees while a slider moves. */
 const EXPRESSIONS: Record<keyof Emotion, Partial<Record<ArkitName, number>>> = {
-  joy: both({ mouthSmile: 0.62, cheekSquint: 0.4, eyeSquint: 0.22, mouthDimple: 0.15, browOuterUp: 0.12 }),
-  sadness: { ...both({ mouthFrown: 0.5, eyeSquint: 0.12 }), browInnerUp: 0.75, mouthShrugLower: 0.25 },
+  joy: both({ mouthSmile: 0.75, cheekSquint: 0.5, eyeSquint: 0.28, mouthDimple: 0.15, browOuterUp: 0.15 }),
+  sadness: { ...both({ mouthFrown: 0.75, eyeSquint: 0.15 }), browInnerUp: 1, mouthShrugLower: 0.35 },
   anger: both({ browDown: 1, eyeSquint: 0.4, noseSneer: 0.5, mouthPress: 0.5, mouthFrown: 0.35 }),
-  fear: { ...both({ eyeWide: 0.6, browOuterUp: 0.35, mouthStretch: 0.3 }), browInnerUp: 0.8, jawOpen: 0.06 },
+  fear: { ...both({ eyeWide: 0.9, browOuterUp: 0.35, mouthStretch: 0.6 }), browInnerUp: 1, jawOpen: 0.14 },
   disgust: both({ noseSneer: 0.7, browDown: 0.35, mouthUpperUp: 0.3, eyeSquint: 0.35, mouthFrown: 0.25 }),
 };
 /** After the voice the mouth is shut in about three times this. */

@@ -141,6 +141,7 @@ export class Stage {
     const half = Math.tan((FIELD_OF_VIEW_DEG * Math.PI) / 360);
     const aspect = width / height;
     const distance = Math.max(VIEW_HEIGHT_M / 2 / half, VIEW_WIDTH_M / 2 / (half * aspect));
+    this.canvas.style.setProperty("--metre", `${height / (2 * half * distance)}px`);
     this.camera.aspect = aspect;
     this.camera.position.set(0, 0.02, distance);
     this.camera.lookAt(new Vector3(0, -0.003, 0));
