@@ -113,14 +113,18 @@ class Ear:
         """
         import torch
 
-        listening, table, vectors, ids = self._nano.listening, self._table, [], []
+        from .model.listening import as_written
+
+        listening, table, chat = self._nano.listening, self._table, self._chat()
+        known, vectors, ids = torch.from_numpy(listening.known), [], []
         for piece in read_spoken(recording, sample_rate):
             with torch.inference_mode():
                 projected = listening.listener(self._nano.speech_features(piece)[None])[0]
                 heard = listening.listener.collapse(projected, table)
-            vectors.append(heard.vectors.numpy())
-            ids += listening.known[heard.ids.numpy()].tolist()
-        return np.concatenate(vectors), _understood(self._chat().tokenizer.decode(ids).strip())
+                words = as_written(heard, known, chat.tokenizer, lambda ids: torch.from_numpy(chat.embeddings(ids)))
+            vectors.append(words.numpy())
+            ids += known[heard.ids].tolist()
+        return np.concatenate(vectors), _understood(chat.tokenizer.decode(ids).strip())
 
     def turns(
         self, prompt: Part | Sequence, sample_rate: int | None, listen: Listen, check: Callable[[str], str]

@@ -6,8 +6,10 @@ A few seconds here; `make fuzz` goes on for ten minutes (`EXOMNI_FUZZ_S`).
 import base64
 import json
 import os
+import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -17,10 +19,10 @@ from websockets.exceptions import ConnectionClosed
 
 from exomni.serve.config import Limits, ServerConfig
 
-from .dummies import FIXTURES, DummyBackend, Running
+from .dummies import FIXTURES, DummyBackend, Running, fetch, wait_until
 
 SECONDS = float(os.environ.get("EXOMNI_FUZZ_S", "0"))
-"""How long each of both goes on; 0 for as many tries as a test may take."""
+"""How long each of the three goes on; 0 for as many tries as a test may take."""
 EVENTS = json.loads((FIXTURES / "client_events.json").read_text())
 WORDS = sorted(
     {word for event in EVENTS for word in json.dumps(event).replace('"', " ").split() if word.isidentifier()}
@@ -159,3 +161,31 @@ def test_whatever_is_requested_is_answered_as_described(server):
             case.call_and_validate(checks=checks)
 
         try_out(request, SECONDS / len(operations))
+
+
+lines = st.sampled_from(
+    [
+        b"POST /v1/respond HTTP/1.1\r\n", b"GET / HTTP/1.1\r\n", b"GET /v1/realtime HTTP/1.1\r\n", b"\r\n",
+        b"host: localhost\r\n", b"content-length: 9\r\n", b"transfer-encoding: chunked\r\n", b"5\r\nabcde\r\n",
+        b"0\r\n\r\n", b"connection: upgrade\r\nupgrade: websocket\r\n", b"sec-websocket-version: 13\r\n",
+        b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n", b"content-type: application/json\r\n",
+        b"content-type: multipart/form-data; boundary=a\r\n", b'{"text":1', b"--a\r\n", b"expect: 100-continue\r\n",
+    ]
+)  # fmt: skip
+
+
+def test_whatever_bytes_come_keep_nobody_out(server, caplog):
+    @tries(60)
+    @given(st.lists(lines | st.binary(max_size=40), min_size=1, max_size=14))
+    def send(pieces: list[bytes]) -> None:
+        with socket.create_connection(("127.0.0.1", server.port), 20) as connection, suppress(ConnectionError):
+            connection.sendall(b"".join(pieces))
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(65_536):
+                pass
+        assert not [record for record in caplog.records if record.levelname == "ERROR"], pieces
+
+    try_out(send, SECONDS)
+    wait_until(lambda: not server.server.server_state.connections)
+    assert server.hub.upload_bytes == server.hub.n_replies == 0
+    assert fetch(server, "/healthz")[0] == 200

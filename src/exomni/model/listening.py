@@ -1,6 +1,8 @@
 """Speech in the LLM's embedding space: what `nano` hears, ten vectors a second, and how it reads as tokens."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +94,31 @@ class Listener(nn.Module):
         means = torch.stack([piece.mean(0) for piece in expected.split(lengths.tolist())])
         kept = runs != BLANK
         return Heard(means[kept], runs[kept] - 1)
+
+
+def as_written(heard: Heard, known: Tensor, tokenizer, embeddings: Callable[[list[int]], Tensor]) -> Tensor:
+    """Vectors of what was heard, word for word as the LLM would write them.
+
+    Rare words are heard in short pieces, which the LLM seldom sees side by side: such words become the embeddings of
+    the tokens that they are written with. All else keeps its own vectors.
+
+    Args:
+        heard: one clip, read with a table of the known tokens.
+        known: ids of these, int64 [V].
+        tokenizer: the LLM's (`tokenizers.Tokenizer`).
+        embeddings: word embeddings of a list of ids, [n, D_llm].
+    Returns:
+        [T_written, D_llm].
+    """
+    ids = known[heard.ids].tolist()
+    written = tokenizer.encode(tokenizer.decode(ids), add_special_tokens=False).ids
+    pieces = []
+    for same, i, j, k, n in SequenceMatcher(None, ids, written, autojunk=False).get_opcodes():
+        if same == "equal":
+            pieces.append(heard.vectors[i:j])
+        elif n > k:
+            pieces.append(embeddings(written[k:n]).to(heard.vectors.dtype))
+    return torch.cat(pieces) if pieces else heard.vectors
 
 
 @dataclass(frozen=True)

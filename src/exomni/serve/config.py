@@ -30,8 +30,11 @@ class Limits(Section):
     Attributes:
         sessions: WebSockets at once; more are told when to come again.
         replies: being made at once, for sessions and requests together.
+        connections: of HTTP at once; more are told when to come again.
         message_bytes: longest WebSocket message.
         body_bytes: largest HTTP request.
+        uploads_bytes: of all requests that are being read or answered.
+        upload_s: longest time that a request's body takes to come in.
         turn_s: longest turn of speech.
         recording_s: longest recording that HTTP takes.
         session_s: longest session.
@@ -41,15 +44,18 @@ class Limits(Section):
         replies_per_minute: of one session.
         requests_per_minute: HTTP requests that need the model, of one address.
         outbox_bytes: waiting for one client; beyond, its reply waits too.
-        slow_client_s: a client that takes nothing for as long is dropped.
+        slow_client_s: a client that takes nothing, or leaves a request half said, for as long is dropped.
         kept_bytes: of replies that are remembered for downloads.
         exports: being written or waiting to be written at once.
     """
 
     sessions: Count = 32
     replies: Count = 16
+    connections: Count = 256
     message_bytes: Annotated[int, Field(ge=4_096)] = 1 << 20
     body_bytes: Annotated[int, Field(ge=4_096)] = 32 << 20
+    uploads_bytes: Annotated[int, Field(ge=4_096)] = 128 << 20
+    upload_s: Seconds = 120.0
     turn_s: Seconds = 120.0
     recording_s: Seconds = 600.0
     session_s: Seconds = 3_600.0
@@ -62,6 +68,12 @@ class Limits(Section):
     slow_client_s: Seconds = 15.0
     kept_bytes: Annotated[int, Field(ge=1 << 20)] = 64 << 20
     exports: Count = 4
+
+    @model_validator(mode="after")
+    def _the_largest_request_fits(self) -> "Limits":
+        if self.uploads_bytes < self.body_bytes:
+            raise ValueError("uploads_bytes is less than body_bytes, so that the largest request would never fit")
+        return self
 
 
 class ServerConfig(Section):

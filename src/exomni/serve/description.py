@@ -11,6 +11,7 @@ _REFUSALS = {
     "401": "The token is missing or wrong.",
     "403": "This page or host name may not talk to the server.",
     "404": "There is no such reply or format.",
+    "408": "The request came too slowly.",
     "413": "Too big or too long.",
     "415": "Neither JSON nor a form, or a format that cannot hold the reply.",
     "422": "Not as described.",

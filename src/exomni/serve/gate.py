@@ -1,5 +1,6 @@
 """What every HTTP request passes first: who it is from, how large it is, and what is written down about it."""
 
+import asyncio
 import time
 from collections import OrderedDict
 
@@ -11,13 +12,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .hub import Hub
 from .logs import log
 from .rates import Bucket
-from .refusals import Refusal
+from .refusals import Refusal, busy
 from .security import HEADERS, refusal_of
 
 STATUS = {
     "unauthorized": 401,
     "origin_refused": 403,
     "item_not_found": 404,
+    "too_slow": 408,
     "message_too_big": 413,
     "audio_too_long": 413,
     "unsupported": 415,
@@ -54,6 +56,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         began, status = time.monotonic(), 500
+        body = _Body(self._hub, receive)
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -70,8 +73,9 @@ class Gate:
                 self._hub.metrics.refused.labels(refusal.code).inc()
                 await refuse(refusal)(scope, receive, answer)
             else:
-                await self._app(scope, self._bounded(receive), answer)
+                await self._app(scope, body.receive, answer)
         finally:
+            body.forget()
             route = scope.get("route")
             path = getattr(route, "path", "other")
             self._hub.metrics.requests.labels(path, str(status)).inc()
@@ -95,20 +99,6 @@ class Gate:
                 return Refusal("rate_limited", "too many requests a minute", retry_after=int(wait_s) + 1)
         return None
 
-    def _bounded(self, receive: Receive) -> Receive:
-        """A request's body, cut off where it becomes too large."""
-        n_bytes, most = 0, self._hub.config.limits.body_bytes
-
-        async def count() -> Message:
-            nonlocal n_bytes
-            message = await receive()
-            n_bytes += len(message.get("body", b""))
-            if n_bytes > most:
-                raise Refusal("message_too_big", f"a request has at most {most} bytes")
-            return message
-
-        return count
-
     def _bucket(self, address: str) -> Bucket:
         per_minute = self._hub.config.limits.requests_per_minute
         if address not in self._buckets:
@@ -117,3 +107,49 @@ class Gate:
                 self._buckets.popitem(last=False)
         self._buckets.move_to_end(address)
         return self._buckets[address]
+
+
+class _Body:
+    """A request's body on its way in: cut off where it becomes too large, comes too slowly, or all are too large.
+
+    Args:
+        hub: the server's shared state.
+        receive: gives the next piece.
+    """
+
+    def __init__(self, hub: Hub, receive: Receive):
+        self._hub, self._receive = hub, receive
+        self._n_bytes, self._whole = 0, False
+        self._ends_at = time.monotonic() + hub.config.limits.upload_s
+
+    async def receive(self) -> Message:
+        """The next piece, or after the last that the client has gone.
+
+        Raises:
+            Refusal: too much, too slow, or no room for it now.
+        """
+        if self._whole:
+            return await self._receive()
+        limits = self._hub.config.limits
+        wait_s = min(limits.slow_client_s, self._ends_at - time.monotonic())
+        try:
+            async with asyncio.timeout(wait_s):
+                message = await self._receive()
+        except TimeoutError:
+            self._hub.metrics.dropped.inc()
+            raise Refusal("too_slow", "the request did not come in time") from None
+        n_new = len(message.get("body", b""))
+        self._whole = not message.get("more_body", False)
+        if self._n_bytes + n_new > limits.body_bytes:
+            raise Refusal("message_too_big", f"a request has at most {limits.body_bytes} bytes")
+        if self._hub.upload_bytes + n_new > limits.uploads_bytes:
+            self._hub.metrics.refused.labels("server_busy").inc()
+            raise busy(self._hub.scheduler.retry_after_s())
+        self._n_bytes += n_new
+        self._hub.upload_bytes += n_new
+        return message
+
+    def forget(self) -> None:
+        """The request has been answered."""
+        self._hub.upload_bytes -= self._n_bytes
+        self._n_bytes = 0

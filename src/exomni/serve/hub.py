@@ -32,6 +32,7 @@ class Hub:
     Attributes:
         sessions: whoever must be told when the server stops.
         draining: whether it is about to stop.
+        upload_bytes: of the bodies of requests that are being read or answered.
         ears: where voices are resampled and heard, off the event loop.
         exporters: where downloads are written.
     """
@@ -43,7 +44,7 @@ class Hub:
         self.kept = KeptReplies(config.limits.kept_bytes)
         self.sessions: set = set()
         self.draining = False
-        self.exporting = 0
+        self.exporting = self.upload_bytes = 0
         self.ears = ThreadPoolExecutor(1, "ears")
         self.exporters = ThreadPoolExecutor(1, "export", initializer=_be_nice)
         self._places: set[Job] = set()

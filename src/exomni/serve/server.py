@@ -11,12 +11,13 @@ from ..core.errors import ServiceError
 from .app import create_app
 from .backend import Backend
 from .config import ServerConfig
+from .http_connection import HttpConnection
 from .logs import log, set_up_logs
 
 PING_S = 20.0
 """How often a client is asked whether it is still there, and how long it may take to say so."""
 DEAD_CLIENT_MS = 30_000
-"""How long the system keeps what a client does not take, once its session has ended."""
+"""How long the system keeps what a client does not take: an answer over HTTP, or the end of a session."""
 
 
 class Server(uvicorn.Server):
@@ -62,6 +63,7 @@ def make_server(config: ServerConfig, backend: Backend) -> Server:
             create_app(config, backend),
             host=config.host,
             port=config.port,
+            http=HttpConnection,
             access_log=False,
             log_config=None,
             server_header=False,

@@ -13,7 +13,8 @@ from ..model.config import OmniConfig
 from ..model.listening import Listener
 from .listening import ListeningConfig, ListeningTask
 from .loop import LoopConfig, Task, load_parts, load_weights
-from .reading import ReadingTask, known_ids
+from .reading import ReadingTask
+from .spelling import Spelling
 from .stage import Stage, read_recipe
 
 
@@ -107,7 +108,7 @@ def known_tokens(recipe: HearingRecipe, data: Path) -> torch.Tensor:
     for path in sorted((own / "speech").glob("*.parquet"))[:: recipe.reading.rows.every_shard]:
         rows = store.read_shard(path, ["text", "split", "seconds"])
         texts += [row["text"] for row in rows if row["split"] == "train" and row["seconds"] <= longest_s]
-    return known_ids(_table_and_tokenizer()[1], texts)
+    return Spelling(_table_and_tokenizer()[1], texts).known()
 
 
 def _short(rows: Iterable[HeardRow], longest_s: float) -> list[HeardRow]:
@@ -151,7 +152,7 @@ def _through_llm(recipe: HearingRecipe, config: OmniConfig, data: Path, runs: Pa
     train, held_out = read_rows(recipe, section.rows, data)
     listener = Listener(config.speech_encoder.d_model, config.language_model.d_model, config.speech_projector)
     (_, tokenizer), (llm, _) = _table_and_tokenizer(), load_talker()
-    known = known_ids(tokenizer, (row.text for row in train))
+    known = known_tokens(recipe, data)
     task = ListeningTask(train, held_out, listener, llm, tokenizer, known, section.task, section.loop.seed)
     weights = load_weights(path)
     load_parts({name: m for name, m in task.modules.items() if before != "reading" or name == "listener"}, weights)

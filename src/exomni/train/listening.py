@@ -15,7 +15,7 @@ from ..core.errors import InputError
 from ..data.heard import HeardRow
 from ..model.adapters import Adapters
 from ..model.chat import ASSISTANT, SPEECH, SYSTEM_FREE_USER
-from ..model.listening import Listener
+from ..model.listening import Listener, as_written
 from ..model.tokens import IGNORE_INDEX
 from .reading import pad_frames
 
@@ -109,7 +109,7 @@ class ListeningTask:
         with torch.autocast(device.type, torch.bfloat16):
             vectors = self.listener(batch["frames"], batch["lengths"])
             for i, length in enumerate((batch["lengths"] // self.listener.projector.stack_frames).tolist()):
-                heard = self.listener.collapse(vectors[i, :length].float(), table).vectors
+                heard = self._heard(vectors[i, :length].float(), table)
                 before, after, reply = (part[i][part[i] >= 0] for part in (batch["before"], batch["after"],
                                                                            batch["reply"]))  # fmt: skip
                 embedded = [self.table[before], heard.to(self.table.dtype), self.table[torch.cat([after, reply[:-1]])]]
@@ -125,6 +125,12 @@ class ListeningTask:
         loss = functional.cross_entropy(logits.float(), wanted[counted])
         accuracy = (logits.argmax(-1) == wanted[counted]).float().mean()
         return {"total": loss, "accuracy": accuracy}
+
+    def _heard(self, vectors: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+        """What the LLM gets to read of a clip's vectors, [T_heard, D_llm]."""
+        heard = self.listener.collapse(vectors, table)
+        known = self.known.to(heard.ids.device)
+        return as_written(heard, known, self.tokenizer, lambda ids: self.table[torch.tensor(ids, device=table.device)])
 
     def validate(self) -> dict[str, float]:
         """The loss and how often the next token is right on held-out rows, repeated and answered."""

@@ -4,7 +4,7 @@ The LLM's own word embeddings are the frozen classifier, so what the projector p
 words (our choice; the paper trains stage I through the LLM at once).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from ..evaluate.words import WordErrors, count_word_errors
 from ..model.config import SpeechProjectorConfig
 from ..model.listening import Listener
 from .loop import load_parts
+from .spelling import Spelling
 
 N_STATISTICS_ROWS = 300
 """Rows that the mean and spread of the encoder's channels are taken from."""
@@ -32,7 +33,7 @@ class ReadingTask:
         train: rows to train on.
         held_out: rows to validate on.
         table: the LLM's word embeddings, float [n_tokens, D].
-        tokenizer: the LLM's (`tokenizers.Tokenizer`).
+        tokenizer: the LLM's (`tokenizers.Tokenizer`); rare words are learned in short pieces (`spelling.Spelling`).
         config: of the projector.
         n_rivals: tokens that a step's own compete with, drawn at random: all of them would cost most of a step.
         noise: standard deviation of the noise on encoder channels, each of which has 1.
@@ -47,8 +48,9 @@ class ReadingTask:
         self.rows = sorted(train, key=lambda r: len(r.features))
         self.held_out, self.tokenizer = list(held_out), tokenizer
         self.n_rivals, self.noise = n_rivals, noise
-        self._ids = [np.array(tokenizer.encode(r.text, add_special_tokens=False).ids) for r in self.rows]
-        self.known = known_ids(tokenizer, (r.text for r in self.rows))
+        self.spelling = Spelling(tokenizer, (r.text for r in self.rows))
+        self._words = [self.spelling.words(r.text) for r in self.rows]
+        self.known = self.spelling.known()
         self.table = table.float()
         self.listener = Listener(self.rows[0].features.shape[1], table.shape[1], config)
         self._set_statistics()
@@ -90,7 +92,7 @@ class ReadingTask:
         level = torch.rand(size, 1, 1, generator=generator) * self.noise
         frames += level * self.listener.std.cpu() * torch.randn(frames.shape, generator=generator)
         rivals = self.known[torch.randint(len(self.known), (self.n_rivals,), generator=generator)]
-        wanted = [torch.from_numpy(self._ids[i]) for i in picks]
+        wanted = [self.spelling.draw(self._words[i], generator) for i in picks]
         candidates = torch.unique(torch.cat([rivals, *wanted]))
         return {
             "frames": frames, "lengths": lengths, "candidates": candidates,
@@ -117,7 +119,7 @@ class ReadingTask:
         table = self.table[self.known].to(device)
         errors: dict[str, WordErrors] = {}
         for row in self.held_out:
-            frames = torch.from_numpy(row.features).float()[None].to(device)
+            frames = torch.from_numpy(row.features.astype(np.float32))[None].to(device)
             ids = self.listener.collapse(self.listener(frames)[0], table).ids.cpu()
             text = self.tokenizer.decode(self.known[ids].tolist())
             errors[row.group] = errors.get(row.group, WordErrors(0, 0, 0, 0)) + count_word_errors(row.text, text)
@@ -126,14 +128,6 @@ class ReadingTask:
     def facts(self) -> dict:
         """Configuration of what is trained."""
         return {"rows": len(self.rows), "tokens": len(self.known), "n_rivals": self.n_rivals, "noise": self.noise}
-
-
-def known_ids(tokenizer, texts: Iterable[str]) -> torch.Tensor:
-    """Ids of all tokens of these texts, ascending, int64 [V]: what speech can be read as."""
-    found: set[int] = set()
-    for text in texts:
-        found.update(tokenizer.encode(text, add_special_tokens=False).ids)
-    return torch.tensor(sorted(found))
 
 
 def pad_frames(features: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
