@@ -117,6 +117,7 @@ def test_a_public_address_demands_a_token():
         ({"colour": 1}, "colour"),
         ({"limits": {"sessions": 0}}, "limits.sessions"),
         ({"limits": {"colour": 1}}, "limits.colour"),
+        ({"limits": {"uploads_bytes": 1_000_000}}, "largest request would never fit"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused_by_name(changes, message):
