@@ -28,6 +28,7 @@ def small_decoder_config(**changes) -> BlendshapeDecoderConfig:
     fusion = config.fusion.model_copy(update={"n_heads": 2, "head_dim": 16, "window": 3.0})
     sizes = {
         "d_generator": D_MODEL,
+        "d_llm": D_LLM,
         "n_units": N_UNITS,
         "d_unit": 8,
         "d_model": 32,

@@ -296,16 +296,18 @@ def test_nobody_can_type_speech(chat):
 
 
 def test_adapters_in_the_graph_do_what_they_do_in_training(folder, reference, adapters):
+    import copy
     import types
 
     from exomni.model.adapters import Adapters
     from exomni.model.llm_session import LLMSession
 
-    trained = Adapters(types.SimpleNamespace(model=reference), 2)
-    trained.layers.load_state_dict({k: torch.from_numpy(v).float() for k, v in adapters.items()})
+    changed = copy.deepcopy(reference)
+    trained = Adapters(types.SimpleNamespace(model=changed), 2)
+    trained.layers.load_state_dict({f"{k}.weight": torch.from_numpy(v).float() for k, v in adapters.items()})
     ids = torch.arange(40, 60)
-    with torch.inference_mode(), trained.attached():
-        wanted = reference(ids[None]).last_hidden_state[0]
+    with torch.inference_mode():
+        wanted = changed(ids[None]).last_hidden_state[0]
     session = LLMSession(folder, 1, adapters)
     states = torch.from_numpy(session.read(session.new_memory(64), ids.tolist()).states)
     plain = LLMSession(folder, 1)

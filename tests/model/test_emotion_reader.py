@@ -14,7 +14,7 @@ from .conftest import D_LLM, D_MODEL, N_UNITS, small_decoder_config
 @pytest.fixture
 def decoder() -> BlendshapeDecoder:
     torch.manual_seed(0)
-    return BlendshapeDecoder(small_decoder_config(d_llm=D_LLM)).eval()
+    return BlendshapeDecoder(small_decoder_config()).eval()
 
 
 @pytest.fixture
@@ -88,6 +88,6 @@ def test_the_face_teaches_the_reader_nothing(decoder, speech):
 
 
 def test_a_reader_needs_emotions():
-    sizes = small_decoder_config().model_dump() | {"d_llm": D_LLM, "n_emotions": 0}
+    sizes = small_decoder_config().model_dump() | {"n_emotions": 0}
     with pytest.raises(ValueError, match="n_emotions"):
         BlendshapeDecoderConfig(**sizes)

@@ -148,6 +148,26 @@ def test_validation_is_with_states_and_with_units_alone(task):
     assert all(np.isfinite(v) for v in figures.values())
 
 
+def test_emotion_is_read_from_rows_of_any_length(task):
+    batches = [task.batch(draw(), 2) for _ in range(2)]
+    for name in ("read_states", "read_mask", "read_emotion"):
+        assert torch.equal(batches[0][name], batches[1][name])
+        assert len(batches[0][name]) == task.config.emotion_rows
+    counts = batches[0]["read_mask"].sum(1)
+    assert (counts > 0).all()
+    whole = {len(r.hidden) for r in task.rows}
+    assert any(int(n) not in whole for n in counts), "some rows are read in part"
+
+
+def test_a_given_emotion_comes_with_the_face_that_it_makes(task):
+    batch = task.batch(draw(), 6)
+    faces = {tuple(r.posed_emotion.tolist()): (r.face, r.posed) for r in task.rows}
+    for i, known in enumerate(batch["emotion_known"].tolist()):
+        face, posed = faces[tuple(batch["posed_emotion"][i].tolist())]
+        wanted = torch.from_numpy((posed if known else face).astype(np.float32))
+        torch.testing.assert_close(batch["face"][i, : len(wanted)], wanted)
+
+
 def test_a_set_without_rows_is_refused(tiny_config, tmp_path):
     (tmp_path / "speech").mkdir()
     with pytest.raises(InputError, match="0 rows"):

@@ -179,10 +179,9 @@ def test_released_weights_can_stand_for_earlier_runs(run_folders, runs, data, ti
 
 
 def test_expression_goes_on_with_the_decoder_and_learns_to_read_emotion(run_folders, runs, data, tiny_config, tmp_path):
-    recipe, config = load_recipe("nano"), with_reader(tiny_config)
-    task = STAGES["expression"].setup(recipe, config, data, runs)
+    recipe, joint = load_recipe("nano"), load_file(runs / "joint" / "model.safetensors")
+    task = STAGES["expression"].setup(recipe, tiny_config, data, runs)
     before = {k: v.clone() for k, v in task.decoder.state_dict().items()}
-    joint = load_file(runs / "joint" / "model.safetensors")
     assert torch.equal(before["head.1.weight"], joint["decoder.head.1.weight"])
     figures = train(task, loop_of(recipe, "expression"), tmp_path / "expression", origin={}, report=str)
     assert figures["valid_emotion"] > 0
@@ -196,12 +195,6 @@ def test_expression_goes_on_with_the_decoder_and_learns_to_read_emotion(run_fold
     assert facts["runs"].keys() == {*RUN_PARTS, "expression"}
     with pytest.raises(CheckpointError):
         release_expression(tmp_path / "none", tmp_path / "weights")
-
-
-def with_reader(config):
-    """The same model, whose decoder reads emotion from the LLM's states."""
-    decoder = config.blendshape_decoder.model_copy(update={"d_llm": config.unit_generator.d_llm})
-    return config.model_copy(update={"blendshape_decoder": decoder})
 
 
 def test_reading_can_begin_with_released_listening(tiny_config, tmp_path):

@@ -30,7 +30,7 @@ class Adapters(nn.Module):
             raise AssetError("adapters are trained with PEFT; install it: pip install exomni[train]") from None
         # As strong as their product, so that what ships is the two matrices and no factor.
         config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(PARTS.values()))
-        inject_adapter_in_model(config, llm, NAME)
+        inject_adapter_in_model(config, llm.model, NAME)
         self.layers = nn.ModuleDict()
         for i, layer in enumerate(llm.model.layers):
             parts = {part: getattr(layer.self_attn, name) for part, name in PARTS.items()}

@@ -42,7 +42,8 @@ class JointConfig(BaseModel):
         no_states: share of rows whose generator states are withheld from the decoder, so that recordings work.
         no_emotion: share of rows whose emotion must be read from the meaning; the others are given one that was drawn
             at random, and the face that it makes.
-        part_of_text: share of rows whose emotion must be read from the beginning or the end of the text alone.
+        emotion_rows: rows of a step, of any length, that emotion is read from: they cost next to nothing.
+        part_of_text: share of them of which only the beginning or the end is read.
         wrong_units: share of units that the decoder hears wrong, as it will from strangers' recordings.
         tail_units: most units of silence that a row is lengthened by.
         face_rows: share of a batch's rows whose face is decoded; faces cost most, and half of them teach as much.
@@ -60,6 +61,7 @@ class JointConfig(BaseModel):
     no_llm: float = Field(0.1, ge=0, le=1)
     no_states: float = Field(0.25, ge=0, le=1)
     no_emotion: float = Field(0.6, ge=0, le=1)
+    emotion_rows: int = Field(64, ge=1)
     part_of_text: float = Field(0.5, ge=0, le=1)
     wrong_units: float = Field(0.03, ge=0, le=1)
     tail_units: int = Field(4, ge=0)
@@ -201,13 +203,24 @@ class JointTask:
         batch["llm_mask"] &= ~chosen(config.no_llm, (size, 1))
         batch["states_known"] = ~chosen(config.no_states, (size, 1))
         batch["emotion_known"] = ~chosen(config.no_emotion, (size,))
-        shown = batch["emotion_known"][:, None, None]
-        batch["face"] = torch.where(shown, batch.pop("posed"), batch["face"])
-        batch["felt_mask"] = self._part_of_text(batch["llm_mask"], generator) & batch["states_known"]
         wrong = chosen(config.wrong_units, units.shape) & (units >= 0) & ~batch["states_known"]
         other = torch.randint(self.generator.config.n_units, units.shape, generator=generator)
         batch["heard_units"] = torch.where(wrong, other, units)
-        return batch
+        shown = batch["emotion_known"][:, None, None]
+        batch["face"] = torch.where(shown, batch.pop("posed"), batch["face"])
+        batch["felt_mask"] = batch["llm_mask"] & batch["states_known"]
+        return batch | self._emotion_rows(generator)
+
+    def _emotion_rows(self, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        """States, which of them count, and emotions of rows to read."""
+        picks = torch.randint(len(self.rows), (self.config.emotion_rows,), generator=generator).tolist()
+        states = [torch.from_numpy(self.rows[i].hidden.astype(np.float32)) for i in picks]
+        mask = nn.utils.rnn.pad_sequence([torch.ones(len(s), dtype=torch.bool) for s in states], batch_first=True)
+        return {
+            "read_states": nn.utils.rnn.pad_sequence(states, batch_first=True),
+            "read_mask": self._part_of_text(mask, generator),
+            "read_emotion": torch.from_numpy(np.stack([self.rows[i].emotion for i in picks])).float(),
+        }
 
     def _part_of_text(self, mask: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """A mask of LLM states [B, T_llm] with the beginning or the end of some rows left out, up to two thirds."""
@@ -240,11 +253,11 @@ class JointTask:
                 "accuracy": accuracy, "emotion": emotion}  # fmt: skip
 
     def _emotion_loss(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Of the rows whose words are known; 0 where the decoder reads no emotions."""
-        reader, known = self.decoder.emotion_reader, batch["felt_mask"].any(dim=1)
-        if reader is None or not known.any():
+        """Of the rows to read; 0 where the decoder reads no emotions."""
+        reader = self.decoder.emotion_reader
+        if reader is None:
             return batch["emotion"].new_zeros(())
-        return emotion_loss(reader(batch["llm_states"], batch["felt_mask"])[known], batch["emotion"][known])
+        return emotion_loss(reader(batch["read_states"], batch["read_mask"]), batch["read_emotion"])
 
     def _face(self, batch: Mapping[str, torch.Tensor], states: torch.Tensor) -> torch.Tensor:
         return self.decoder(
@@ -271,7 +284,8 @@ class JointTask:
             size = len(batch["units"])
             given = {"states_known": torch.ones(size, 1, dtype=torch.bool),
                      "emotion_known": torch.zeros(size, dtype=torch.bool), "heard_units": batch["units"],
-                     "felt_mask": batch["llm_mask"]}  # fmt: skip
+                     "felt_mask": batch["llm_mask"], "read_states": batch["llm_states"],
+                     "read_mask": batch["llm_mask"], "read_emotion": batch["emotion"]}  # fmt: skip
             batch = {k: v.to(device) for k, v in (batch | given).items()}
             figures = {k: float(v) for k, v in self.losses(batch).items()}
             batch["states_known"] = ~batch["states_known"]

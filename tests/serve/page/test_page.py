@@ -240,6 +240,12 @@ def test_a_dropped_head_is_shown_and_what_it_lacks_is_listed(open_page):
     assert page.evaluate("exomni.stage.head.missing") == ["tongueOut"]
 
 
+def test_a_head_whose_textures_cannot_be_read_is_shown_plain(open_page):
+    page = open_page()
+    said = drop(page, "packed.glb", tiny_head(arkit.NAMES, has_ktx2=True))
+    assert said == "packed.glb: all 52 shapes; without its KTX2 textures"
+
+
 def test_a_vrm_with_perfect_sync_follows_its_expressions(open_page):
     page = open_page()
     strange = [f"Fcl_{i}" for i in range(arkit.K)]

@@ -8,14 +8,22 @@ import numpy as np
 
 N_SIDE = 12
 MOVE_M = 0.02
+KTX2_COLOURS = {
+    "extensionsUsed": ["KHR_texture_basisu"],
+    "extensionsRequired": ["KHR_texture_basisu"],
+    "materials": [{"pbrMetallicRoughness": {"baseColorTexture": {"index": 0}}}],
+    "textures": [{"extensions": {"KHR_texture_basisu": {"source": 0}}}],
+    "images": [{"uri": "data:image/ktx2;base64,AAAA", "mimeType": "image/ktx2"}],
+}
 
 
-def tiny_head(names: Sequence[str], extensions: dict | None = None) -> bytes:
+def tiny_head(names: Sequence[str], extensions: dict | None = None, has_ktx2: bool = False) -> bytes:
     """A GLB of a curved sheet whose every target moves one patch of it towards the viewer.
 
     Args:
         names: of the targets.
         extensions: of the document, such as a VRM's.
+        has_ktx2: whether its colours are in a KTX2 texture.
     """
     u, v = np.meshgrid(np.linspace(-1, 1, N_SIDE), np.linspace(-1, 1, N_SIDE))
     rest = np.stack([0.08 * u, 0.1 * v, -0.05 * (u**2 + v**2)], axis=-1).reshape(-1, 3).astype("<f4")
@@ -27,7 +35,7 @@ def tiny_head(names: Sequence[str], extensions: dict | None = None) -> bytes:
         target[(i * 2) % len(rest) :: 7, 2] = MOVE_M
         targets.append(target)
     arrays = [rest, sheet.astype("<u2").ravel(), *targets]
-    return _glb(arrays, names, extensions or {})
+    return _glb(arrays, names, extensions or {}, KTX2_COLOURS if has_ktx2 else {})
 
 
 def vrm1(names: Sequence[str]) -> dict:
@@ -42,7 +50,7 @@ def vrm0(names: Sequence[str]) -> dict:
     return {"VRM": {"blendShapeMaster": {"blendShapeGroups": groups}}}
 
 
-def _glb(arrays: Sequence[np.ndarray], names: Sequence[str], extensions: dict) -> bytes:
+def _glb(arrays: Sequence[np.ndarray], names: Sequence[str], extensions: dict, colours: dict) -> bytes:
     views, accessors, body = [], [], b""
     for array in arrays:
         data = array.tobytes()
@@ -56,6 +64,8 @@ def _glb(arrays: Sequence[np.ndarray], names: Sequence[str], extensions: dict) -
             accessors.append(accessor | {"componentType": 5123, "type": "SCALAR"})
     targets = [{"POSITION": 2 + i} for i in range(len(names))]
     primitive = {"attributes": {"POSITION": 0}, "indices": 1, "targets": targets}
+    if colours:
+        primitive["material"] = 0
     document = {
         "asset": {"version": "2.0"},
         "scenes": [{"nodes": [0]}],
@@ -66,6 +76,7 @@ def _glb(arrays: Sequence[np.ndarray], names: Sequence[str], extensions: dict) -
         "accessors": accessors,
         "extensions": extensions,
         "extensionsUsed": list(extensions),
+        **colours,
     }
     document = {name: value for name, value in document.items() if value}
     text = json.dumps(document).encode()
