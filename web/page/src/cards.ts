@@ -123,9 +123,10 @@ export class HeadChoice {
       }
       this.stage.head = head;
       const { missing } = head;
-      this.#report.textContent = missing.length
-        ? `${name}: ${52 - missing.length} of the 52 shapes; missing: ${missing.join(", ")}`
-        : `${name}: all 52 shapes`;
+      const shapes = missing.length
+        ? `${52 - missing.length} of the 52 shapes; missing: ${missing.join(", ")}`
+        : "all 52 shapes";
+      this.#report.textContent = `${name}: ${shapes}${head.lacksTextures ? "; without its KTX2 textures" : ""}`;
       return true;
     } catch (error) {
       this.#report.textContent = `${name}: ${error instanceof Error ? error.message : String(error)}`;

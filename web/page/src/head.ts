@@ -3,7 +3,7 @@
 import { ARKIT_INDEX, ARKIT_NAMES, type ArkitName, canonicalName } from "exomni-client";
 import { MeshoptDecoder } from "meshopt-reference";
 import { Box3, Euler, Group, type Material, Mesh, type Object3D, Quaternion, SkinnedMesh, Vector3 } from "three";
-import { type GLTF, GLTFLoader } from "three/addons/loaders/GLTFLoader.js";
+import { type GLTF, GLTFLoader, type GLTFLoaderPlugin, type GLTFParser } from "three/addons/loaders/GLTFLoader.js";
 import { Morphs } from "./morphs";
 import { eyeNodes, expressionBinds, type Eyes, headBone, looksBackwards } from "./rig";
 
@@ -41,6 +41,8 @@ export class Head {
   readonly root = new Group();
   /** Shapes that this head does not have. */
   readonly missing: ArkitName[];
+  /** Whether the file has textures that only a KTX2 decoder reads; it is shown without them. */
+  readonly lacksTextures: boolean;
   #shapes: Binding[][];
   #morphs = new Map<Mesh, Morphs>();
   #eyes: Eyes | null;
@@ -50,6 +52,7 @@ export class Head {
 
   private constructor(gltf: GLTF) {
     this.#shapes = bindings(gltf);
+    this.lacksTextures = (gltf.parser.json.textures as TextureDef[] | undefined)?.some(isKtx2Alone) ?? false;
     this.missing = ARKIT_NAMES.filter((_, k) => this.#shapes[k]!.length === 0);
     if (this.missing.length === ARKIT_NAMES.length) {
       throw new HeadError("No mesh in this file has ARKit's shapes (jawOpen, eyeBlinkLeft, …) as morph targets.");
@@ -69,7 +72,7 @@ export class Head {
    */
   static async load(data: ArrayBuffer): Promise<Head> {
     // The decoder without WebAssembly: the page's policy forbids to compile any.
-    const loader = new GLTFLoader().setMeshoptDecoder(MeshoptDecoder as never);
+    const loader = new GLTFLoader().setMeshoptDecoder(MeshoptDecoder as never).register(withoutKtx2);
     let gltf: GLTF;
     try {
       gltf = await loader.parseAsync(data, "");
@@ -164,6 +167,24 @@ export class Head {
     }
     return box.isEmpty() ? box.setFromObject(scene) : box;
   }
+}
+
+interface TextureDef {
+  source?: number;
+  extensions?: Record<string, unknown>;
+}
+
+const KTX2 = "KHR_texture_basisu";
+
+function isKtx2Alone(texture: TextureDef): boolean {
+  return texture.source === undefined && texture.extensions?.[KTX2] !== undefined;
+}
+
+/** Leaves KTX2 textures out where the file has no others: a plain head is better than none. */
+function withoutKtx2(parser: GLTFParser): GLTFLoaderPlugin {
+  const loadTexture = (index: number) =>
+    isKtx2Alone((parser.json.textures as TextureDef[])[index]!) ? Promise.resolve(null) : null;
+  return { name: KTX2, loadTexture } as GLTFLoaderPlugin;
 }
 
 /** The morph targets behind each of the 52 shapes: meshes' own names first, then a VRM's expressions. */
