@@ -80,8 +80,8 @@ def tiny_config():
             sampling=SamplingConfig(),
         ),
         blendshape_decoder=with_(
-            face, d_generator=32, d_llm=D_LLM, n_units=36, unit_levels=levels, d_unit=8, d_model=32, n_layers=2, window_frames=6,
-            fusion=with_(face.fusion, **fusion, window=3.0),
+            face, d_generator=32, d_llm=D_LLM, n_units=36, unit_levels=levels, d_unit=8, d_model=32, n_layers=2,
+            window_frames=6, fusion=with_(face.fusion, **fusion, window=3.0),
         ),
         unit_tokenizer=with_(nano.unit_tokenizer, d_features=D_WHISPER, d_model=16, n_layers=1, levels=levels),
         speech_decoder=with_(nano.speech_decoder, d_unit=16, n_unit_layers=2, d_tick=16, n_tick_layers=2, kernel=3),
