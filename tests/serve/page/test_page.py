@@ -109,6 +109,29 @@ def test_pictures_move_with_the_weights(open_page):
     np.testing.assert_allclose(moved, patch, atol=1e-6)
 
 
+def test_a_face_at_rest_blinks_breathes_and_looks_around(open_page):
+    """Two minutes of nobody saying anything, at 30 pictures a second."""
+    seen = open_page().evaluate(
+        """(names) => {
+      const life = new exomni.life.constructor();
+      const pictures = [];
+      for (let i = 0; i < 3600; i++) {
+        life.update(i / 30, 1 / 30, "idle", null, 0);
+        pictures.push([...names.map((k) => life.weights[k]), life.pose.lift, life.pose.yaw]);
+      }
+      return pictures;
+    }""",
+        [arkit.INDEX[name] for name in ("eyeBlinkLeft", "eyeLookOutLeft", "eyeLookInLeft", "jawOpen")],
+    )
+    blink, out, inward, jaw, lift, yaw = np.array(seen).T
+    n_blinks = np.count_nonzero(np.diff((blink > 0.5).astype(int)) == 1)
+    assert 15 <= n_blinks <= 70  # people: 10 to 30 a minute
+    assert np.ptp(lift) > 0.001
+    assert np.ptp(yaw) > 0.02
+    assert min(out.max(), inward.max()) > 0.1
+    assert jaw.max() < 0.05
+
+
 def test_an_interruption_stops_sound_and_face_at_once(open_page, mock):
     page = open_page()
     mock.linger_s = 60
