@@ -30,8 +30,11 @@ class Tokenizer:
         ids = [WORDS.index(w) for w in tokens]
         return types.SimpleNamespace(ids=ids, tokens=tokens, word_ids=list(range(len(tokens))))
 
-    def get_vocab(self):
-        return {w: i for i, w in enumerate(WORDS)}
+    def to_str(self):
+        from tokenizers import Tokenizer as Real
+        from tokenizers.models import WordLevel
+
+        return Real(WordLevel({w: i for i, w in enumerate(WORDS)}, unk_token=WORDS[0])).to_str()
 
     def decode(self, ids):
         return " ".join(WORDS[i] for i in ids)

@@ -1,87 +1,60 @@
-"""Texts as tokens for CTC: what is common stays whole, what is rare is spelled in pieces."""
+"""Texts as tokens for CTC: what is common stays whole, what is rare is cut into short pieces, always alike."""
 
-import types
+import pytest
+from tokenizers import Tokenizer, decoders, pre_tokenizers
+from tokenizers.models import BPE
 
-import torch
+from exomni.train.spelling import LONGEST_PIECE, SPACE, Spelling, short_tokenizer
 
-from exomni.train.spelling import SPACE, Spelling
-
-PIECES = (
-    "re",
-    "su",
-    "rr",
-    "rec",
-    "ec",
-    "ti",
-    "tion",
-    "on",
-    "sur",
-    f"{SPACE}re",
-    f"{SPACE}res",
-    "ur",
-    "ct",
-    "ion",
-    "ect",
-)
-WHOLE = (f"{SPACE}the", f"{SPACE}resurrection", ".", "the", f"{SPACE}again", "gain", f"{SPACE}ag", "ai", "in")
-VOCABULARY = {token: i for i, token in enumerate((*PIECES, *WHOLE))}
-TEXT = "the resurrection again."
+TEXTS = ["the resurrection again.", "the again.", "again, the end"]
+MERGES = "t h,th e,r e,re s,u r,e c,t i,ti o,tio n,res ur,resur r,resurr ec,a g,ag a,i n,aga in".split(",")
 
 
-class Tokenizer:
-    """Knows the words of one text."""
-
-    def encode(self, text, add_special_tokens=False):
-        tokens = text.replace(".", " .").replace(" ", f" {SPACE}").replace(f"{SPACE}.", ".").split(" ")
-        ids = [VOCABULARY[t] for t in tokens]
-        return types.SimpleNamespace(ids=ids, tokens=tokens, word_ids=list(range(len(tokens))))
-
-    def get_vocab(self):
-        return VOCABULARY
-
-
-def spelling(**options) -> Spelling:
-    return Spelling(Tokenizer(), [TEXT, "the again again again."], **options)
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    """A byte-pair encoding that writes "again" as one token and "resurrection" with long pieces."""
+    merges = [tuple(m.split()) for m in MERGES] + [(SPACE, "again"), (SPACE, "the")]
+    merged = ["".join(pair) for pair in merges]
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: i for i, token in enumerate(dict.fromkeys([*letters, *merged]))}
+    made = Tokenizer(BPE(vocabulary, merges))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    return made
 
 
-def read(tokens) -> str:
-    names = list(VOCABULARY)
-    return "".join(names[i] for i in tokens.tolist()).replace(SPACE, " ")
+def tokens(tokenizer, ids) -> list[str]:
+    return [tokenizer.id_to_token(i) for i in ids]
 
 
-def test_a_rare_word_is_spelled_and_a_common_one_is_not():
-    made = spelling(common=4, share=0.0)
-    words = made.words(TEXT)
-    assert words == ["the", f"{SPACE}resurrection", f"{SPACE}again", "."]
-    seen = set()
-    for seed in range(20):
-        drawn = made.draw(words, torch.Generator().manual_seed(seed))
-        assert read(drawn) == TEXT
-        assert VOCABULARY[f"{SPACE}resurrection"] not in drawn
-        assert VOCABULARY[f"{SPACE}again"] in drawn
-        seen.add(tuple(drawn.tolist()))
-    assert len(seen) > 1, "it is spelled in more than one way"
+def test_short_pieces_are_short_and_say_the_same(tokenizer):
+    short = short_tokenizer(tokenizer)
+    ids = short.encode(" resurrection").ids
+    assert tokenizer.decode(ids) == " resurrection"
+    pieces = tokens(tokenizer, ids)
+    assert max(len(p.removeprefix(SPACE)) for p in pieces) <= LONGEST_PIECE
+    assert "tion" in pieces, "merges that stay short are kept"
+    assert len(pieces) > len(tokenizer.encode(" resurrection").ids)
 
 
-def test_some_common_words_are_spelled_for_the_sake_of_the_pieces():
-    made = spelling(common=1, share=0.5)
-    words = made.words(TEXT)
-    drawn = [made.draw(words, torch.Generator().manual_seed(seed)).tolist() for seed in range(40)]
-    whole = sum(VOCABULARY[f"{SPACE}resurrection"] in tokens for tokens in drawn)
-    assert 5 < whole < 35
+def test_a_rare_word_is_cut_up_and_a_common_one_is_not(tokenizer):
+    spelling = Spelling(tokenizer, TEXTS, common=2)
+    written = tokens(tokenizer, spelling(TEXTS[0]))
+    assert f"{SPACE}again" in written
+    assert written[0] == "the"
+    assert max(map(len, written)) <= LONGEST_PIECE + 2
+    assert tokenizer.decode(spelling(TEXTS[0])) == TEXTS[0]
+    whole = Spelling(tokenizer, TEXTS, common=1)
+    assert whole(TEXTS[0]) == tokenizer.encode(TEXTS[0]).ids
 
 
-def test_whatever_is_drawn_is_known():
-    made = spelling()
-    known = set(made.known().tolist())
-    for seed in range(30):
-        assert set(made.draw(made.words(TEXT), torch.Generator().manual_seed(seed)).tolist()) <= known
+def test_a_word_that_was_never_said_is_rare(tokenizer):
+    spelling = Spelling(tokenizer, TEXTS, common=1)
+    short = short_tokenizer(tokenizer)
+    assert spelling("resurrections") == short.encode("resurrections").ids
 
 
-def test_what_has_no_letters_to_spell_stays_as_it_is():
-    made = Spelling(Tokenizer(), ["the the."], common=9, share=1.0)
-    assert read(made.draw(made.words("the the."), torch.Generator().manual_seed(0))) == "the the."
-
-
-def test_the_same_texts_are_known_by_the_same_tokens():
-    assert torch.equal(spelling().known(), spelling().known())
+def test_whatever_is_written_is_known(tokenizer):
+    spelling = Spelling(tokenizer, TEXTS, common=2)
+    known = spelling.known().tolist()
+    assert known == sorted({i for text in TEXTS for i in spelling(text)})

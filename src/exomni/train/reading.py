@@ -48,9 +48,9 @@ class ReadingTask:
         self.rows = sorted(train, key=lambda r: len(r.features))
         self.held_out, self.tokenizer = list(held_out), tokenizer
         self.n_rivals, self.noise = n_rivals, noise
-        self.spelling = Spelling(tokenizer, (r.text for r in self.rows))
-        self._words = [self.spelling.words(r.text) for r in self.rows]
-        self.known = self.spelling.known()
+        spelling = Spelling(tokenizer, (r.text for r in self.rows))
+        self._ids = [torch.tensor(spelling(r.text)) for r in self.rows]
+        self.known = torch.cat(self._ids).unique()
         self.table = table.float()
         self.listener = Listener(self.rows[0].features.shape[1], table.shape[1], config)
         self._set_statistics()
@@ -92,7 +92,7 @@ class ReadingTask:
         level = torch.rand(size, 1, 1, generator=generator) * self.noise
         frames += level * self.listener.std.cpu() * torch.randn(frames.shape, generator=generator)
         rivals = self.known[torch.randint(len(self.known), (self.n_rivals,), generator=generator)]
-        wanted = [self.spelling.draw(self._words[i], generator) for i in picks]
+        wanted = [self._ids[i] for i in picks]
         candidates = torch.unique(torch.cat([rivals, *wanted]))
         return {
             "frames": frames, "lengths": lengths, "candidates": candidates,
