@@ -78,9 +78,11 @@ def test_hidden_states_answer_the_prompt(spoken):
             asked.append((text, prompt))
             return torch.ones(3, 4)
 
-    run_pass(spoken, "hidden", ["text", "prompt", "disguised"], hidden_label(Chat()), {})
-    rows = list(read_shard(spoken / "hidden" / "0.parquet"))
-    assert [r["id"] for r in rows] == ["0-0", "0-2"]
+    texts = [{"id": str(i), "text": "I am so happy for you!", "prompt": "Why?"} for i in range(2)]
+    write_shard(spoken / "texts" / "7.parquet", texts, {})
+    run_pass(spoken, "hidden", ["text", "prompt"], hidden_label(Chat()), {}, source="texts")
+    rows = list(read_shard(spoken / "hidden" / "7.parquet"))
+    assert [r["id"] for r in rows] == ["0", "1"]
     assert rows[0]["hidden"].dtype == np.float16
     assert rows[0]["hidden"].shape == (3, 4)
     assert ("I am so happy for you!", "Why?") in asked

@@ -42,15 +42,18 @@ def data_build(
             build.plan_texts(target, recipe.data, source)
     build.speak_all(target, recipe.data, workers, report=lambda line: print(line, file=sys.stderr, flush=True))
     symbols, chat = Phonemizer().symbols, ChatModel(LLM.folder())
+    # States are of the texts, spoken or not: what they feel like can be learned from all of them.
     passes = {
-        "hidden": (["text", "prompt", "disguised"], label.hidden_label(chat), {"llm": LLM.stamp}),
-        "faces": (label.face_columns(teacher), label.face_label(teacher, symbols), {"teacher": teacher.name}),
+        "hidden": ("texts", ["text", "prompt"], label.hidden_label(chat), {"llm": LLM.stamp}),
+        "faces": ("speech", label.face_columns(teacher), label.face_label(teacher, symbols), {"teacher": teacher.name}),
         "posed": (
-            label.face_columns(teacher), label.face_label(teacher, symbols, label.drawn), {"teacher": teacher.name}
+            "speech", label.face_columns(teacher), label.face_label(teacher, symbols, label.drawn),
+            {"teacher": teacher.name},
         ),
     }  # fmt: skip
-    for name, (columns, row_label, made_by) in passes.items():
-        label.run_pass(target, name, columns, row_label, made_by, lambda shards, name=name: tqdm(shards, desc=name))
+    for name, (source, columns, row_label, made_by) in passes.items():
+        bar = lambda shards, name=name: tqdm(shards, desc=name)  # noqa: E731
+        label.run_pass(target, name, columns, row_label, made_by, bar, source)
     summary = report.summarize(target)
     print(report.table(summary))
     print(f"dropped: {dict(report.dropped(target))}\nplot: {report.plot(target)}")

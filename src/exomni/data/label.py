@@ -16,23 +16,26 @@ from .speech_pass import from_flac
 from .teachers import PAD, Clip, FaceTeacher
 
 Label = Callable[[dict], dict]
-"""What a pass adds to one row of `speech/`; {} leaves the row out."""
+"""What a pass adds to one row of its source; {} leaves the row out."""
 
 
-def run_pass(folder: Path, name: str, columns: list[str], label: Label, metadata: dict, progress=iter) -> int:
-    """Label every row of every spoken shard, shard by shard; shards made with the same `metadata` are left alone.
+def run_pass(
+    folder: Path, name: str, columns: list[str], label: Label, metadata: dict, progress=iter, source: str = "speech"
+) -> int:
+    """Label every row of every shard of a pass, shard by shard; shards made with the same `metadata` are left alone.
 
     Args:
         folder: the data set.
         name: of the pass.
-        columns: of `speech/` that the label reads.
+        columns: of the source that the label reads.
         label: what to add to a row.
         metadata: stored with each shard.
         progress: wraps the list of shards, for a progress bar.
+        source: the pass whose rows are labelled.
     Returns:
         Rows labelled now.
     """
-    todo = [p for p in sorted((folder / "speech").glob("*.parquet")) if _outdated(folder / name / p.name, metadata)]
+    todo = [p for p in sorted((folder / source).glob("*.parquet")) if _outdated(folder / name / p.name, metadata)]
     n_rows = 0
     for path in progress(todo):
         rows = []
@@ -49,11 +52,9 @@ def _outdated(path: Path, metadata: dict) -> bool:
 
 
 def hidden_label(chat) -> Label:
-    """LLM states of each row's text, float16 [T_llm, D], as an answer to its prompt."""
+    """LLM states of each text, float16 [T_llm, D], as an answer to its prompt."""
 
     def label(row: dict) -> dict:
-        if row["disguised"]:
-            return {}
         return {"hidden": chat.states(row["text"], row["prompt"]).half().numpy()}
 
     return label

@@ -13,6 +13,7 @@ from ..core.arkit import EXPRESSION, EYES, INDEX, NAMES
 from ..core.errors import InputError
 from ..core.timebase import units_to_frames
 from ..data import store
+from ..data.emotion import estimate_emotion
 from ..face.head import Head
 from ..model.blendshape_decoder import BlendshapeDecoder
 from ..model.config import BlendshapeDecoderConfig, UnitGeneratorConfig
@@ -104,6 +105,17 @@ def read_rows(folder: Path, split: str, limit: int = 0) -> list[JointRow]:
     return sorted(rows, key=lambda r: len(r.units))
 
 
+def read_feelings(folder: Path, split: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """LLM states float16 [T_llm, D] and emotion float32 [5] of every text of a data set, spoken or not."""
+    feelings = []
+    for path in sorted((folder / "hidden").glob("*.parquet")):
+        texts = {r["id"]: r["text"] for r in store.read_shard(folder / "texts" / path.name) if r["split"] == split}
+        for row in store.read_shard(path):
+            if row["id"] in texts and len(row["hidden"]):
+                feelings.append((row["hidden"], estimate_emotion(texts[row["id"]])))
+    return feelings
+
+
 def collate(rows: list[JointRow], tails: list[int]) -> dict[str, torch.Tensor]:
     """Pad rows to a batch; each row gets `tails[i]` units of silence (its last unit and face held) at its end."""
     units = [np.concatenate([r.units, np.repeat(r.units[-1:], t)]) for r, t in zip(rows, tails, strict=True)]
@@ -156,6 +168,7 @@ class JointTask:
         self.rows, self.held_out = read_rows(folder, "train", limit), read_rows(folder, "validation")
         if not self.rows or not self.held_out:
             raise InputError(f"{folder} has {len(self.rows)} rows to train on and {len(self.held_out)} to validate on")
+        self.feelings = read_feelings(folder, "train")
         self.generator, self.decoder = PacedUnitGenerator(generator), BlendshapeDecoder(decoder)
         self.modules: dict[str, nn.Module] = {"generator": self.generator, "decoder": self.decoder}
         self._facts = {
@@ -213,13 +226,13 @@ class JointTask:
 
     def _emotion_rows(self, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """States, which of them count, and emotions of rows to read."""
-        picks = torch.randint(len(self.rows), (self.config.emotion_rows,), generator=generator).tolist()
-        states = [torch.from_numpy(self.rows[i].hidden.astype(np.float32)) for i in picks]
+        picks = torch.randint(len(self.feelings), (self.config.emotion_rows,), generator=generator).tolist()
+        states = [torch.from_numpy(self.feelings[i][0].astype(np.float32)) for i in picks]
         mask = nn.utils.rnn.pad_sequence([torch.ones(len(s), dtype=torch.bool) for s in states], batch_first=True)
         return {
             "read_states": nn.utils.rnn.pad_sequence(states, batch_first=True),
             "read_mask": self._part_of_text(mask, generator),
-            "read_emotion": torch.from_numpy(np.stack([self.rows[i].emotion for i in picks])).float(),
+            "read_emotion": torch.from_numpy(np.stack([self.feelings[i][1] for i in picks])).float(),
         }
 
     def _part_of_text(self, mask: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -144,7 +144,7 @@ STAGES: dict[str, Stage] = {
     "joint": Stage(
         ("unit generator", "blendshape decoder"),
         ("LLM", "unit tokenizer"),
-        ("speech", "units", "hidden", "faces", "posed"),
+        ("texts", "speech", "units", "hidden", "faces", "posed"),
         ("unit cross-entropy", "log-duration", "emotion cross-entropy", "blendshapes with velocity", "lip vertices"),
         _joint,
         "nano",
@@ -154,7 +154,7 @@ STAGES: dict[str, Stage] = {
     "expression": Stage(
         ("blendshape decoder",),
         ("LLM", "unit tokenizer", "unit generator"),
-        ("speech", "units", "hidden", "faces", "posed"),
+        ("texts", "speech", "units", "hidden", "faces", "posed"),
         ("emotion cross-entropy", "blendshapes with velocity", "lip vertices"),
         _expression,
         "nano",
@@ -163,7 +163,7 @@ STAGES: dict[str, Stage] = {
     "face": Stage(
         ("blendshape decoder",),
         ("LLM", "unit tokenizer", "unit generator"),
-        ("speech", "units", "hidden", "faces", "posed"),
+        ("texts", "speech", "units", "hidden", "faces", "posed"),
         ("emotion cross-entropy", "blendshapes with velocity", "lip vertices"),
         _face,
         "nano",
