@@ -11,9 +11,11 @@ import torch
 
 from exomni.core.arkit import EYES, INDEX, NAMES
 from exomni.core.clauses import ClauseCutter
+from exomni.core.emotion import EMOTIONS
 from exomni.core.errors import AssetError, CheckpointError, ConfigError, InputError
 from exomni.core.events import DoneEvent, FaceEvent, SpeechEvent, TextEvent
 from exomni.core.timebase import SAMPLES_PER_FRAME, units_to_samples
+from exomni.data.teachers.expression import FULL
 from exomni.face.eyes import EyeMovements
 from exomni.inference import MAX_PROMPT_CHARS, MAX_TEXT_CHARS, ExOmni
 from exomni.model.chat import Turn
@@ -517,6 +519,17 @@ def test_the_shipped_weights_speak(shipped):
     assert 0.05 < np.abs(samples).max() <= 1.2
     jaw = np.concatenate([e.frames for e in of_type(events, FaceEvent)])[:, 24]
     assert jaw.max() - jaw.min() > 0.1
+
+
+@pytest.mark.parametrize("emotion", EMOTIONS)
+def test_the_shipped_face_follows_an_emotion_set_by_hand(shipped, emotion):
+    text, strength = "I have something to tell you about the house by the river.", 0.8
+    neutral, felt = np.zeros(5, np.float32), np.zeros(5, np.float32)
+    felt[EMOTIONS.index(emotion)] = strength
+    change = shipped.speak(text, emotion=felt).frames.mean(0) - shipped.speak(text, emotion=neutral).frames.mean(0)
+    stem, full = max(FULL[emotion].items(), key=lambda shape: shape[1])
+    shown = np.mean([change[i] for name, i in INDEX.items() if name.startswith(stem)])
+    assert shown > 0.5 * strength * full, f"{stem} moves by {shown:.2f}, the teacher's by {strength * full:.2f}"
 
 
 def test_the_shipped_weights_stay_within_their_size(shipped):

@@ -23,6 +23,12 @@ def test_without_states_there_is_nothing_to_feel():
     assert sentence.add("Oh.", None) is None
 
 
+def test_an_item_of_a_list_feels_for_itself():
+    sentence, states = Sentence(), torch.ones(2, 3)
+    assert len(sentence.add("1. Sad news\n", states)) == 2
+    assert len(sentence.add("2. Apples\n", states)) == 2
+
+
 def test_a_sentence_without_an_end_stays_bounded():
     sentence = Sentence()
     for _ in range(20):

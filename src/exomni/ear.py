@@ -107,7 +107,7 @@ class Ear:
         return self.transcriber(self._nano.speech_features(whole))
 
     def hear(self, recording: str | Path | np.ndarray, sample_rate: int | None = None) -> tuple[np.ndarray, str]:
-        """A recording in the LLM's embedding space, float32 [T_heard, D], and how it reads there.
+        """A recording in the LLM's embedding space, float32 [T_written, D], and how it reads there.
 
         Args and Raises: as `transcribe`.
         """
@@ -121,7 +121,9 @@ class Ear:
             with torch.inference_mode():
                 projected = listening.listener(self._nano.speech_features(piece)[None])[0]
                 heard = listening.listener.collapse(projected, table)
-                words = as_written(heard, known, chat.tokenizer, lambda ids: torch.from_numpy(chat.embeddings(ids)))
+                words = as_written(
+                    heard, known, chat.tokenizer, lambda written: torch.from_numpy(chat.embeddings(written))
+                )
             vectors.append(words.numpy())
             ids += known[heard.ids].tolist()
         return np.concatenate(vectors), _understood(chat.tokenizer.decode(ids).strip())

@@ -57,5 +57,7 @@ class Sentence:
         if states is not None:
             self._states.append(states)
         so_far = torch.cat(self._states)[-MOST_SENTENCE_TOKENS:] if self._states else None
-        self._states = [] if ends_sentence(clause) or so_far is None else [so_far]
+        # A line that ends without a full stop (an item of a list) is a sentence of its own too.
+        over = ends_sentence(clause) or clause.rstrip(" ").endswith("\n")
+        self._states = [] if over or so_far is None else [so_far]
         return so_far

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from exomni.core.errors import ConfigError, UserError
+from exomni.core.errors import CheckpointError, ConfigError, UserError
 from exomni.data.heard import HeardRow
 from exomni.model.adapters import Adapters
-from exomni.model.config import SpeechProjectorConfig
-from exomni.model.listening import Listener
+from exomni.model.config import ContextLayersConfig, SpeechProjectorConfig
+from exomni.model.listening import FILE, Listener, save_listening
 from exomni.train.hearing import HEARING_STAGES, load_hearing_recipe, own_folder, read_rows
 from exomni.train.listening import ListeningConfig, ListeningTask
 from exomni.train.loop import LoopConfig, train
 from exomni.train.reading import ReadingTask
+from exomni.train.release import released_weights
 
 WORDS = ("yes", "no", "tea", "sun", "repeat", "what", "you", "hear", ":", "user", "assistant", "<|im_end|>")
 D_ENCODER, D_LLM = 16, 24
@@ -94,6 +95,22 @@ def test_only_the_reader_trains_and_its_batches_repeat(reader):
     batches = [task.batch(torch.Generator().manual_seed(5), 4) for _ in range(2)]
     assert all(torch.equal(batches[0][k], batches[1][k]) for k in batches[0])
     assert list(task.modules) == ["listener"]
+
+
+def test_reading_can_begin_with_released_listening(reader, table, tmp_path):
+    save_listening(tmp_path / FILE, reader[0].listener.state_dict(), torch.tensor([1]), {})
+    context = ContextLayersConfig(d_model=16, n_layers=1, n_heads=2, ff_mult=2)
+    projector = PROJECTOR.model_copy(update={"context": context})
+    task = ReadingTask(heard_rows(20, 1), heard_rows(5, 2), table, Tokenizer(), projector, n_rivals=4, seed=9)
+    before = {k: v.clone() for k, v in task.listener.state_dict().items()}
+    task.start_from(released_weights(tmp_path, "reading"))
+    for key, value in task.listener.state_dict().items():
+        if key.startswith("projector.context."):
+            assert torch.equal(value, before[key])
+        else:
+            torch.testing.assert_close(value, reader[0].listener.state_dict()[key], atol=2e-2, rtol=2e-2)
+    with pytest.raises(CheckpointError):
+        task.start_from({"listener.blank": torch.zeros(D_LLM)})
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from exomni.core.errors import CheckpointError, ConfigError, UserError
 from exomni.data.store import PASSES, data_hash, read_shard
 from exomni.model.nano import PARTS, Nano
 from exomni.train.loop import LoopConfig, train
-from exomni.train.release import RUN_PARTS, release, release_expression, released_weights, stand_in
+from exomni.train.release import RUN_PARTS, release, release_expression, stand_in
 from exomni.train.stages import STAGES, load_recipe, provenance
 
 TALKING = {name: stage for name, stage in STAGES.items() if stage.recipe == "nano"}
@@ -171,6 +171,11 @@ def test_released_weights_can_stand_for_earlier_runs(run_folders, runs, data, ti
     release(run_folders, tmp_path / "weights", {"data": ""})
     assert stand_in(tmp_path / "weights", tmp_path / "runs") == ["speech", "joint"]
     assert stand_in(tmp_path / "weights", tmp_path / "runs") == []
+    shutil.rmtree(tmp_path / "runs" / "joint")
+    with pytest.raises(CheckpointError, match="joint"):
+        stand_in(tmp_path / "weights", tmp_path / "runs")
+    shutil.rmtree(tmp_path / "runs")
+    stand_in(tmp_path / "weights", tmp_path / "runs")
     for run in ("speech", "joint"):
         trained, made = (load_file(folder / run / "model.safetensors") for folder in (runs, tmp_path / "runs"))
         assert trained.keys() == made.keys()
@@ -195,15 +200,9 @@ def test_expression_goes_on_with_the_decoder_and_learns_to_read_emotion(run_fold
     assert facts["runs"].keys() == {*RUN_PARTS, "expression"}
     with pytest.raises(CheckpointError):
         release_expression(tmp_path / "none", tmp_path / "weights")
+    with pytest.raises(CheckpointError, match="no run of stage"):
+        release_expression(runs / "decoder", tmp_path / "weights")
 
 
-def test_reading_can_begin_with_released_listening(tiny_config, tmp_path):
-    from exomni.model.listening import FILE, Listener, save_listening
-
-    torch.manual_seed(4)
-    listener = Listener(8, 6, tiny_config.speech_projector)
-    save_listening(tmp_path / FILE, listener.state_dict(), torch.tensor([1]), {})
-    weights = released_weights(tmp_path, "reading")
-    assert weights.keys() == {f"listener.{k}" for k in listener.state_dict()}
-    assert not STAGES["face"].continues
-    assert STAGES["reading"].continues
+def test_only_stages_that_can_go_on_from_a_release_do(tiny_config, tmp_path):
+    assert {name for name, stage in STAGES.items() if stage.continues} == {"joint", "reading"}

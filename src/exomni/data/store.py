@@ -10,7 +10,8 @@ A data set is a folder of passes, each a folder of shards with the same names:
     faces/      blendshapes and the emotion that coloured them
     posed/      the same with an emotion drawn at random, for faces whose emotion is set by hand
 
-Rows of a shard keep their order through all passes; a dropped row is dropped in `speech/` and is not in later passes.
+Rows of a shard keep their order through all passes; a row that is dropped in `speech/` is in no later pass but
+`hidden/`, which has every text.
 """
 
 import hashlib

@@ -197,7 +197,7 @@ def read_listening(folder: Path) -> tuple[dict[str, Tensor], Tensor, dict[str, T
         known = tensors.pop("known")
         for key in [k.removesuffix(".codes") for k in tensors if k.endswith(".codes")]:
             tensors[key] = tensors.pop(f"{key}.codes").float() * tensors.pop(f"{key}.scales")
-    except (SafetensorError, KeyError) as error:
+    except (SafetensorError, KeyError, RuntimeError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from error
     adapters = {k.removeprefix(ADAPTERS): tensors.pop(k).float() for k in list(tensors) if k.startswith(ADAPTERS)}
     return {k: v.float() for k, v in tensors.items()}, known, adapters

@@ -7,7 +7,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..core.errors import UserError
-from ..data import hearing, store
+from ..data import hearing
 from ..data.heard import HeardRow, own_replies, read_own_voice
 from ..model.config import OmniConfig
 from ..model.listening import Listener
@@ -102,13 +102,9 @@ def read_rows(recipe: HearingRecipe, rows: RowsConfig, data: Path) -> tuple[list
 
 
 def known_tokens(recipe: HearingRecipe, data: Path) -> torch.Tensor:
-    """Ids of the tokens that stage "reading" has seen: what speech can be read as."""
-    own, longest_s = own_folder(recipe, data), recipe.reading.rows.longest_s
-    texts = [row.text for row in hearing.read_rows(data, "train")]
-    for path in sorted((own / "speech").glob("*.parquet"))[:: recipe.reading.rows.every_shard]:
-        rows = store.read_shard(path, ["text", "split", "seconds"])
-        texts += [row["text"] for row in rows if row["split"] == "train" and row["seconds"] <= longest_s]
-    return Spelling(_table_and_tokenizer()[1], texts).known()
+    """Ids of the tokens that stage "reading" writes its rows with: what speech can be read as."""
+    train, _ = read_rows(recipe, recipe.reading.rows, data)
+    return Spelling(_table_and_tokenizer()[1], (row.text for row in train)).known()
 
 
 def _short(rows: Iterable[HeardRow], longest_s: float) -> list[HeardRow]:

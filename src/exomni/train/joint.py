@@ -168,7 +168,7 @@ class JointTask:
         self.rows, self.held_out = read_rows(folder, "train", limit), read_rows(folder, "validation")
         if not self.rows or not self.held_out:
             raise InputError(f"{folder} has {len(self.rows)} rows to train on and {len(self.held_out)} to validate on")
-        self.feelings = read_feelings(folder, "train")
+        self.feelings = read_feelings(folder, "train") if decoder.d_llm else []
         self.generator, self.decoder = PacedUnitGenerator(generator), BlendshapeDecoder(decoder)
         self.modules: dict[str, nn.Module] = {"generator": self.generator, "decoder": self.decoder}
         self._facts = {
@@ -222,7 +222,7 @@ class JointTask:
         shown = batch["emotion_known"][:, None, None]
         batch["face"] = torch.where(shown, batch.pop("posed"), batch["face"])
         batch["felt_mask"] = batch["llm_mask"] & batch["states_known"]
-        return batch | self._emotion_rows(generator)
+        return batch | self._emotion_rows(generator) if self.feelings else batch
 
     def _emotion_rows(self, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """States, which of them count, and emotions of rows to read."""
@@ -252,7 +252,7 @@ class JointTask:
         unit, duration = token_loss(out.logits, batch["units"]), duration_loss(out.log_durations, batch["durations"])
         accuracy = (out.logits.argmax(-1) == batch["units"]).sum() / (batch["units"] >= 0).sum()
         states, emotion = out.hidden_states, self._emotion_loss(batch)
-        if self.generator.training:
+        if self.decoder.training:
             n_faces = max(1, round(config.face_rows * len(states)))
             batch = {key: value[:n_faces] for key, value in batch.items()}
             states = states[:n_faces]

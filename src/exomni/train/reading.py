@@ -22,7 +22,7 @@ N_STATISTICS_ROWS = 300
 """Rows that the mean and spread of the encoder's channels are taken from."""
 LATER_LAYERS = "projector.context."
 """What the first release of the listener did not have."""
-MASK_FRAMES, N_MASKS = 12, 2
+MASK_FRAMES, N_MASKS = 15, 4
 """Longest piece of a training row that is hidden, and most pieces."""
 
 

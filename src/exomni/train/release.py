@@ -26,7 +26,7 @@ STANDING = {
 
 
 def stand_in(released: Path, runs: Path) -> list[str]:
-    """Let released weights stand for the runs of earlier stages that are not there.
+    """Let released weights stand for the runs of earlier stages, where none of them is there.
 
     Args:
         released: folder of released weights.
@@ -34,21 +34,26 @@ def stand_in(released: Path, runs: Path) -> list[str]:
     Returns:
         Names of the runs that were written.
     Raises:
-        CheckpointError: a file of the release is missing or unreadable.
+        CheckpointError: a file of the release is missing or unreadable, or some of the runs are there and some not.
     """
-    made = []
-    for run, parts in STANDING.items():
-        path = runs / run / "model.safetensors"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            weights = {
-                f"{module}.{key}": value.float() if value.is_floating_point() else value
-                for module, part in parts.items()
-                for key, value in load_weights(released / f"{part}.safetensors").items()
-            }
-            save_file(weights, path, metadata={"released": "yes"})
-            made.append(run)
-    return made
+    there = [run for run in STANDING if (runs / run / "model.safetensors").exists()]
+    if there and len(there) < len(STANDING):
+        missing = ", ".join(set(STANDING) - set(there))
+        raise CheckpointError(
+            f"{runs} has a run of {', '.join(there)} and none of {missing}: released weights know other units than a "
+            f"tokenizer that was trained here; train {missing}, or give another folder"
+        )
+    for run, parts in STANDING.items() if not there else ():
+        weights = {
+            f"{module}.{key}": value.float() if value.is_floating_point() else value
+            for module, part in parts.items()
+            for key, value in load_weights(released / f"{part}.safetensors").items()
+        }
+        (runs / run).mkdir(parents=True, exist_ok=True)
+        scratch = runs / run / "model.part"
+        save_file(weights, scratch)
+        scratch.replace(runs / run / "model.safetensors")
+    return [] if there else list(STANDING)
 
 
 def release_listening(run: Path, folder: Path, known: torch.Tensor) -> int:
@@ -87,9 +92,12 @@ def release_expression(run: Path, folder: Path) -> int:
     """
     try:
         facts = json.loads((folder / "facts.json").read_text("utf-8"))
-        facts["runs"]["expression"] = json.loads((run / "facts.json").read_text("utf-8"))
+        own = json.loads((run / "facts.json").read_text("utf-8"))
+        facts["runs"]["expression"] = own
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"{run} or {folder} does not say how it was made: {error}") from error
+    if "joint" not in own:
+        raise CheckpointError(f"{run} is no run of stage 'expression'")
     _save_part(load_weights(run / "model.safetensors"), "decoder", folder / "blendshape_decoder.safetensors", run)
     (folder / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")
     return sum(p.stat().st_size for p in folder.iterdir())
@@ -135,7 +143,8 @@ def released_weights(folder: Path, stage: str) -> dict[str, torch.Tensor]:
     """Weights of a release under the names that a stage has for its parts.
 
     Raises:
-        CheckpointError: a file is missing or unreadable.
+        AssetError: the release has no listening (stage "reading").
+        CheckpointError: another file is missing, or one is unreadable.
     """
     if stage == "reading":
         return {f"listener.{key}": value for key, value in read_listening(folder)[0].items()}
