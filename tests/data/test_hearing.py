@@ -50,22 +50,46 @@ def test_a_plan_is_the_same_each_time(own, config):
     assert hearing.plan(own, config) != hearing.plan(own, config.model_copy(update={"seed": 4}))
 
 
-def test_a_build_is_whole_and_goes_on(own, config, tmp_path, monkeypatch):
-    times = np.arange(HZ) / HZ
+# Worker processes find what follows by its name.
+
+
+def about(prompts, most_tokens):
+    return [f"About {p}" for p in prompts]
+
+
+def first_samples(samples):
+    return torch.from_numpy(samples[: len(samples) // 320 * 320].reshape(-1, 320)[:, :8].copy())
+
+
+def hum(name, folder):
+    return lambda text, speed: (np.sin(len(text) * 30 * np.arange(HZ) / HZ).astype(np.float32), HZ)
+
+
+def humming_tools():
+    return hearing.Tools(about, first_samples, hum)
+
+
+def deaf(samples):
+    raise InputError("nothing is heard here")
+
+
+def deaf_tools():
+    return hearing.Tools(about, deaf, hum)
+
+
+def missing_tools():
+    raise AssetError("the encoder is not installed")
+
+
+def test_a_build_is_whole_and_goes_on(own, config, tmp_path):
     said = []
 
-    def say(text, speed):
-        said.append(text)
-        return np.sin(1400 * times).astype(np.float32), HZ
-
-    monkeypatch.setattr(hearing, "voice", lambda name, folder: say)
-
-    def features(samples):
-        return torch.from_numpy(samples[: len(samples) // 320 * 320].reshape(-1, 320)[:, :8].copy())
+    def voice_that_counts(name, folder):
+        said.append(name)
+        return hum(name, folder)
 
     def build():
-        tools = hearing.Tools(lambda prompts, n: [f"About {p}" for p in prompts], features)
-        monkeypatch.setattr(hearing, "_tools", None)
+        tools = hearing.Tools(about, first_samples, voice_that_counts)
         hearing.build(own, tmp_path / "out", config, tools=lambda: tools, report=str)
 
     build()
@@ -85,6 +109,38 @@ def test_a_build_is_whole_and_goes_on(own, config, tmp_path, monkeypatch):
     other = config.model_copy(update={"seed": 4})
     with pytest.raises(InputError, match="another seed"):
         hearing.build(own, tmp_path / "out", other, report=str)
+
+
+def test_workers_build_what_one_process_does(own, config, tmp_path):
+    rows = {}
+    for n_workers in (1, 2):
+        folder = tmp_path / str(n_workers)
+        hearing.build(own, folder, config, tools=humming_tools, n_workers=n_workers, report=str)
+        paths = sorted((folder / "heard").iterdir())
+        rows[n_workers] = [(path.name, row) for path in paths for row in store.read_shard(path)]
+    assert len(rows[1]) == len(rows[2]) > 0
+    for (name, one), (other_name, other) in zip(rows[1], rows[2], strict=True):
+        assert name == other_name
+        np.testing.assert_array_equal(one.pop("features"), other.pop("features"))
+        assert one == other
+
+
+def test_each_build_has_its_own_tools_and_makes_none_in_vain(own, config, tmp_path):
+    folder = tmp_path / "out"
+    hearing.build(own, folder, config, tools=humming_tools, report=str)
+    for n_workers in (1, 2):
+        hearing.build(own, folder, config, tools=missing_tools, n_workers=n_workers, report=str)  # nothing to do
+    (folder / "heard" / "0001.parquet").unlink()
+    with pytest.raises(InputError, match="nothing is heard"):
+        hearing.build(own, folder, config, tools=deaf_tools, report=str)
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+@pytest.mark.parametrize(("tools", "complaint"), [(deaf_tools, "nothing is heard"), (missing_tools, "not installed")])
+def test_what_fails_ends_the_build_with_its_error(own, config, tmp_path, n_workers, tools, complaint):
+    with pytest.raises((InputError, AssetError), match=complaint):
+        hearing.build(own, tmp_path / "out", config, tools=tools, n_workers=n_workers, report=str)
+    assert not list(tmp_path.glob("out/heard/*.parquet"))
 
 
 def test_texts_are_needed(tmp_path, config):

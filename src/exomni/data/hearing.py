@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..core.errors import InputError
 from ..core.timebase import ENCODER_HZ, ENCODER_SAMPLE_HZ
-from . import rooms, store
+from . import rooms, store, voices
 from .heard import HeardRow
 from .questions import question
-from .voices import voice
 
 CLEAN_DB = 99.0
 """Stands for no noise at all."""
@@ -150,10 +150,12 @@ class Tools:
     Attributes:
         answer: the LLM's replies to a list of prompts, a function of (prompts, most tokens).
         features: the speech encoder, a function of 16 kHz samples to [T, D].
+        voice: the voice of a name, a function of (name, folder of Kokoro's voice files).
     """
 
     answer: Callable[[list[str], int], list[str]]
     features: Callable[[np.ndarray], Any]
+    voice: Callable[[str, Path | None], voices.Say] = voices.voice
 
 
 def load_tools() -> Tools:
@@ -184,7 +186,7 @@ def build(
         own: the data set of the one voice.
         folder: to write to.
         config: what to build.
-        tools: makes the tools, once in each process.
+        tools: makes the tools, once in each process that has something to do; goes to other processes by pickle.
         n_workers: processes at once; 1 works in this one.
         report: called with a line for each shard.
     """
@@ -196,12 +198,15 @@ def build(
             todo.append((path, planned))
         elif store.shard_metadata(path) != {"seed": config.seed}:
             raise InputError(f"{folder} was built with another seed; give another folder, or remove it")
-    if n_workers == 1:
-        for path, planned in todo:
-            report(_make_shard(path, planned, config, tools))
+    if not todo:
         return
-    with ProcessPoolExecutor(n_workers, initializer=_one_thread) as pool:
-        jobs = [pool.submit(_make_shard, path, planned, config, tools) for path, planned in todo]
+    if n_workers == 1:
+        made = tools()
+        for path, planned in todo:
+            report(_make_shard(path, planned, config, made))
+        return
+    with ProcessPoolExecutor(n_workers, initializer=_begin_worker, initargs=(tools,)) as pool:
+        jobs = [pool.submit(_work, path, planned, config) for path, planned in todo]
         try:
             for done, job in enumerate(as_completed(jobs), 1):
                 report(f"{done}/{len(todo)} shards, {job.result()}")
@@ -210,38 +215,44 @@ def build(
             raise
 
 
-def _one_thread() -> None:
+_worker_tools: Callable[[], Tools]
+"""Of a worker process, set when it begins."""
+
+
+def _begin_worker(tools: Callable[[], Tools]) -> None:
     import torch
 
+    global _worker_tools
     torch.set_num_threads(1)
+    # Made by the first shard: what fails here breaks the pool without its message.
+    _worker_tools = cache(tools)
 
 
-_tools: Tools | None = None
+def _work(path: Path, planned: list[Planned], config: HearingConfig) -> str:
+    return _make_shard(path, planned, config, _worker_tools())
 
 
-def _make_shard(path: Path, planned: list[Planned], config: HearingConfig, tools: Callable[[], Tools]) -> str:
-    """Make one shard; the tools are made when the first one of a process needs them."""
-    global _tools
-    _tools = _tools or tools()
+def _make_shard(path: Path, planned: list[Planned], config: HearingConfig, tools: Tools) -> str:
+    """Make one shard."""
     asked = [p.text for p in planned if p.is_question and p.split != "test"]
-    replies = dict(zip(asked, _tools.answer(asked, config.reply_tokens), strict=True))
-    rows = list(_spoken_rows(planned, replies, config, _tools.features))
+    replies = dict(zip(asked, tools.answer(asked, config.reply_tokens), strict=True))
+    rows = list(_spoken_rows(planned, replies, config, tools))
     store.write_shard(path, rows, {"seed": config.seed})
     return f"{path.name}: {len(rows)} rows, {sum(r['seconds'] for r in rows):.0f} s"
 
 
-def _spoken_rows(planned: Iterable[Planned], replies: dict, config: HearingConfig, features) -> Iterator[dict]:
+def _spoken_rows(planned: Iterable[Planned], replies: dict, config: HearingConfig, tools: Tools) -> Iterator[dict]:
     others: list[np.ndarray] = []
     for row in planned:
         rng = np.random.default_rng([config.seed, int(row.id)])
         held_out = row.split == "test"
         try:
-            clip = _say(row, config, rng, plain=held_out)
+            clip = _say(row, tools.voice(row.voice, config.kokoro), rng, plain=held_out)
         except InputError:
             continue  # a voice that cannot say this text
         for snr_db in (CLEAN_DB, *config.snrs_db) if held_out else (None,):
             heard, snr_db = _in_place(clip, snr_db, config, rng, others)
-            frames = features(heard)[: len(heard) * ENCODER_HZ // ENCODER_SAMPLE_HZ].half().numpy()
+            frames = tools.features(heard)[: len(heard) * ENCODER_HZ // ENCODER_SAMPLE_HZ].half().numpy()
             yield asdict(row) | {
                 "reply": replies.get(row.text, ""), "group": row.voice.partition(":")[0],
                 "snr_db": snr_db, "seconds": len(heard) / ENCODER_SAMPLE_HZ,
@@ -250,14 +261,14 @@ def _spoken_rows(planned: Iterable[Planned], replies: dict, config: HearingConfi
         others = [*others[-9:], clip]
 
 
-def _say(row: Planned, config: HearingConfig, rng: np.random.Generator, plain: bool) -> np.ndarray:
+def _say(row: Planned, say: voices.Say, rng: np.random.Generator, plain: bool) -> np.ndarray:
     """The row's text at 16 kHz; in training at any speed, from another throat too."""
     from ..audio import resample
 
     speed = 1.0 if plain else float(rng.uniform(0.85, 1.2))
     reach = 0.25 if row.voice.startswith("own") else 0.12
     factor = 1.0 if plain or rng.random() < 0.4 else float(np.exp(rng.uniform(-reach, reach)))
-    samples, rate = voice(row.voice, config.kokoro)(row.text, speed / factor)
+    samples, rate = say(row.text, speed / factor)
     samples = rooms.shifted(resample(samples, rate, ENCODER_SAMPLE_HZ), factor)
     if not len(samples) or not np.isfinite(samples).all() or np.abs(samples).max() < 1e-3:
         raise InputError(f"{row.voice} was silent on {row.text[:40]!r}")
