@@ -66,6 +66,7 @@ def changed(preset: str, path: str, value) -> dict:
         ("unit_generator.fusion.head_dim", 6, "head_dim"),
         ("unit_generator.fusion.mode", "magic", "mode"),
         ("blendshape_decoder.d_generator", 99, "d_generator"),
+        ("blendshape_decoder.d_llm", 100, r"blendshape_decoder\.d_llm must equal"),
         ("blendshape_decoder.n_units", 5, "n_units"),
         ("blendshape_decoder.n_heads", 5, "n_heads"),
         ("unit_generator.pace.kind", "lively", "pace"),

@@ -274,6 +274,8 @@ class OmniConfig(Section):
         generator, face = self.unit_generator, self.blendshape_decoder
         if generator.d_llm != self.language_model.d_model:
             raise ValueError("unit_generator.d_llm must equal language_model.d_model")
+        if face.d_llm not in (None, self.language_model.d_model):
+            raise ValueError("blendshape_decoder.d_llm must equal language_model.d_model, or be left out")
         if face.d_generator != generator.backbone.d_model:
             raise ValueError("blendshape_decoder.d_generator must equal unit_generator.backbone.d_model")
         if face.n_units < generator.n_units:
