@@ -186,3 +186,10 @@ def test_a_stage_says_what_it_goes_on_from(hearing_data, tmp_path, tiny_config):
         HEARING_STAGES["listening"].setup(recipe, tiny_config, hearing_data, tmp_path)
     with pytest.raises(UserError, match="data build"):
         own_folder(recipe, tmp_path / "hearing")
+
+
+def test_an_llm_takes_adapters_once(llm):
+    first = Adapters(llm, 4)
+    with pytest.raises(ValueError, match="has adapters already"):
+        Adapters(llm, 4)
+    assert llm.model.layers[0].self_attn.q_proj.lora_A["listening"] is first.layers["0"]["q"]["down"]

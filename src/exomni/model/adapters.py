@@ -20,6 +20,7 @@ class Adapters(nn.Module):
         rank: of each adapter.
     Raises:
         AssetError: PEFT is not installed.
+        ValueError: the LLM has adapters already.
     """
 
     def __init__(self, llm: nn.Module, rank: int) -> None:
@@ -28,6 +29,8 @@ class Adapters(nn.Module):
             from peft import LoraConfig, inject_adapter_in_model
         except ImportError:
             raise AssetError("adapters are trained with PEFT; install it: pip install exomni[train]") from None
+        if getattr(llm.model, "peft_config", None):
+            raise ValueError("the LLM has adapters already, which new ones would take the place of; load another one")
         # As strong as their product, so that what ships is the two matrices and no factor.
         config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(PARTS.values()))
         inject_adapter_in_model(config, llm.model, NAME)
