@@ -273,6 +273,28 @@ def test_a_device_that_is_not_there_is_named(run, device):
     assert not Path("runs").exists()
 
 
+def test_a_data_set_that_is_not_whole_is_told(run):
+    for name in ("texts", "speech", "hidden"):
+        Path("data", name).mkdir(parents=True)
+    ended = run("train", "joint", "--folder", "data", "--runs", "runs")
+    assert ended.code == 2
+    told = " ".join(ended.err.split())
+    assert "the data set in data has no faces, posed;" in told
+    assert "exomni data build --config nano --folder data" in told
+
+
+def test_runs_that_released_weights_stand_for_are_named(run, monkeypatch):
+    from exomni.train.stages import STAGES
+
+    for name in STAGES["face"].passes:
+        Path("data", name).mkdir(parents=True)
+    written = [["speech", "joint"], []]
+    monkeypatch.setattr("exomni.train.release.stand_in", lambda released, runs: written.pop(0))
+    told = [run("train", "face", "--folder", "data", "--runs", "runs", "--released", "weights").err for _ in range(2)]
+    assert "weights stands for the runs speech, joint in runs" in told[0]
+    assert "stands for" not in told[1]
+
+
 def test_releasing_what_was_not_trained_is_refused(run):
     ended = run("release", "weights", "--runs", "nothing", "--folder", "nothing")
     assert ended.code in (1, 2)

@@ -9,6 +9,8 @@ import typer
 from .shared import Data, Runs, waiting
 
 Workers = Annotated[int, typer.Option(min=1, help="Processes at once.")]
+MADE_BY_STAGES = ("units",)
+"""Passes of a data set that `data build` does not make."""
 
 
 def _data_folder(folder: Path | None, name: str) -> Path:
@@ -102,29 +104,22 @@ def train(
 ) -> None:
     """Train one stage; a stopped run goes on at its step."""
     from ..assets import cache_folder
-    from ..core.errors import UserError
     from ..model.config import load_config, with_fusion
     from ..train.loop import checked_device
     from ..train.loop import train as train_loop
-    from ..train.release import released_weights, stand_in
+    from ..train.release import released_weights
     from ..train.stages import STAGES, provenance
 
-    if stage not in STAGES:
-        raise UserError(f"no stage {stage!r}; there are {', '.join(STAGES)}")
+    _check_stage(stage, start_from)
     config = config or STAGES[stage].recipe
     recipe, model = STAGES[stage].load(config), load_config(preset)
     checked_device(device)
-    if start_from is not None and not STAGES[stage].continues:
-        able = ", ".join(name for name, row in STAGES.items() if row.continues)
-        raise UserError(f"--start-from is for the stages {able}")
     if fusion is not None:
         model = with_fusion(model, fusion)
     data, out = _data_folder(folder, config), runs or cache_folder() / "runs" / Path(config).stem
-    if not (data / STAGES[stage].passes[0]).is_dir():
-        verb = "build" if STAGES[stage].recipe == "nano" else "hear"
-        raise UserError(f"no data set in {data}; build one with: exomni data {verb} --config {config}")
+    _check_data(stage, data, f"--config {config}" + (f" --folder {folder}" if folder else ""))
     if released is not None:
-        stand_in(released, out)
+        _stand_in(released, out)
     with waiting(f"Reading {data}"):
         task = STAGES[stage].setup(recipe, model, data, out)
         if start_from is not None:
@@ -133,6 +128,38 @@ def train(
     folder_name = stage if fusion is None else f"{stage}-{fusion}"
     figures = train_loop(task, getattr(recipe, stage).loop, out / folder_name, origin=origin, device=device)
     print(" ".join(f"{k}={v:.4g}" for k, v in figures.items()))
+
+
+def _check_stage(stage: str, start_from: Path | None) -> None:
+    from ..core.errors import UserError
+    from ..train.stages import STAGES
+
+    if stage not in STAGES:
+        raise UserError(f"no stage {stage!r}; there are {', '.join(STAGES)}")
+    if start_from is not None and not STAGES[stage].continues:
+        able = ", ".join(name for name, row in STAGES.items() if row.continues)
+        raise UserError(f"--start-from is for the stages {able}")
+
+
+def _check_data(stage: str, data: Path, options: str) -> None:
+    """Every pass has to be there that the stage reads and does not make itself."""
+    from ..core.errors import UserError
+    from ..train.stages import STAGES
+
+    missing = [name for name in STAGES[stage].passes if name not in MADE_BY_STAGES and not (data / name).is_dir()]
+    if not missing:
+        return
+    command = f"exomni data {'build' if STAGES[stage].recipe == 'nano' else 'hear'} {options}"
+    if not data.is_dir():
+        raise UserError(f"no data set in {data}; build one with: {command}")
+    raise UserError(f"the data set in {data} has no {', '.join(missing)}; build it again, which goes on: {command}")
+
+
+def _stand_in(released: Path, runs: Path) -> None:
+    from ..train.release import stand_in
+
+    if written := stand_in(released, runs):
+        print(f"{released} stands for the runs {', '.join(written)} in {runs}", file=sys.stderr, flush=True)
 
 
 def release(
