@@ -46,7 +46,7 @@ def data_build(
     symbols, chat = Phonemizer().symbols, ChatModel(LLM.folder())
     # States are of the texts, spoken or not: what they feel like can be learned from all of them.
     passes = {
-        "hidden": ("texts", ["text", "prompt"], label.hidden_label(chat), {"llm": LLM.stamp}),
+        "hidden": ("texts", ["text", "prompt"], label.hidden_label(chat), {"llm": LLM.stamp, "of": "texts"}),
         "faces": ("speech", label.face_columns(teacher), label.face_label(teacher, symbols), {"teacher": teacher.name}),
         "posed": (
             "speech", label.face_columns(teacher), label.face_label(teacher, symbols, label.drawn),
