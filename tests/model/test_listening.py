@@ -29,9 +29,16 @@ def test_blanks_go_and_repeats_merge(listener):
 
 def test_what_is_unclear_lies_between_what_it_may_be(listener):
     table = 9 * torch.eye(6)[:3]
-    heard = listener.collapse((0.5 * table[1] + 0.5 * table[2])[None] + 1e-4 * table[1], table)
+    between = table.mean(0)
+    heard = listener.collapse(between[None] + 1e-4 * table[1], table)
     assert heard.ids.tolist() == [1]
-    torch.testing.assert_close(heard.vectors[0], 0.5 * (table[1] + table[2]), atol=0.05, rtol=0)
+    torch.testing.assert_close(heard.vectors[0], between, atol=0.05, rtol=0)
+
+
+def test_what_is_clear_is_the_word_itself(listener):
+    table = 9 * torch.eye(6)[:3]
+    heard = listener.collapse((0.7 * table[1] + 0.2 * table[2])[None], table)
+    assert torch.equal(heard.vectors[0], table[1])
 
 
 def test_nothing_but_blanks_is_nothing(listener):

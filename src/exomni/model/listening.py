@@ -17,6 +17,8 @@ BLANK = 0
 """Place of the blank among the scores; token i of the table stands at i + 1."""
 FILE = "listening.safetensors"
 ADAPTERS = "adapters."
+CLEAR = 0.5
+"""A token that is likelier than all others together is heard clearly."""
 LARGEST_CODE = 127
 
 
@@ -25,8 +27,8 @@ class Heard:
     """Speech as the LLM takes it.
 
     Attributes:
-        vectors: one for each token heard, blanks dropped and repeats merged, [T_heard, D_llm]: the mean of the word
-            embeddings that it may be, by how likely each is.
+        vectors: one for each token heard, blanks dropped and repeats merged, [T_heard, D_llm]: its word embedding where
+            it is clear, else the mean of those that it may be, by how likely each is.
         ids: the likeliest token, int64 [T_heard].
     """
 
@@ -80,7 +82,7 @@ class Listener(nn.Module):
 
         What is heard clearly becomes the word embedding itself, as if it had been typed; what is not lies between
         those that it may be. (The projected vectors themselves lie nearest to their words, but not near enough for
-        the LLM to know them; see docs/hearing.md.)
+        the LLM to know them, and even a slight mixture leads to another reply; see docs/hearing.md.)
 
         Args:
             vectors: of one clip, [T, D_llm].
@@ -90,10 +92,12 @@ class Listener(nn.Module):
         """
         scores = self.scores(vectors, table)
         runs, lengths = torch.unique_consecutive(scores.argmax(-1), return_counts=True)
-        expected = scores[:, 1:].softmax(-1) @ table
-        means = torch.stack([piece.mean(0) for piece in expected.split(lengths.tolist())])
         kept = runs != BLANK
-        return Heard(means[kept], runs[kept] - 1)
+        ids = runs[kept] - 1
+        likely = scores[:, 1:].softmax(-1)
+        likely = torch.stack([piece.mean(0) for piece in likely.split(lengths.tolist())])[kept]
+        clear = likely.gather(1, ids[:, None]) >= CLEAR
+        return Heard(torch.where(clear, table[ids], likely @ table), ids)
 
 
 def as_written(heard: Heard, known: Tensor, tokenizer, embeddings: Callable[[list[int]], Tensor]) -> Tensor:
