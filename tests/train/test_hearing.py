@@ -138,10 +138,20 @@ def test_listening_trains_adapters_and_never_the_llm(llm, reader, tmp_path, monk
     config = LoopConfig(steps=40, batch_size=6, rates={"listener": 1e-3, "adapters": 3e-2}, average=0.0,
                         validate_every=40)  # fmt: skip
     last = train(task, config, tmp_path, origin={}, report=str)
-    assert last["valid_answer"] < first["valid_answer"] - 0.2
+    assert first["valid_answer"] < 0.01, "what is heard clearly is answered as if it had been typed"
+    assert last["valid_answer"] < 0.1
+    assert last["valid_repeat"] < first["valid_repeat"] - 0.2
     after = {k.replace(".base_layer", ""): v for k, v in llm.state_dict().items() if ".lora_" not in k}
     assert after.keys() == before.keys()
     assert all(torch.equal(v, before[k]) for k, v in after.items())
+    ids = torch.tensor([[0, 1, 2]])
+    with torch.no_grad():
+        changed = llm(ids).logits
+        with task.adapters.switched_off():
+            plain = llm(ids).logits
+        again = llm(ids).logits
+    assert not torch.allclose(plain, changed)
+    assert torch.equal(again, changed)
 
 
 def test_adapters_change_nothing_at_first_and_are_two_matrices(llm):

@@ -1,5 +1,8 @@
 """Low-rank adapters (LoRA) beside the attention's matrices of a `transformers` LLM, for training; PEFT puts them in."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import nn
 
@@ -34,10 +37,22 @@ class Adapters(nn.Module):
         # As strong as their product, so that what ships is the two matrices and no factor.
         config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(PARTS.values()))
         inject_adapter_in_model(config, llm.model, NAME)
-        self.layers = nn.ModuleDict()
+        self.layers, self._injected = nn.ModuleDict(), []  # those in a plain list: the LLM's own are not ours to save
         for i, layer in enumerate(llm.model.layers):
             parts = {part: getattr(layer.self_attn, name) for part, name in PARTS.items()}
             self.layers[str(i)] = nn.ModuleDict(
                 {part: nn.ModuleDict({"down": own.lora_A[NAME], "up": own.lora_B[NAME]}) for part, own in parts.items()}
             )
+            self._injected += parts.values()
         self.to(torch.float32)  # the LLM may be bfloat16, which is too coarse to learn in
+
+    @contextmanager
+    def switched_off(self) -> Iterator[None]:
+        """While this lasts, the LLM is what it was without them."""
+        for layer in self._injected:
+            layer.enable_adapters(False)
+        try:
+            yield
+        finally:
+            for layer in self._injected:
+                layer.enable_adapters(True)

@@ -1,7 +1,7 @@
 """Stages "listening" (the paper's I) and "dialogue" (its III): the listener and the LLM's adapters, through the LLM.
 
-The frozen LLM's own likeliest replies to typed prompts are the targets for spoken ones, so it learns to hear and
-nothing else (our choice of loss; the paper trains on such replies too).
+What the frozen LLM would say, token by token, to the typed prompt is the target for the spoken one, along its own
+likeliest reply: it learns to hear and nothing else (our choice of loss; the paper trains on such replies too).
 """
 
 from collections.abc import Mapping, Sequence
@@ -86,7 +86,7 @@ class ListeningTask:
 
     def _collate(self, picked: Sequence[tuple[HeardRow, bool]]) -> dict[str, torch.Tensor]:
         frames, lengths = pad_frames([row.features for row, _ in picked])
-        befores, afters, replies = [], [], []
+        befores, afters, replies, typed = [], [], [], []
         for row, repeat in picked:
             before, after = SYSTEM_FREE_USER.format(REPEAT if repeat else SPEECH).split(SPEECH)
             befores.append(self._ids(before))
@@ -94,37 +94,64 @@ class ListeningTask:
             reply = self._ids(row.text if repeat else row.reply)
             cut = reply[: self.config.reply_tokens]
             replies.append(cut if len(cut) < len(reply) else [*cut, self.end_id])
-        parts = {"before": befores, "after": afters, "reply": replies}
+            typed.append([] if repeat else self._ids(SYSTEM_FREE_USER.format(row.text) + ASSISTANT))
+        parts = {"before": befores, "after": afters, "reply": replies, "typed": typed}
         return {"frames": frames, "lengths": lengths, **{k: _padded(v) for k, v in parts.items()}}
 
     def _ids(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
     def losses(self, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Cross-entropy of the replies, a token."""
+        """Cross-entropy of what is repeated and divergence from the typed prompt's replies, a token."""
         device = batch["frames"].device
         self.llm.to(device)
-        rows, targets = [], []
-        table = self.table[self.known.to(device)].float()
+        rows, targets = self._spoken(batch)
+        inputs = nn.utils.rnn.pad_sequence(rows, batch_first=True)
+        wanted = nn.utils.rnn.pad_sequence(targets, batch_first=True, padding_value=IGNORE_INDEX)
         with torch.autocast(device.type, torch.bfloat16):
-            vectors = self.listener(batch["frames"], batch["lengths"])
-            for i, length in enumerate((batch["lengths"] // self.listener.projector.stack_frames).tolist()):
-                heard = self._heard(vectors[i, :length].float(), table)
-                before, after, reply = (part[i][part[i] >= 0] for part in (batch["before"], batch["after"],
-                                                                           batch["reply"]))  # fmt: skip
-                embedded = [self.table[before], heard.to(self.table.dtype), self.table[torch.cat([after, reply[:-1]])]]
-                rows.append(torch.cat(embedded))
-                silent = torch.full((len(rows[-1]) - len(reply),), IGNORE_INDEX, device=device)
-                targets.append(torch.cat([silent, reply]))
-            inputs = nn.utils.rnn.pad_sequence(rows, batch_first=True)
-            wanted = nn.utils.rnn.pad_sequence(targets, batch_first=True, padding_value=IGNORE_INDEX)
             # Padding is on the right, where no row that counts looks.
             states = self.llm.model(inputs_embeds=inputs, use_cache=False).last_hidden_state
             counted = wanted != IGNORE_INDEX
-            logits = self.llm.lm_head(states[counted])
-        loss = functional.cross_entropy(logits.float(), wanted[counted])
+            logits = self.llm.lm_head(states[counted]).float()
+        answered = (batch["typed"] >= 0).any(dim=1)
+        by_token = answered.repeat_interleave(counted.sum(dim=1))
+        summed = functional.cross_entropy(logits[~by_token], wanted[counted][~by_token], reduction="sum")
+        if answered.any():
+            would_say = self._typed_replies(batch, answered).log_softmax(-1)
+            summed = summed + functional.kl_div(
+                logits[by_token].log_softmax(-1), would_say, reduction="sum", log_target=True
+            )
         accuracy = (logits.argmax(-1) == wanted[counted]).float().mean()
-        return {"total": loss, "accuracy": accuracy}
+        return {"total": summed / counted.sum(), "accuracy": accuracy}
+
+    def _spoken(self, batch: Mapping[str, torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Each row as the LLM reads it, [T, D_llm], and the tokens it should say next, int64 [T]."""
+        table = self.table[self.known.to(self.table.device)].float()
+        with torch.autocast(table.device.type, torch.bfloat16):
+            vectors = self.listener(batch["frames"], batch["lengths"])
+        rows, targets = [], []
+        for i, length in enumerate((batch["lengths"] // self.listener.projector.stack_frames).tolist()):
+            heard = self._heard(vectors[i, :length].float(), table)
+            before, after, reply = (batch[k][i][batch[k][i] >= 0] for k in ("before", "after", "reply"))
+            embedded = [self.table[before], heard.to(self.table.dtype), self.table[torch.cat([after, reply[:-1]])]]
+            rows.append(torch.cat(embedded))
+            silent = torch.full((len(rows[-1]) - len(reply),), IGNORE_INDEX, device=table.device)
+            targets.append(torch.cat([silent, reply]))
+        return rows, targets
+
+    @torch.no_grad()
+    def _typed_replies(self, batch: Mapping[str, torch.Tensor], answered: torch.Tensor) -> torch.Tensor:
+        """What the LLM as it was would say to the typed prompts of some rows, logits [n_reply_tokens, n_tokens]."""
+        rows, places = [], []
+        for typed, reply in zip(batch["typed"][answered], batch["reply"][answered], strict=True):
+            typed, reply = typed[typed >= 0], reply[reply >= 0]
+            rows.append(torch.cat([typed, reply[:-1]]))
+            places.append(torch.arange(len(rows[-1]), device=typed.device) >= len(typed) - 1)
+        inputs = nn.utils.rnn.pad_sequence(rows, batch_first=True)
+        counted = nn.utils.rnn.pad_sequence(places, batch_first=True)
+        with self.adapters.switched_off(), torch.autocast(inputs.device.type, torch.bfloat16):
+            states = self.llm.model(input_ids=inputs, use_cache=False).last_hidden_state
+            return self.llm.lm_head(states[counted]).float()
 
     def _heard(self, vectors: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
         """What the LLM gets to read of a clip's vectors, [T_heard, D_llm]."""
@@ -150,4 +177,6 @@ class ListeningTask:
 
 def _padded(rows: Sequence[Sequence[int]]) -> torch.Tensor:
     """int64 [B, T], -1 after each row's end."""
-    return nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=-1)
+    return nn.utils.rnn.pad_sequence(
+        [torch.tensor(row, dtype=torch.long) for row in rows], batch_first=True, padding_value=-1
+    )
