@@ -131,7 +131,7 @@ def test_listening_trains_adapters_and_never_the_llm(llm, reader, tmp_path, monk
     listener = Listener(D_ENCODER, D_LLM, PROJECTOR)
     listener.load_state_dict(reader[0].listener.state_dict())
     task = ListeningTask(
-        rows, held_out, listener, llm, Tokenizer(), torch.arange(4), ListeningConfig(repeats=0.3, rank=4)
+        rows, held_out, listener, llm, Tokenizer(), torch.arange(4), ListeningConfig(repeats=0.7, rank=4)
     )
     with torch.no_grad():
         first = task.validate()
@@ -140,7 +140,7 @@ def test_listening_trains_adapters_and_never_the_llm(llm, reader, tmp_path, monk
     last = train(task, config, tmp_path, origin={}, report=str)
     assert first["valid_answer"] < 0.01, "what is heard clearly is answered as if it had been typed"
     assert last["valid_answer"] < 0.1
-    assert last["valid_repeat"] < first["valid_repeat"] - 0.2
+    assert last["valid_repeat"] < first["valid_repeat"] - 0.1
     after = {k.replace(".base_layer", ""): v for k, v in llm.state_dict().items() if ".lora_" not in k}
     assert after.keys() == before.keys()
     assert all(torch.equal(v, before[k]) for k, v in after.items())
