@@ -144,10 +144,14 @@ class Words:
     """Stands in for the LLM where speech is heard natively: token 7 is "tea", token 9 is "time"."""
 
     def __init__(self):
-        self.tokenizer, self.adapters = self, []
+        self.tokenizer, self.adapters, self.asked, self.likes = self, [], [], {}
 
     def decode(self, ids):
-        return " ".join({7: "tea", 9: "time"}[i] for i in ids)
+        return "".join({7: " tea", 9: " time"}[i] for i in ids)
+
+    def rather(self, text, others):
+        self.asked.append((text, list(others)))
+        return [self.likes.get(other, 0.0) for other in others]
 
     def encode(self, text, add_special_tokens=False):
         return types.SimpleNamespace(ids=[{"tea": 7, "time": 9}[word] for word in text.split()])
@@ -196,6 +200,18 @@ def test_speech_is_heard_natively(native, question):
     assert turn.content[:2] == ("Say:", " ")
     np.testing.assert_allclose(turn.content[2], vectors)
     assert len(chat.adapters) == 1  # given to the LLM once
+
+
+def test_the_llm_has_a_say_in_what_is_heard(native, question):
+    ear, chat, listener = native
+    listener.said = (7.6, -50.0, 8.9)
+    assert ear.hear(question, 24_000)[1] == "tea time"
+    assert chat.asked[0][0] == "tea time"
+    assert "time time" in chat.asked[0][1]
+    chat.likes = {"time time": 40.0}
+    vectors, words = ear.hear(question, 24_000)
+    assert words == "time time"
+    np.testing.assert_array_equal(vectors, [[9.0], [9.0]])
 
 
 def test_what_reads_as_nothing_is_no_question(native, question):

@@ -111,22 +111,26 @@ class Ear:
 
         Args and Raises: as `transcribe`.
         """
+        chat = self._chat()
+        text = " ".join(filter(None, map(self._piece_read, read_spoken(recording, sample_rate))))
+        written = chat.tokenizer.encode(_understood(text), add_special_tokens=False).ids
+        return chat.embeddings(written), text
+
+    def _piece_read(self, piece: np.ndarray) -> str:
+        """What a piece of speech says: what the projector makes of it, in the words that the LLM finds likeliest."""
         import torch
 
-        from .model.listening import as_written
+        from .model.readings import likely_readings, most_sensible
 
         listening, table, chat = self._nano.listening, self._table, self._chat()
-        known, vectors, ids = torch.from_numpy(listening.known), [], []
-        for piece in read_spoken(recording, sample_rate):
-            with torch.inference_mode():
-                projected = listening.listener(self._nano.speech_features(piece)[None])[0]
-                heard = listening.listener.collapse(projected, table)
-                words = as_written(
-                    heard, known, chat.tokenizer, lambda written: torch.from_numpy(chat.embeddings(written))
-                )
-            vectors.append(words.numpy())
-            ids += known[heard.ids].tolist()
-        return np.concatenate(vectors), _understood(chat.tokenizer.decode(ids).strip())
+        with torch.inference_mode():
+            vectors = listening.listener(self._nano.speech_features(piece)[None])[0]
+            log_probs = listening.listener.scores(vectors, table).log_softmax(-1)
+
+        def text_of(ids: Sequence[int]) -> str:
+            return chat.tokenizer.decode(listening.known[list(ids)].tolist()).strip()
+
+        return text_of(most_sensible(likely_readings(log_probs.numpy()), text_of, chat.rather))
 
     def turns(
         self, prompt: Part | Sequence, sample_rate: int | None, listen: Listen, check: Callable[[str], str]

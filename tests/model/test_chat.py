@@ -280,6 +280,41 @@ def test_speech_that_lies_on_words_is_answered_as_they_are(chat):
     assert all(torch.allclose(a, b, atol=1e-5) for (_, a), (_, b) in zip(heard, typed, strict=True))
 
 
+def log_prob(reference, tokenizer, text):
+    """Of a user saying a text, by the whole model and its tied head."""
+    before, said = "<|im_start|>user\n", f"{text}<|im_end|>"
+    n_before, ids = len(tokenizer.encode(before).ids), torch.tensor(tokenizer.encode(before + said).ids)
+    with torch.inference_mode():
+        states = reference(ids[None]).last_hidden_state[0, n_before - 1 : -1]
+        table = (states @ reference.embed_tokens.weight.T).log_softmax(-1)
+    return float(table.gather(1, ids[n_before:, None]).sum())
+
+
+def test_what_is_rather_said_is_what_the_model_finds_likelier(chat, reference, tokenizer, monkeypatch):
+    text, others = "the see was calm", ["the sea was calm", "the was calm", "the see was", "the see was very calm"]
+    monkeypatch.setattr(chat_module, "TOKENS_AFTER", 100)
+    own = log_prob(reference, tokenizer, text)
+    expected = [log_prob(reference, tokenizer, other) - own for other in others]
+    np.testing.assert_allclose(chat.rather(text, others), expected, atol=0.5)
+    assert np.ptp(expected) > 5  # letters are tokens here, and fewer are likelier
+
+
+def test_a_view_of_texts_looks_a_little_past_the_change(chat, monkeypatch):
+    def views(n_after):
+        monkeypatch.setattr(chat_module, "TOKENS_AFTER", n_after)
+        return chat.rather("the see was calm", ["the sea was calm", "the see was calm"])
+
+    near, whole = views(2), views(100)
+    assert near[0] != whole[0]
+    assert near[1] == whole[1] == 0.0
+
+
+def test_a_view_of_texts_leaves_conversations_alone(chat):
+    before = list(chat.reply(HELLO, **SAMPLED))
+    chat.rather("one", ["two", "three"])
+    assert same(chat.reply(HELLO, **SAMPLED), before)
+
+
 def test_text_and_speech_are_read_in_their_order(chat):
     mixed = Turn("user", ("Say ", chat.embeddings(chat.tokenizer.encode("this").ids), " and that"))
     (piece,) = chat._pieces([mixed])

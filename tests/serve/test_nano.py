@@ -1,13 +1,16 @@
 """The shipped model behind the server: somebody really asks, and is answered."""
 
 import base64
+import os
+import sys
+import tempfile
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from .dummies import of_type, post, quiet
+from .dummies import fetch, of_type, post, quiet
 
 WEIGHTS = Path(str(resources.files("exomni"))) / "weights" / "nano"
 
@@ -65,3 +68,51 @@ def test_speech_and_faces_over_http(nano, question):
     status, _, answer = post(nano, "/v1/animate", {"audio": recording})
     assert status == 200
     assert abs(answer["face"]["n_frames"] - len(question) / 800) <= 1
+
+
+class Writes:
+    """What is opened to be written, made or moved while one looks; a hook that audits cannot be taken away."""
+
+    _MOVES = ("os.mkdir", "os.rename", "os.link", "os.symlink", "os.truncate", "os.chmod")
+
+    def __init__(self):
+        self.paths: list[Path] = []
+        self.looking = False
+        sys.addaudithook(self._note)
+
+    def _note(self, event: str, about: tuple) -> None:
+        if not self.looking:
+            return
+        if event == "open" and about[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            self._keep(about[0])
+        elif event in self._MOVES:
+            for path in about[:2]:
+                self._keep(path)
+
+    def _keep(self, path) -> None:
+        if isinstance(path, str | bytes | os.PathLike) and os.fsdecode(path) != os.devnull:
+            self.paths.append(Path(os.path.abspath(os.fsdecode(path))))
+
+
+def test_a_server_writes_nothing_outside_its_folders(nano, question, tmp_path):
+    from exomni.assets import cache_folder
+    from exomni.results import wav_bytes
+
+    writes = Writes()
+    writes.looking = True
+    (tmp_path / "seen").write_text("so this is noticed")
+    assert writes.paths == [tmp_path / "seen"]
+    writes.paths.clear()
+    with nano.client() as client:
+        client.append(np.concatenate([quiet(0.5), question, quiet(1.0)]))
+        client.until("response.done", 60)
+    head = b'--XX\r\nContent-Disposition: form-data; name="audio"; filename="../../evil.wav"\r\n\r\n'
+    body = head + wav_bytes(question) + b"\r\n--XX--\r\n"
+    status, _, answer = post(nano, "/v1/animate", body, content_type="multipart/form-data; boundary=XX")
+    assert status == 200
+    for name in ("a2f", "livelink-csv", "npz", "wav"):
+        assert fetch(nano, f"/v1/exports/{answer['id']}/{name}")[0] == 200
+    assert post(nano, "/v1/audio/speech", {"model": "tts-1", "input": "Hello!", "response_format": "mp3"})[0] == 200
+    writes.looking = False
+    ours = (cache_folder(), Path(tempfile.gettempdir()))
+    assert [path for path in writes.paths if not any(path.is_relative_to(folder) for folder in ours)] == []

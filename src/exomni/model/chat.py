@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..core.errors import InputError
-from .llm_session import TOKENIZER_FILE, LLMSession, Memory, Token
+from .llm_session import TOKENIZER_FILE, LLMSession, Memory, Token, n_shared
 
 SYSTEM_FREE_USER = "<|im_start|>user\n{}<|im_end|>\n"
 ASSISTANT = "<|im_start|>assistant\n"
@@ -23,6 +23,8 @@ MEMORIES = 4
 """Conversations that are remembered while others are held."""
 MOST_THREADS = 4
 """More have nothing to share of a token's work."""
+TOKENS_AFTER = 2
+"""Tokens after a change of a text that are read to see what the LLM thinks of it; more read no better."""
 SPEECH = "\ue000"
 """Stands in a turn's text where speech belongs; a character that no language uses."""
 
@@ -153,6 +155,26 @@ class ChatModel:
             memory.rewind(0)
         return torch.from_numpy(states[len(read) - 1 :])
 
+    def rather(self, text: str, others: Sequence[str]) -> list[float]:
+        """How much rather the LLM would have a user say other texts, each one change away from a text.
+
+        It reads on for `TOKENS_AFTER` beyond the change: what comes later hardly tells them apart.
+
+        Returns:
+            Logarithm of how many times as likely each is; below 0 where the text is likelier.
+        """
+        before, after = (self._ids(part) for part in SYSTEM_FREE_USER.split("{}"))
+        own, *changed = ([*self._ids(_plain(said)), after[0]] for said in (text, *others))
+        # How many tokens, from the last on, are not looked at.
+        unread = [max(0, _n_shared_ends(own, run) - TOKENS_AFTER) for run in changed]
+        runs = [own, *(run[: len(run) - n] for run, n in zip(changed, unread, strict=True))]
+        with self._memory([]) as memory:
+            try:
+                likely, *found = self._session.log_probs(memory, before, runs)
+            finally:
+                memory.rewind(0)
+        return [float(run.sum() - likely[: len(own) - n].sum()) for run, n in zip(found, unread, strict=True)]
+
     def _ids(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
@@ -203,6 +225,12 @@ class ChatModel:
             with self._lock:
                 self._idle.append(best)
                 del self._idle[:-MEMORIES]
+
+
+def _n_shared_ends(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens two end with in common, of those that they do not begin with in common."""
+    shared = n_shared(one, other)
+    return n_shared(one[shared:][::-1], other[shared:][::-1])
 
 
 def _parts(turn: Turn) -> tuple[str | np.ndarray, ...]:

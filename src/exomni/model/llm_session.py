@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from .llm_graph import EMBEDDINGS, LAST_ROW, LOGITS, ROWS, STATES, adapted, memo
 GRAPH_FILE, EMBEDDINGS_FILE, TOKENIZER_FILE = "llm.onnx", "embeddings.npy", "tokenizer.json"
 ROWS_AT_ONCE = 256
 """Longest run of tokens read in one go; the scores of attention grow with it."""
-
+SCORED_AT_ONCE = 64
+"""Rows whose next tokens are scored in one go: 12 MB of scores."""
 
 Token = int | bytes
 """What the LLM reads: a token's id, or the bytes of a vector in its place, float32 [D], which is how it hears."""
@@ -37,10 +39,7 @@ class Memory:
 
     def shared(self, pieces: list[list[Token]]) -> int:
         """How many of these pieces, from the first on, are here already."""
-        n = 0
-        while n < min(len(pieces), len(self.pieces)) and pieces[n] == self.pieces[n]:
-            n += 1
-        return n
+        return n_shared(pieces, self.pieces)
 
     def rewind(self, n_pieces: int) -> None:
         """Forget all but the first pieces."""
@@ -112,6 +111,51 @@ class LLMSession:
         rows = [np.frombuffer(t, np.float32) if isinstance(t, bytes) else self._embeddings[t] for t in tokens]
         return np.stack(rows).astype(np.float32)
 
+    def log_probs(self, memory: Memory, before: list[Token], runs: Sequence[list[int]]) -> list[np.ndarray]:
+        """How likely each token of some runs is after what comes before it, natural logarithms, float32 [n] each.
+
+        Args:
+            memory: an empty one; afterwards it holds scrap.
+            before: where every run begins; at least one token.
+            runs: at least one token each; what several begin with is read once.
+        """
+        states = [self.read(memory, before).states[-1]]
+        asked: list[tuple[int, int]] = []  # place of a state, and a token that may follow it
+        answers: dict[int, list[int]] = {}  # places in `asked` of each run's tokens
+        last, seen, places = [], [0], []  # of the last run: its tokens, the states before each, places in `asked`
+        # In this order each shares as much as it can with the one before it.
+        for i in sorted(range(len(runs)), key=runs.__getitem__):
+            run, shared = runs[i], n_shared(last, runs[i])
+            memory.length = len(before) + shared
+            seen, places, last = seen[: shared + 1], places[:shared], run
+            if unread := run[shared:-1]:
+                seen += range(len(states), len(states) + len(unread))
+                states += [*self.read(memory, unread).states]
+            places += range(len(asked), len(asked) + len(run) - shared)
+            asked += zip(seen[shared:], run[shared:], strict=False)
+            answers[i] = places
+        found = self._next_log_probs(np.stack([states[place] for place, _ in asked]), [token for _, token in asked])
+        return [found[answers[i]] for i in range(len(runs))]
+
+    def _next_log_probs(self, states: np.ndarray, tokens: list[int]) -> np.ndarray:
+        """How likely a token is after each state, float32 [T]; the graph itself scores the last row alone."""
+        import torch
+
+        found = []
+        for rows, wanted in zip(
+            torch.from_numpy(states).split(SCORED_AT_ONCE), torch.tensor(tokens).split(SCORED_AT_ONCE), strict=True
+        ):
+            scores = rows @ self._head
+            found.append(scores.gather(1, wanted[:, None])[:, 0] - scores.logsumexp(1))
+        return torch.cat(found).numpy()
+
+    @cached_property
+    def _head(self):
+        """The LLM's head, to which the word embeddings are tied, float32 [D, n_tokens]."""
+        import torch
+
+        return torch.from_numpy(self._embeddings.astype(np.float32)).T
+
     def read_piece(self, memory: Memory, ids: list[Token]) -> Reading:
         """Read a piece of text that later conversations may share.
 
@@ -141,6 +185,14 @@ class LLMSession:
         # Copied: whether such an array keeps its values alive differs between versions of ONNX Runtime.
         states, logits = (value.numpy().copy() for value in binding.get_outputs()[:2])
         return Reading(states[0], logits[0, 0])
+
+
+def n_shared(one: Sequence, other: Sequence) -> int:
+    """How many items two begin with in common."""
+    n = 0
+    while n < min(len(one), len(other)) and one[n] == other[n]:
+        n += 1
+    return n
 
 
 def _take_outputs(binding) -> None:
