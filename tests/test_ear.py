@@ -202,6 +202,12 @@ def test_speech_is_heard_natively(native, question):
     assert len(chat.adapters) == 1  # given to the LLM once
 
 
+def test_speech_alone_reads_as_if_it_had_been_typed(native, question):
+    ear, _, _ = native
+    assert ear.turns(question, 24_000, "native", str)[0] == [Turn("user", "tea time")]
+    assert ear.turns([question, question], 24_000, "native", str)[0] == [Turn("user", "tea time tea time")]
+
+
 def test_the_llm_has_a_say_in_what_is_heard(native, question):
     ear, chat, listener = native
     listener.said = (7.6, -50.0, 8.9)

@@ -148,8 +148,10 @@ class Ear:
             parts = [self._part(part, sample_rate, listen) for part in parts_of(turn.content)]
             words = " ".join(text for _, text in parts)
             words = check(words) if turn.role == "user" else words
-            spoken = any(vectors is not None for vectors, _ in parts)
-            read.append(Turn(turn.role, tuple(_spaced(parts)) if spoken else words))
+            # Speech alone reads as if it had been typed. Beside typed words the LLM needs its adapters to tell what is
+            # asked of it from what is said; without such words they only change the reply (docs/hearing.md).
+            mixed = len({vectors is None for vectors, _ in parts}) == 2
+            read.append(Turn(turn.role, tuple(_spaced(parts)) if mixed else words))
         return read, words
 
     def _part(self, part: Part, sample_rate: int | None, listen: Listen) -> tuple[np.ndarray | None, str]:

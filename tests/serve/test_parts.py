@@ -50,11 +50,13 @@ def test_instructions_stand_before_what_is_said_next():
     assert [t.text for t in turns_of(entries, "Be kind.")] == ["Be kind.\n\none", "yes", "Sing.\n\ntwo"]
 
 
-def test_the_oldest_items_are_forgotten():
-    conversation = Conversation(3)
-    for i in range(5):
+def test_the_older_half_is_forgotten():
+    conversation = Conversation(4)
+    remembered = []
+    for i in range(8):
         conversation.add(entry("user", str(i)))
-    assert [e.text for e in conversation.entries] == ["2", "3", "4"]
+        remembered.append("".join(e.text for e in conversation.entries))
+    assert remembered == ["0", "01", "012", "0123", "34", "345", "3456", "67"]
     assert conversation.change("item_0", text="gone") is None
 
 

@@ -62,8 +62,8 @@ class ChatModel:
         folder: the converted LLM (`exomni.conversions.LLM`).
         n_threads: that work on one token; None for as many as torch uses, up to `MOST_THREADS`.
 
-    What it reads with the adapters of `listen_with` are turns with speech, and what it then writes are the replies to
-    them; typed turns know nothing of them.
+    What it reads with the adapters of `listen_with` are turns with vectors of speech, and what it then writes are the
+    replies to them; turns of text alone know nothing of them.
     """
 
     def __init__(self, folder: Path, n_threads: int | None = None):
@@ -77,7 +77,7 @@ class ChatModel:
         self._lock = Lock()
 
     def listen_with(self, adapters: Mapping[str, np.ndarray]) -> None:
-        """Have turns with speech read through low-rank adapters (`llm_graph.adapted`)."""
+        """Have turns with vectors of speech read through low-rank adapters (`llm_graph.adapted`)."""
         self._listening = LLMSession(self._folder, self._n_threads, adapters)
         with self._lock:
             self._idle.clear()  # they hold speech as it was read without

@@ -38,7 +38,7 @@ class Limits(Section):
         turn_s: longest turn of speech.
         recording_s: longest recording that HTTP takes.
         session_s: longest session.
-        items: that a conversation remembers; the oldest are forgotten.
+        items: that a conversation remembers; one more, and the older half is forgotten.
         messages_per_s: of one session; beyond, its messages are read more slowly.
         audio_speed: seconds of speech that a session may send in a second; beyond, they are read more slowly.
         replies_per_minute: of one session.

@@ -49,10 +49,12 @@ class Entry:
 
 @dataclass
 class Conversation:
-    """The items in order; the oldest are forgotten where there are too many.
+    """The items in order; where there are too many, the older half is forgotten.
+
+    One item a turn would change the beginning every time, and with it all that the LLM has read of the conversation.
 
     Attributes:
-        most: items that are remembered.
+        most: items that are remembered; at least 2.
         entries: the items.
     """
 
@@ -77,7 +79,8 @@ class Conversation:
         elif after is not None:
             place = [e.id for e in self.entries].index(after) + 1
         self.entries.insert(place, entry)
-        del self.entries[: max(0, len(self.entries) - self.most)]
+        if len(self.entries) > self.most:
+            del self.entries[: -(self.most // 2)]
         return self.before(entry.id)
 
     def change(self, item_id: str, **changes: object) -> Entry | None:
