@@ -15,7 +15,8 @@ from .model.speech_encoder import CLIP_S
 from .spoken import NOTHING, read_spoken
 
 Listen = Literal["native", "transcribe"]
-"""How speech reaches the LLM: as vectors in its embedding space, or as the text that Whisper's decoder writes down."""
+"""How speech reaches the LLM: through the projector into its embedding space, where it is read as words, or as the text
+that Whisper's decoder writes down."""
 LISTEN: tuple[Listen, ...] = ("native", "transcribe")
 DEFAULT_LISTEN: Listen = "transcribe"
 
@@ -69,20 +70,28 @@ class Ear:
 
     @cached_property
     def _table(self):
-        """Word embeddings of the tokens that speech is read as; the LLM gets its adapters on the way."""
+        """Word embeddings of the tokens that speech is read as, float32 [V, D]."""
         import torch
 
-        listening, chat = self._nano.listening, self._chat()
-        if listening.adapters:
-            chat.listen_with(listening.adapters)
-        return torch.from_numpy(chat.embeddings(listening.known.tolist()))
+        return torch.from_numpy(self._chat().embeddings(self._nano.listening.known.tolist()))
+
+    @cached_property
+    def _adapted(self) -> bool:
+        """Whether the LLM reads speech beside typed words through adapters; it gets them here."""
+        if adapters := self._nano.listening.adapters:
+            self._chat().listen_with(adapters)
+        return bool(adapters)
 
     def prepare(self, listen: Listen) -> None:
         """Load everything now, so that a request is timed warm."""
         from .model.vad import voice_model
 
         voice_model(), self._nano.speech_features
-        self.transcriber if listen == "transcribe" else self._table  # noqa: B018
+        if listen == "transcribe":
+            self.transcriber  # noqa: B018
+        else:
+            self._table, self._adapted  # noqa: B018
+            self._chat().rather("Hello.", ["Hallo."])  # the first time it has tables to make
 
     def transcribe(self, recording: str | Path | np.ndarray, sample_rate: int | None = None) -> str:
         """The words of a recording in English.
@@ -120,7 +129,7 @@ class Ear:
         """What a piece of speech says: what the projector makes of it, in the words that the LLM finds likeliest."""
         import torch
 
-        from .model.readings import likely_readings, most_sensible
+        from .model.wordings import likely_wordings, most_sensible
 
         listening, table, chat = self._nano.listening, self._table, self._chat()
         with torch.inference_mode():
@@ -130,7 +139,7 @@ class Ear:
         def text_of(ids: Sequence[int]) -> str:
             return chat.tokenizer.decode(listening.known[list(ids)].tolist()).strip()
 
-        return text_of(most_sensible(likely_readings(log_probs.numpy()), text_of, chat.rather))
+        return text_of(most_sensible(likely_wordings(log_probs.numpy()), text_of, chat.rather))
 
     def turns(
         self, prompt: Part | Sequence, sample_rate: int | None, listen: Listen, check: Callable[[str], str]
@@ -146,11 +155,14 @@ class Ear:
         turns, read, words = prompt if _is_conversation(prompt) else [Turn("user", prompt)], [], ""
         for turn in turns:
             parts = [self._part(part, sample_rate, listen) for part in parts_of(turn.content)]
+            parts = [(vectors, text) for vectors, text in parts if vectors is not None or text.strip()]
             words = " ".join(text for _, text in parts)
             words = check(words) if turn.role == "user" else words
             # Speech alone reads as if it had been typed. Beside typed words the LLM needs its adapters to tell what is
             # asked of it from what is said; without such words they only change the reply (docs/hearing.md).
             mixed = len({vectors is None for vectors, _ in parts}) == 2
+            if mixed:
+                self._adapted  # noqa: B018
             read.append(Turn(turn.role, tuple(_spaced(parts)) if mixed else words))
         return read, words
 

@@ -77,11 +77,18 @@ class Writes:
 
     def __init__(self):
         self.paths: list[Path] = []
-        self.looking = False
+        self._looking = False
         sys.addaudithook(self._note)
 
+    def __enter__(self) -> "Writes":
+        self._looking = True
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._looking = False
+
     def _note(self, event: str, about: tuple) -> None:
-        if not self.looking:
+        if not self._looking:
             return
         if event == "open" and about[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
             self._keep(about[0])
@@ -94,25 +101,26 @@ class Writes:
             self.paths.append(Path(os.path.abspath(os.fsdecode(path))))
 
 
-def test_a_server_writes_nothing_outside_its_folders(nano, question, tmp_path):
+def test_a_server_writes_nothing_outside_its_folders(nano, question, tmp_path, monkeypatch):
     from exomni.assets import cache_folder
     from exomni.results import wav_bytes
 
-    writes = Writes()
-    writes.looking = True
-    (tmp_path / "seen").write_text("so this is noticed")
-    assert writes.paths == [tmp_path / "seen"]
-    writes.paths.clear()
-    with nano.client() as client:
-        client.append(np.concatenate([quiet(0.5), question, quiet(1.0)]))
-        client.until("response.done", 60)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     head = b'--XX\r\nContent-Disposition: form-data; name="audio"; filename="../../evil.wav"\r\n\r\n'
     body = head + wav_bytes(question) + b"\r\n--XX--\r\n"
-    status, _, answer = post(nano, "/v1/animate", body, content_type="multipart/form-data; boundary=XX")
-    assert status == 200
-    for name in ("a2f", "livelink-csv", "npz", "wav"):
-        assert fetch(nano, f"/v1/exports/{answer['id']}/{name}")[0] == 200
-    assert post(nano, "/v1/audio/speech", {"model": "tts-1", "input": "Hello!", "response_format": "mp3"})[0] == 200
-    writes.looking = False
-    ours = (cache_folder(), Path(tempfile.gettempdir()))
+    with Writes() as writes, nano.client() as client:
+        (tmp_path / "seen").write_text("so this is noticed")
+        assert writes.paths == [tmp_path / "seen"]
+        writes.paths.clear()
+        client.append(np.concatenate([quiet(0.5), question, quiet(1.0)]))
+        client.until("response.done", 60)
+        status, _, answer = post(nano, "/v1/animate", body, content_type="multipart/form-data; boundary=XX")
+        assert status == 200
+        for name in ("a2f", "livelink-csv", "npz", "wav"):
+            assert fetch(nano, f"/v1/exports/{answer['id']}/{name}")[0] == 200
+        assert post(nano, "/v1/audio/speech", {"model": "tts-1", "input": "Hello!", "response_format": "mp3"})[0] == 200
+    ours = (cache_folder(), scratch)
     assert [path for path in writes.paths if not any(path.is_relative_to(folder) for folder in ours)] == []

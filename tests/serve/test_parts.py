@@ -56,8 +56,18 @@ def test_the_older_half_is_forgotten():
     for i in range(8):
         conversation.add(entry("user", str(i)))
         remembered.append("".join(e.text for e in conversation.entries))
-    assert remembered == ["0", "01", "012", "0123", "34", "345", "3456", "67"]
+    assert remembered == ["0", "01", "012", "0123", "234", "2345", "456", "4567"]
     assert conversation.change("item_0", text="gone") is None
+
+
+def test_an_item_put_where_all_is_forgotten_comes_first():
+    for after in ("root", "item_1"):
+        conversation = Conversation(4)
+        for i in range(4):
+            conversation.add(entry("user", str(i)))
+        new = entry("user", "new")
+        assert conversation.add(new, after=after) is None
+        assert [e.text for e in conversation.entries] == ["new", "2", "3"]
 
 
 def test_words_lie_where_their_phonemes_are():

@@ -14,6 +14,7 @@ from exomni.model.listening import FILE, Listener, save_listening
 from exomni.train.hearing import HEARING_STAGES, load_hearing_recipe, own_folder, read_rows
 from exomni.train.listening import ListeningConfig, ListeningTask
 from exomni.train.loop import LoopConfig, train
+from exomni.train.mixtures import mixed_words
 from exomni.train.reading import ReadingTask
 from exomni.train.release import released_weights
 
@@ -83,9 +84,10 @@ def test_what_is_read_lies_at_its_word(reader, table):
     (row,) = heard_rows(1, 7)
     with torch.no_grad():
         vectors = task.listener(torch.from_numpy(row.features).float()[None])[0]
-        heard = task.listener.collapse(vectors, table[task.known])
+        heard = mixed_words(task.listener, vectors, table[task.known])
     words = row.text.split()
     assert [WORDS[task.known[i]] for i in heard.ids] == words
+    assert torch.equal(task.listener.read(vectors, table[task.known]), heard.ids)
     distances = torch.cdist(heard.vectors, table)
     assert [WORDS[i] for i in distances.argmin(-1)] == words
 

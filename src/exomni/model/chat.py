@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from ..core.errors import InputError
-from .llm_session import TOKENIZER_FILE, LLMSession, Memory, Token, n_shared
+from ..core.sequences import n_shared_ends
+from .llm_session import TOKENIZER_FILE, LLMSession, Memory, Token
 
 SYSTEM_FREE_USER = "<|im_start|>user\n{}<|im_end|>\n"
 ASSISTANT = "<|im_start|>assistant\n"
@@ -62,8 +63,8 @@ class ChatModel:
         folder: the converted LLM (`exomni.conversions.LLM`).
         n_threads: that work on one token; None for as many as torch uses, up to `MOST_THREADS`.
 
-    What it reads with the adapters of `listen_with` are turns with vectors of speech, and what it then writes are the
-    replies to them; turns of text alone know nothing of them.
+    What it reads with the adapters of `listen_with` are turns with vectors of speech (beside typed words, see
+    `exomni.ear`), and what it then writes are the replies to them; turns of text alone know nothing of them.
     """
 
     def __init__(self, folder: Path, n_threads: int | None = None):
@@ -166,13 +167,11 @@ class ChatModel:
         before, after = (self._ids(part) for part in SYSTEM_FREE_USER.split("{}"))
         own, *changed = ([*self._ids(_plain(said)), after[0]] for said in (text, *others))
         # How many tokens, from the last on, are not looked at.
-        unread = [max(0, _n_shared_ends(own, run) - TOKENS_AFTER) for run in changed]
+        unread = [max(0, n_shared_ends(own, run) - TOKENS_AFTER) for run in changed]
         runs = [own, *(run[: len(run) - n] for run, n in zip(changed, unread, strict=True))]
-        with self._memory([]) as memory:
-            try:
-                likely, *found = self._session.log_probs(memory, before, runs)
-            finally:
-                memory.rewind(0)
+        # One of its own: those of conversations are worth keeping.
+        memory = self._session.new_memory(len(before) + max(map(len, runs)))
+        likely, *found = self._session.log_probs(memory, before, runs)
         return [float(run.sum() - likely[: len(own) - n].sum()) for run, n in zip(found, unread, strict=True)]
 
     def _ids(self, text: str) -> list[int]:
@@ -225,12 +224,6 @@ class ChatModel:
             with self._lock:
                 self._idle.append(best)
                 del self._idle[:-MEMORIES]
-
-
-def _n_shared_ends(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens two end with in common, of those that they do not begin with in common."""
-    shared = n_shared(one, other)
-    return n_shared(one[shared:][::-1], other[shared:][::-1])
 
 
 def _parts(turn: Turn) -> tuple[str | np.ndarray, ...]:

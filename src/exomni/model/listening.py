@@ -1,8 +1,6 @@
 """Speech in the LLM's embedding space: what `nano` hears, ten vectors a second, and how it reads as tokens."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from pathlib import Path
 
 import numpy as np
@@ -17,23 +15,7 @@ BLANK = 0
 """Place of the blank among the scores; token i of the table stands at i + 1."""
 FILE = "listening.safetensors"
 ADAPTERS = "adapters."
-CLEAR = 0.5
-"""A token that is likelier than all others together is heard clearly."""
 LARGEST_CODE = 127
-
-
-@dataclass(frozen=True)
-class Heard:
-    """Speech as the LLM takes it.
-
-    Attributes:
-        vectors: one for each token heard, blanks dropped and repeats merged, [T_heard, D_llm]: its word embedding where
-            it is clear, else the mean of those that it may be, by how likely each is.
-        ids: the likeliest token, int64 [T_heard].
-    """
-
-    vectors: Tensor
-    ids: Tensor
 
 
 class Listener(nn.Module):
@@ -77,52 +59,17 @@ class Listener(nn.Module):
         rows = torch.cat([self.blank[None], table])
         return self.log_sharpness.exp() * (vectors @ rows.T - 0.5 * rows.square().sum(-1))
 
-    def collapse(self, vectors: Tensor, table: Tensor) -> Heard:
-        """Drop blanks and merge what is one token held for several steps.
-
-        What is heard clearly becomes the word embedding itself, as if it had been typed; what is not lies between
-        those that it may be. (The projected vectors themselves lie nearest to their words, but not near enough for
-        the LLM to know them, and even a slight mixture leads to another reply; see docs/hearing.md.)
+    def read(self, vectors: Tensor, table: Tensor) -> Tensor:
+        """The likeliest token at each step, blanks dropped and repeats merged.
 
         Args:
             vectors: of one clip, [T, D_llm].
             table: word embeddings [V, D_llm].
         Returns:
-            `ids` are rows of the table.
+            Rows of the table, int64 [T_heard].
         """
-        scores = self.scores(vectors, table)
-        runs, lengths = torch.unique_consecutive(scores.argmax(-1), return_counts=True)
-        kept = runs != BLANK
-        ids = runs[kept] - 1
-        likely = scores[:, 1:].softmax(-1)
-        likely = torch.stack([piece.mean(0) for piece in likely.split(lengths.tolist())])[kept]
-        clear = likely.gather(1, ids[:, None]) >= CLEAR
-        return Heard(torch.where(clear, table[ids], likely @ table), ids)
-
-
-def as_written(heard: Heard, known: Tensor, tokenizer, embeddings: Callable[[list[int]], Tensor]) -> Tensor:
-    """Vectors of what was heard, word for word as the LLM would write them.
-
-    Rare words are heard in short pieces, which the LLM seldom sees side by side: such words become the embeddings of
-    the tokens that they are written with. All else keeps its own vectors.
-
-    Args:
-        heard: one clip, read with a table of the known tokens.
-        known: ids of these, int64 [V].
-        tokenizer: the LLM's (`tokenizers.Tokenizer`).
-        embeddings: word embeddings of a list of ids, [n, D_llm].
-    Returns:
-        [T_written, D_llm].
-    """
-    ids = known[heard.ids].tolist()
-    written = tokenizer.encode(tokenizer.decode(ids), add_special_tokens=False).ids
-    pieces = []
-    for same, i, j, k, n in SequenceMatcher(None, ids, written, autojunk=False).get_opcodes():
-        if same == "equal":
-            pieces.append(heard.vectors[i:j])
-        elif n > k:
-            pieces.append(embeddings(written[k:n]).to(heard.vectors.dtype))
-    return torch.cat(pieces) if pieces else heard.vectors
+        runs = torch.unique_consecutive(self.scores(vectors, table).argmax(-1))
+        return runs[runs != BLANK] - 1
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..core.sequences import n_shared
 from .llm_graph import EMBEDDINGS, LAST_ROW, LOGITS, ROWS, STATES, adapted, memory_names
 
 GRAPH_FILE, EMBEDDINGS_FILE, TOKENIZER_FILE = "llm.onnx", "embeddings.npy", "tokenizer.json"
@@ -125,14 +126,16 @@ class LLMSession:
         last, seen, places = [], [0], []  # of the last run: its tokens, the states before each, places in `asked`
         # In this order each shares as much as it can with the one before it.
         for i in sorted(range(len(runs)), key=runs.__getitem__):
-            run, shared = runs[i], n_shared(last, runs[i])
+            # A run's last token is not read: it is asked about, and what follows it is not.
+            run, shared = runs[i], n_shared(last[:-1], runs[i])
             memory.length = len(before) + shared
             seen, places, last = seen[: shared + 1], places[:shared], run
-            if unread := run[shared:-1]:
-                seen += range(len(states), len(states) + len(unread))
-                states += [*self.read(memory, unread).states]
+            for start in range(shared, len(run) - 1, ROWS_AT_ONCE):
+                read = self.read(memory, run[start : min(start + ROWS_AT_ONCE, len(run) - 1)]).states
+                seen += range(len(states), len(states) + len(read))
+                states += [*read]
             places += range(len(asked), len(asked) + len(run) - shared)
-            asked += zip(seen[shared:], run[shared:], strict=False)
+            asked += zip(seen[shared:], run[shared:], strict=True)
             answers[i] = places
         found = self._next_log_probs(np.stack([states[place] for place, _ in asked]), [token for _, token in asked])
         return [found[answers[i]] for i in range(len(runs))]
@@ -151,7 +154,7 @@ class LLMSession:
 
     @cached_property
     def _head(self):
-        """The LLM's head, to which the word embeddings are tied, float32 [D, n_tokens]."""
+        """The LLM's head, to which the word embeddings are tied, float32 [D, n_tokens]: 113 MB for SmolLM2-135M."""
         import torch
 
         return torch.from_numpy(self._embeddings.astype(np.float32)).T
@@ -185,14 +188,6 @@ class LLMSession:
         # Copied: whether such an array keeps its values alive differs between versions of ONNX Runtime.
         states, logits = (value.numpy().copy() for value in binding.get_outputs()[:2])
         return Reading(states[0], logits[0, 0])
-
-
-def n_shared(one: Sequence, other: Sequence) -> int:
-    """How many items two begin with in common."""
-    n = 0
-    while n < min(len(one), len(other)) and one[n] == other[n]:
-        n += 1
-    return n
 
 
 def _take_outputs(binding) -> None:

@@ -73,14 +73,13 @@ class Conversation:
 
     def add(self, entry: Entry, after: str | None = None) -> str | None:
         """Put an item after another ("root": first; None: last), and return the id of the one before it."""
+        if len(self.entries) >= self.most:
+            del self.entries[: len(self.entries) - self.most // 2]
         place = len(self.entries)
-        if after == "root":
-            place = 0
-        elif after is not None:
-            place = [e.id for e in self.entries].index(after) + 1
+        if after is not None:
+            ids = [e.id for e in self.entries]
+            place = ids.index(after) + 1 if after in ids else 0  # "root", or what was just forgotten
         self.entries.insert(place, entry)
-        if len(self.entries) > self.most:
-            del self.entries[: -(self.most // 2)]
         return self.before(entry.id)
 
     def change(self, item_id: str, **changes: object) -> Entry | None:

@@ -15,8 +15,9 @@ from ..core.errors import InputError
 from ..data.heard import HeardRow
 from ..model.adapters import Adapters
 from ..model.chat import ASSISTANT, SPEECH, SYSTEM_FREE_USER
-from ..model.listening import Listener, as_written
+from ..model.listening import Listener
 from ..model.tokens import IGNORE_INDEX
+from .mixtures import as_written, mixed_words
 from .reading import pad_frames
 
 REPEAT = f"Repeat what you hear: {SPEECH}"
@@ -155,7 +156,7 @@ class ListeningTask:
 
     def _heard(self, vectors: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
         """What the LLM gets to read of a clip's vectors, [T_heard, D_llm]."""
-        heard = self.listener.collapse(vectors, table)
+        heard = mixed_words(self.listener, vectors, table)
         known = self.known.to(heard.ids.device)
         return as_written(heard, known, self.tokenizer, lambda ids: self.table[torch.tensor(ids, device=table.device)])
 

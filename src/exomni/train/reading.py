@@ -120,7 +120,7 @@ class ReadingTask:
         errors: dict[str, WordErrors] = {}
         for row in self.held_out:
             frames = torch.from_numpy(row.features.astype(np.float32))[None].to(device)
-            ids = self.listener.collapse(self.listener(frames)[0], table).ids.cpu()
+            ids = self.listener.read(self.listener(frames)[0], table).cpu()
             text = self.tokenizer.decode(self.known[ids].tolist())
             errors[row.group] = errors.get(row.group, WordErrors(0, 0, 0, 0)) + count_word_errors(row.text, text)
         return {f"wer_{group}": 100 * e.rate for group, e in sorted(errors.items())}

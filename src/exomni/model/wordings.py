@@ -1,8 +1,8 @@
-"""What a clip may say: its likeliest readings, and what the LLM would rather hear.
+"""What a clip may say: its likeliest wordings, and what the LLM would rather hear.
 
-Steps of CTC do not hear each other, so the likeliest reading mixes words that sound alike ("the see was calm"). Other
-readings say something else here and there; each such change is taken if listener and LLM together find it likelier. A
-dozen changes of single words stand for thousands of readings, of which a list of the best holds few.
+Steps of CTC do not hear each other, so the likeliest wording mixes words that sound alike ("the see was calm"). Other
+wordings say something else here and there; each such change is taken if listener and LLM together find it likelier. A
+dozen changes of single words stand for thousands of wordings, of which a list of the best holds few.
 """
 
 import math
@@ -12,8 +12,8 @@ from difflib import SequenceMatcher
 
 import numpy as np
 
+from ..core.sequences import n_shared, n_shared_ends
 from .listening import BLANK
-from .llm_session import n_shared
 
 BEAM = 64
 """Beginnings that are kept from step to step."""
@@ -30,8 +30,8 @@ _NEVER = -math.inf
 
 
 @dataclass(frozen=True)
-class Reading:
-    """One way to read a clip.
+class Wording:
+    """One thing that a clip may say.
 
     Attributes:
         ids: its tokens, rows of the table.
@@ -44,7 +44,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Change:
-    """What may be said in place of a part of a reading.
+    """What may be said in place of a part of a wording.
 
     Attributes:
         start, stop: the part, in tokens; nothing where they are equal.
@@ -62,13 +62,13 @@ class Change:
         return self.start < max(other.stop, other.start + 1) and other.start < max(self.stop, self.start + 1)
 
 
-def changes_of(readings: Sequence[Reading]) -> list[Change]:
-    """How other readings differ from the first, where in one place alone; the likeliest first."""
-    best, *others = readings
+def changes_of(wordings: Sequence[Wording]) -> list[Change]:
+    """How other wordings differ from the first, where in one place alone; the likeliest first."""
+    best, *others = wordings
     found: dict[tuple[int, int, tuple[int, ...]], Change] = {}
     for other in others:
         start = n_shared(best.ids, other.ids)
-        n_after = n_shared(best.ids[start:][::-1], other.ids[start:][::-1])
+        n_after = n_shared_ends(best.ids, other.ids)
         stop, ids = len(best.ids) - n_after, other.ids[start : len(other.ids) - n_after]
         if not SequenceMatcher(None, best.ids[start:stop], ids, autojunk=False).find_longest_match().size:
             found.setdefault((start, stop, ids), Change(start, stop, ids, other.log_prob - best.log_prob))
@@ -76,7 +76,7 @@ def changes_of(readings: Sequence[Reading]) -> list[Change]:
 
 
 def changed(ids: Sequence[int], changes: Iterable[Change]) -> tuple[int, ...]:
-    """A reading with some changes, none of which excludes another."""
+    """A wording with some changes, none of which excludes another."""
     out = list(ids)
     for change in sorted(changes, key=lambda change: change.start, reverse=True):
         out[change.start : change.stop] = change.ids
@@ -84,21 +84,27 @@ def changed(ids: Sequence[int], changes: Iterable[Change]) -> tuple[int, ...]:
 
 
 def most_sensible(
-    readings: Sequence[Reading],
+    wordings: Sequence[Wording],
     text_of: Callable[[Sequence[int]], str],
     rather: Callable[[str, Sequence[str]], Sequence[float]],
 ) -> tuple[int, ...]:
     """The tokens that listener and LLM together find likeliest.
 
     Args:
-        readings: of one clip, the likeliest first; at least one.
+        wordings: of one clip, the likeliest first; at least one.
         text_of: what tokens say.
         rather: how much rather the LLM would hear other texts than a text, logarithms (`ChatModel.rather`).
     """
-    ids, changes = readings[0].ids, changes_of(readings)[:CHANGES]
+    ids = wordings[0].ids
+    text = text_of(ids)
+    # Different tokens may say the same: two such changes are one, and one that says what is said already is none.
+    by_text: dict[str, Change] = {text: Change(0, 0, (), 0.0)}
+    for change in changes_of(wordings)[:CHANGES]:
+        by_text.setdefault(text_of(changed(ids, [change])), change)
+    (_, *others), (_, *changes) = by_text.keys(), by_text.values()
     if not changes:
         return ids
-    wanted = rather(text_of(ids), [text_of(changed(ids, [change])) for change in changes])
+    wanted = rather(text, others)
     gains = [change.log_prob + LLM_WEIGHT * log_ratio for change, log_ratio in zip(changes, wanted, strict=True)]
     taken: list[Change] = []
     for gain, change in sorted(zip(gains, changes, strict=True), key=lambda pair: -pair[0]):
@@ -107,8 +113,8 @@ def most_sensible(
     return changed(ids, taken)
 
 
-def likely_readings(log_probs: np.ndarray, beam: int = BEAM) -> list[Reading]:
-    """Readings by CTC, the likeliest first.
+def likely_wordings(log_probs: np.ndarray, beam: int = BEAM) -> list[Wording]:
+    """Wordings by CTC, the likeliest first.
 
     Args:
         log_probs: of the blank (column 0) and each token at every step, [T, 1 + V].
@@ -139,7 +145,7 @@ def likely_readings(log_probs: np.ndarray, beam: int = BEAM) -> list[Reading]:
                 before = grown.get(longer, (_NEVER, _NEVER))
                 grown[longer] = before[0], _either(before[1], so_far + log_prob)
         kept = dict(sorted(grown.items(), key=lambda item: -_either(*item[1]))[:beam])
-    return [Reading(ids, _either(*ends)) for ids, ends in kept.items()]
+    return [Wording(ids, _either(*ends)) for ids, ends in kept.items()]
 
 
 def _either(a: float, b: float) -> float:
