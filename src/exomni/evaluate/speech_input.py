@@ -140,7 +140,7 @@ def speech_input(
         if clip.is_question and clip.text not in replies:
             replies[clip.text] = typed(clip.text)
         for hearer in hearers:
-            rows.append(_row(hearer, clip, replies.get(clip.text)))
+            rows.append(_row(hearer, clip, replies[clip.text] if clip.is_question else None))
     table = [
         line
         for hearer in hearers

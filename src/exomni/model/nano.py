@@ -18,6 +18,7 @@ from .acoustics import SpeechFeatures
 from .blendshape_decoder import BlendshapeDecoder
 from .config import OmniConfig, SamplingConfig, SpeechDecoderConfig
 from .duration_pace import PacedUnitGenerator
+from .listening import FILE as LISTENING_FILE
 from .listening import Listening, load_listening
 from .sampling import UnitSampler
 from .speech_decoder import GROUP_TICKS, SpeechDecoder
@@ -45,10 +46,11 @@ class ClauseUnits:
 
 
 def weights_hash(folder: Path) -> str:
-    """SHA-256 over the weights of all parts: the name of the model."""
+    """SHA-256 over the weights of all parts, the listener's too where there is one: the name of the model."""
     digest = hashlib.sha256()
-    for part in PARTS:
-        digest.update((folder / f"{part}.safetensors").read_bytes())
+    for name in (*(f"{part}.safetensors" for part in PARTS), LISTENING_FILE):
+        if name != LISTENING_FILE or (folder / name).is_file():
+            digest.update((folder / name).read_bytes())
     return digest.hexdigest()
 
 

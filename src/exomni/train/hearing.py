@@ -187,7 +187,7 @@ HEARING_STAGES: dict[str, Stage] = {
         ("speech projector", "LLM's adapters"),
         ("speech encoder", "LLM"),
         ("heard",),
-        ("text cross-entropy",),
+        ("text cross-entropy", "divergence from the typed prompt's reply"),
         _dialogue,
         "hearing",
         load_hearing_recipe,
