@@ -195,3 +195,17 @@ def question(voice_folder):
     phonemizer = Phonemizer()
     ids = phonemizer.ids(phonemizer.phonemes("What is the capital of France?"))
     return Vocoder(voice_folder / "back.onnx")(VoiceFront(voice_folder / "front.onnx")(ids).acoustic, 0)
+
+
+@pytest.fixture
+def listener():
+    """A small listener of six-dimensional words, untrained."""
+    import torch
+
+    from exomni.model.config import SpeechProjectorConfig
+    from exomni.model.listening import Listener
+
+    torch.manual_seed(0)
+    made = Listener(8, 6, SpeechProjectorConfig(stack_frames=5, d_hidden=16))
+    made.blank.data.fill_(5.0)
+    return made.requires_grad_(False)

@@ -58,6 +58,7 @@ class Ear:
 
     def __init__(self, nano: Nano, chat: Callable):
         self._nano, self._chat = nano, chat
+        self._is_adapted = False
 
     @cached_property
     def transcriber(self):
@@ -75,22 +76,21 @@ class Ear:
 
         return torch.from_numpy(self._chat().embeddings(self._nano.listening.known.tolist()))
 
-    @cached_property
-    def _adapted(self) -> bool:
-        """Whether the LLM reads speech beside typed words through adapters; it gets them here."""
-        if adapters := self._nano.listening.adapters:
-            self._chat().listen_with(adapters)
-        return bool(adapters)
+    def _adapt(self) -> None:
+        """Give the LLM, once, the adapters through which it reads speech beside typed words."""
+        if not self._is_adapted and self._nano.listening.adapters:
+            self._chat().listen_with(self._nano.listening.adapters)
+        self._is_adapted = True
 
     def prepare(self, listen: Listen) -> None:
-        """Load everything now, so that a request is timed warm."""
+        """Load now what speech alone needs, so that a request is timed warm."""
         from .model.vad import voice_model
 
         voice_model(), self._nano.speech_features
         if listen == "transcribe":
             self.transcriber  # noqa: B018
         else:
-            self._table, self._adapted  # noqa: B018
+            self._table  # noqa: B018
             self._chat().rather("Hello.", ["Hallo."])  # the first time it has tables to make
 
     def transcribe(self, recording: str | Path | np.ndarray, sample_rate: int | None = None) -> str:
@@ -162,7 +162,7 @@ class Ear:
             # asked of it from what is said; without such words they only change the reply (docs/hearing.md).
             mixed = len({vectors is None for vectors, _ in parts}) == 2
             if mixed:
-                self._adapted  # noqa: B018
+                self._adapt()
             read.append(Turn(turn.role, tuple(_spaced(parts)) if mixed else words))
         return read, words
 

@@ -9,14 +9,6 @@ from exomni.model.config import ContextLayersConfig, SpeechProjectorConfig
 from exomni.model.listening import FILE, Listener, load_listening, save_listening
 
 
-@pytest.fixture
-def listener():
-    torch.manual_seed(0)
-    made = Listener(8, 6, SpeechProjectorConfig(stack_frames=5, d_hidden=16))
-    made.blank.data.fill_(5.0)
-    return made.requires_grad_(False)
-
-
 def test_blanks_go_and_repeats_merge(listener):
     table = 9 * torch.eye(6)[:3]
     steps = torch.stack([listener.blank, table[1], 1.1 * table[1], listener.blank, table[1], table[0], listener.blank])

@@ -2,20 +2,9 @@
 
 import types
 
-import pytest
 import torch
 
-from exomni.model.config import SpeechProjectorConfig
-from exomni.model.listening import Listener
 from exomni.train.mixtures import Heard, as_written, mixed_words
-
-
-@pytest.fixture
-def listener():
-    torch.manual_seed(0)
-    made = Listener(8, 6, SpeechProjectorConfig(stack_frames=5, d_hidden=16))
-    made.blank.data.fill_(5.0)
-    return made.requires_grad_(False)
 
 
 def test_blanks_go_and_repeats_merge(listener):

@@ -48,9 +48,11 @@ class ClauseUnits:
 def weights_hash(folder: Path) -> str:
     """SHA-256 over the weights of all parts, the listener's too where there is one: the name of the model."""
     digest = hashlib.sha256()
-    for name in (*(f"{part}.safetensors" for part in PARTS), LISTENING_FILE):
-        if name != LISTENING_FILE or (folder / name).is_file():
-            digest.update((folder / name).read_bytes())
+    files = [folder / f"{part}.safetensors" for part in PARTS]
+    if (folder / LISTENING_FILE).is_file():
+        files.append(folder / LISTENING_FILE)
+    for file in files:
+        digest.update(file.read_bytes())
     return digest.hexdigest()
 
 

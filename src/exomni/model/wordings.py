@@ -8,7 +8,6 @@ dozen changes of single words stand for thousands of wordings, of which a list o
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 
 import numpy as np
 
@@ -70,7 +69,7 @@ def changes_of(wordings: Sequence[Wording]) -> list[Change]:
         start = n_shared(best.ids, other.ids)
         n_after = n_shared_ends(best.ids, other.ids)
         stop, ids = len(best.ids) - n_after, other.ids[start : len(other.ids) - n_after]
-        if not SequenceMatcher(None, best.ids[start:stop], ids, autojunk=False).find_longest_match().size:
+        if set(best.ids[start:stop]).isdisjoint(ids):  # else something in between stays
             found.setdefault((start, stop, ids), Change(start, stop, ids, other.log_prob - best.log_prob))
     return list(found.values())
 

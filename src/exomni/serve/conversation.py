@@ -73,12 +73,15 @@ class Conversation:
 
     def add(self, entry: Entry, after: str | None = None) -> str | None:
         """Put an item after another ("root": first; None: last), and return the id of the one before it."""
-        if len(self.entries) >= self.most:
-            del self.entries[: len(self.entries) - self.most // 2]
         place = len(self.entries)
-        if after is not None:
-            ids = [e.id for e in self.entries]
-            place = ids.index(after) + 1 if after in ids else 0  # "root", or what was just forgotten
+        if after == "root":
+            place = 0
+        elif after is not None:
+            place = [e.id for e in self.entries].index(after) + 1
+        if len(self.entries) >= self.most:
+            n_forgotten = len(self.entries) - self.most // 2
+            del self.entries[:n_forgotten]
+            place = max(0, place - n_forgotten)
         self.entries.insert(place, entry)
         return self.before(entry.id)
 
