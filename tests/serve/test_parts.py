@@ -15,7 +15,7 @@ from exomni.serve.outbox import Outbox
 from exomni.serve.protocol.server import Cleared, ItemDeleted, SpokenWord
 from exomni.serve.rates import Bucket
 from exomni.serve.replies import KeptReplies
-from exomni.serve.scheduler import LEAD_S, Job, Scheduler
+from exomni.serve.scheduler import AHEAD_S, LEAD_S, Job, Scheduler
 from exomni.serve.uploads import is_recording
 from exomni.serve.words import WordTimer
 
@@ -213,6 +213,35 @@ def test_who_has_speech_to_listen_to_waits_for_who_has_none():
 
     heard = run_jobs([slow(3, speech), slow(5)])
     assert [job for job, _ in heard] == [0, 1, 1, 1, 1, 1, 0, 0]
+
+
+def test_work_rests_while_everybody_has_speech_to_hear_and_for_nobody_else(monkeypatch):
+    monkeypatch.setattr("exomni.serve.scheduler.REST", 1e6)
+    much = SpeechEvent(0, np.zeros(int((AHEAD_S + 60) * 24_000), np.float32), np.zeros(0, np.int64), "")
+    heard = []
+
+    async def run() -> None:
+        scheduler = Scheduler()
+        scheduler.start()
+
+        def begin(name: str, n_pieces: int, piece: object, heard_live: bool) -> asyncio.Event:
+            ended = asyncio.Event()
+            make, hear = slow(n_pieces, lambda _: piece), lambda piece: heard.append(name)
+            scheduler.submit(Job(make, hear, lambda error: ended.set(), heard_live))
+            return ended
+
+        await asyncio.wait_for(begin("file", 3, much, False).wait(), 10)
+        live = begin("live", 3, much, True)
+        while "live" not in heard:
+            await asyncio.sleep(0.01)
+        await asyncio.wait_for(begin("silent", 4, 0, True).wait(), 10)
+        assert not live.is_set()
+        scheduler.hurry()
+        await asyncio.wait_for(live.wait(), 10)
+        scheduler.stop()
+
+    asyncio.run(run())
+    assert heard == ["file"] * 3 + ["live"] + ["silent"] * 4 + ["live"] * 2
 
 
 def test_a_cancelled_job_is_heard_of_no_more_and_its_work_stops():

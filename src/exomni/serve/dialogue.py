@@ -262,7 +262,9 @@ class Dialogue:
             id=new_id("resp"), status="in_progress", output_modalities=modalities, max_output_tokens=most,
             conversation_id=self._conversation_id if joined else None, metadata=options.metadata,
         )  # fmt: skip
-        self._job = self._hub.begin(lambda: make(turns, how), self._on_piece, lambda e: self._on_end(e, n_tokens))
+        self._job = self._hub.begin(
+            lambda: make(turns, how), self._on_piece, lambda e: self._on_end(e, n_tokens), heard_live=True
+        )
         last = self.conversation.entries[-1].id if joined and self.conversation.entries else None
         self._reply = Replying(self._outbox, response, config.exomni.face_encoding, self._hub.clock, last)
         if joined:

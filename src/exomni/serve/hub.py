@@ -60,12 +60,12 @@ class Hub:
 
     def begin(
         self, make: Callable[[], Iterator], on_piece: Callable[[object], None],
-        on_end: Callable[[Exception | None], None],
+        on_end: Callable[[Exception | None], None], heard_live: bool = False,
     ) -> Job:  # fmt: skip
         """Have a reply made.
 
         Args:
-            make, on_piece, on_end: as in `Job`.
+            make, on_piece, on_end, heard_live: as in `Job`.
         Raises:
             Refusal: too many are being made, or the server is about to stop.
         """
@@ -79,7 +79,7 @@ class Hub:
             self._leave(job)
             on_end(error)
 
-        job = Job(make, on_piece, ended)
+        job = Job(make, on_piece, ended, heard_live)
         self._places.add(job)
         self.metrics.replying.set(len(self._places))
         self.scheduler.submit(job)
@@ -119,6 +119,7 @@ class Hub:
         if self.draining:
             return
         self.draining = True
+        self.scheduler.hurry()
         log("draining", replies=len(self._places), sessions=len(self.sessions))
         ends_at = time.monotonic() + self.config.grace_s
         while self._places and time.monotonic() < ends_at:

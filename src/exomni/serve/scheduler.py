@@ -13,6 +13,10 @@ QUANTUM_S = 0.05
 """A turn lasts as long, or one piece where that takes longer."""
 LEAD_S = 1.0
 """Whose listener has speech for longer than this waits while others have less."""
+AHEAD_S = 3.0
+REST = 1.0
+"""Once every listener has speech for longer than `AHEAD_S`, the thread rests `REST` times as long as its turn was: a
+browser on the same computer draws the face meanwhile, and who interrupts has had less made in vain."""
 USUAL_REPLY_S = 4.0
 """What a reply takes until one has been timed."""
 
@@ -24,13 +28,14 @@ class Job:
         make: gives the pieces; called, and advanced, on the model's thread.
         on_piece: told each piece, on the event loop.
         on_end: told once that it has ended and of the error that ended it, on the event loop; not after `cancel`.
+        heard_live: whether somebody hears the speech as it comes; else all of it is wanted as soon as can be.
     """
 
     def __init__(
         self, make: Callable[[], Iterator], on_piece: Callable[[object], None],
-        on_end: Callable[[Exception | None], None],
+        on_end: Callable[[Exception | None], None], heard_live: bool = False,
     ):  # fmt: skip
-        self.make, self.on_piece, self.on_end = make, on_piece, on_end
+        self.make, self.on_piece, self.on_end, self.heard_live = make, on_piece, on_end, heard_live
         self.cancelled = self.paused = False
         self.made_s = 0.0
         self.first_speech_at: float | None = None
@@ -53,7 +58,7 @@ class Scheduler:
         self._clock = clock
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()
-        self._stopping = False
+        self._stopping = self._hurrying = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
         self.usual_reply_s = USUAL_REPLY_S
@@ -85,6 +90,12 @@ class Scheduler:
         """Whole seconds until a place is likely free."""
         return max(1, min(60, round(self.usual_reply_s)))
 
+    def hurry(self) -> None:
+        """Rest no more: what is being made is to end soon."""
+        with self._changed:
+            self._hurrying = True
+            self._changed.notify()
+
     def stop(self) -> None:
         """End all jobs and the thread, after the piece that is being made."""
         with self._changed:
@@ -101,9 +112,12 @@ class Scheduler:
                     waiting, self._jobs = list(self._jobs), deque()
                     break
                 job = self._next()
-            if self._advance(job):
-                with self._changed:
+            began = self._clock()
+            goes_on = self._advance(job)
+            with self._changed:
+                if goes_on:
                     self._jobs.append(job)
+                self._rest(REST * (self._clock() - began))
         for job in waiting:
             _close(job)
 
@@ -116,6 +130,15 @@ class Scheduler:
         )
         self._jobs.remove(chosen)
         return chosen
+
+    def _rest(self, seconds: float) -> None:
+        """Leave the cores to others for a while, or until something is new, if nobody may run out of speech."""
+        if self._stopping or self._hurrying:
+            return
+        now = self._clock()
+        at_work = [job for job in self._jobs if job.cancelled or not job.paused]
+        if all(job.heard_live and job.lead_s(now) > AHEAD_S and not job.cancelled for job in at_work):
+            self._changed.wait(seconds)
 
     def _advance(self, job: Job) -> bool:
         """Make pieces for one turn; whether more are to come."""

@@ -3,10 +3,12 @@
 import base64
 import re
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from exomni import serve
 from exomni.core import arkit
 from exomni.core.timebase import FRAME_HZ, SAMPLE_HZ
 
@@ -17,6 +19,14 @@ from .tiny_head import MOVE_M, tiny_head, vrm0, vrm1
 WITHIN_MS = 150
 TRIES = 3
 """Of what has to be quick: the computer may be busy with something else."""
+PICTURE = """() => {
+  const {renderer, scene, camera} = exomni.stage;
+  renderer.render(scene, camera);
+  const gl = renderer.getContext();
+  const pixels = new Uint8Array(4 * gl.drawingBufferWidth * gl.drawingBufferHeight);
+  gl.readPixels(0, 0, gl.drawingBufferWidth, gl.drawingBufferHeight, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
+  return Array.from(pixels);
+}"""
 DROP = """([name, data]) => {
   const bytes = Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
   const files = new DataTransfer();
@@ -107,6 +117,27 @@ def test_pictures_move_with_the_weights(open_page):
     patch = np.zeros(144)
     patch[48::7] = 0.01
     np.testing.assert_allclose(moved, patch, atol=1e-6)
+
+
+def test_the_woman_has_skin_hair_and_a_shirt(open_page):
+    page = open_page()
+    drop(page, "woman.glb", (Path(serve.__file__).parent / "web" / "heads" / "woman.glb").read_bytes())
+    pixels = np.array(page.evaluate(PICTURE)).reshape(-1, 4)
+    red, green, blue = pixels[pixels[:, 3] == 255, :3].T
+    assert 0.1 < np.mean(pixels[:, 3] == 255) < 0.95  # the page's own background is behind her
+    assert np.mean((red > 140) & (red > green + 8) & (green > blue)) > 0.15  # skin, well lit
+    assert np.mean((red < 110) & (red >= blue)) > 0.1  # brown hair
+    assert np.mean((blue > red + 10) & (green > red)) > 0.05  # a blue shirt
+
+
+def test_the_head_is_drawn_again_as_soon_as_the_voice_is_heard(open_page):
+    """Pictures are few while an answer is being made without a graphics card; whether it still is, no picture tells."""
+    page = open_page()
+    page.evaluate("exomni.stage.renderer.setAnimationLoop(null)")
+    page.evaluate("exomni.stage.working = true")
+    ask(page)
+    until_heard(page, 0.1)
+    assert not page.evaluate("exomni.stage.working")
 
 
 def test_a_face_at_rest_blinks_breathes_and_looks_around(open_page):

@@ -43,7 +43,6 @@ function openStage(): Stage | null {
     stage.run((nowS, passedS) => {
       const moment = conversation.now();
       const { mood } = conversation;
-      stage.working = mood === "thinking";
       const speaks = moment !== null && moment.reply.face.at(moment.seconds, frame);
       life.update(nowS, passedS, mood, speaks ? frame : null, moment?.level ?? 0);
       stage.head?.show(life.weights, life.pose);
@@ -60,6 +59,7 @@ function openStage(): Stage | null {
 function follow(): void {
   chat.follow(conversation.now());
   showMood(conversation.mood);
+  if (stage) stage.working = conversation.mood === "thinking";
   requestAnimationFrame(follow);
 }
 

@@ -1,11 +1,12 @@
 /** The scene: light, camera, and how much of it this computer can draw. */
 
 import {
-  ACESFilmicToneMapping, AmbientLight, BackSide, BoxGeometry, Color, DirectionalLight, HemisphereLight, Mesh,
-  MeshBasicMaterial, MeshPhongMaterial, MeshPhysicalMaterial, MeshStandardMaterial, type Object3D, PCFShadowMap,
-  PerspectiveCamera, PMREMGenerator, Scene, Vector3, WebGLRenderer,
+  ACESFilmicToneMapping, BackSide, BoxGeometry, DirectionalLight, HemisphereLight, Mesh, MeshBasicMaterial,
+  PCFShadowMap, PerspectiveCamera, PMREMGenerator, Scene, Vector3, WebGLRenderer,
 } from "three";
 import type { Head } from "./head";
+import { type Lamp, LAMPS, SKY } from "./lamps";
+import { shadePlainly } from "./plain";
 
 const FIELD_OF_VIEW_DEG = 22;
 /** What is to be seen of the head, in metres: from above the hair to the neck. */
@@ -31,7 +32,6 @@ export class Stage {
   private readonly renderer: WebGLRenderer;
   private readonly scene = new Scene();
   private readonly camera = new PerspectiveCamera(FIELD_OF_VIEW_DEG, 1, 0.05, 10);
-  readonly #key = new DirectionalLight(0xfff1e2, 2.6);
   readonly #software: boolean;
   /** Whether an answer is being made, perhaps on this very computer: without a graphics card, pictures wait. */
   working = false;
@@ -76,7 +76,7 @@ export class Stage {
       this.#head.dispose();
     }
     this.#head = head;
-    if (head && this.#software) head.root.traverse(plainer);
+    if (head && this.#software) head.root.traverse(shadePlainly);
     if (head) this.scene.add(head.root);
     this.#fit();
   }
@@ -107,25 +107,22 @@ export class Stage {
     return Math.min(devicePixelRatio, 2);
   }
 
+  /** Lights for materials that ask for them; plain ones know theirs. */
   #light(): void {
-    this.scene.add(new HemisphereLight(0xf2f4ff, 0x8a7468, 0.75));
-    this.#key.position.set(0.5, 0.55, 1.1);
-    const fill = new DirectionalLight(0xdfe8ff, 0.7);
-    fill.position.set(-1.2, 0.1, 0.8);
-    const rim = new DirectionalLight(0xcfdcff, 2.2);
-    rim.position.set(-0.8, 0.8, -1.2);
-    this.#key.castShadow = true;
-    this.#key.shadow.mapSize.set(1024, 1024);
-    this.#key.shadow.radius = 6;
-    this.#key.shadow.normalBias = 0.002;
-    this.#key.shadow.bias = -0.0004;
-    Object.assign(this.#key.shadow.camera, { left: -0.3, right: 0.3, top: 0.3, bottom: -0.3, near: 0.3, far: 3 });
-    this.scene.add(this.#key, fill, rim);
-    if (this.#software) {
-      // What a mirrored room would add, without looking it up for every pixel.
-      this.scene.add(new AmbientLight(0xe8ecff, 0.7));
-      return;
-    }
+    const lamp = ({ colour, strength, from }: Lamp) => {
+      const light = new DirectionalLight(colour, strength);
+      light.position.set(...from);
+      return light;
+    };
+    const key = lamp(LAMPS.key);
+    key.castShadow = true;
+    key.shadow.mapSize.set(1024, 1024);
+    key.shadow.radius = 6;
+    key.shadow.normalBias = 0.002;
+    key.shadow.bias = -0.0004;
+    Object.assign(key.shadow.camera, { left: -0.3, right: 0.3, top: 0.3, bottom: -0.3, near: 0.3, far: 3 });
+    this.scene.add(new HemisphereLight(SKY.above, SKY.below, SKY.strength), key, lamp(LAMPS.fill), lamp(LAMPS.rim));
+    if (this.#software) return;
     const maker = new PMREMGenerator(this.renderer);
     this.scene.environment = maker.fromScene(studio(), 0.03).texture;
     this.scene.environmentIntensity = 0.42;
@@ -190,21 +187,6 @@ function drawsInSoftware(): boolean {
   const name = String(gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
   gl.getExtension("WEBGL_lose_context")?.loseContext();
   return /swiftshader|llvmpipe|software/i.test(name);
-}
-
-/** Shades a mesh in a way that a processor can: the same colours, a highlight, no mirrored room, no fine relief. */
-function plainer(node: Object3D): void {
-  if (!(node instanceof Mesh) || !(node.material instanceof MeshStandardMaterial)) return;
-  const from = node.material;
-  const { name, color, map, side, alphaTest, transparent, opacity, vertexColors } = from;
-  const coated = from instanceof MeshPhysicalMaterial && from.clearcoat > 0;
-  const shine = 1 - (coated ? from.clearcoatRoughness : from.roughness * (from.roughnessMap ? 0.6 : 1));
-  node.material = new MeshPhongMaterial({
-    name, color, map, side, alphaTest, transparent, opacity, vertexColors,
-    specular: new Color().setScalar(0.25 * shine),
-    shininess: 4 + 120 * shine ** 3,
-  });
-  from.dispose();
 }
 
 /** A room with soft lamps, to be mirrored in eyes and skin. */
