@@ -183,7 +183,23 @@ def test_a_conversation_is_read_on_from_where_it_was(chat, monkeypatch):
     read_piece = chat._session.read_piece
     monkeypatch.setattr(chat._session, "read_piece", lambda m, ids: read.append(len(ids)) or read_piece(m, ids))
     list(chat.reply(more, **SAMPLED))
-    assert read == [len("Nobody. \nuser\nAre you sure?  \n assistant\n")]  # a marker is one token
+    assert read == [len("Nobody. \n"), len(" user\nAre you sure? \n assistant\n")]  # a marker is one token
+
+
+def test_a_reply_that_was_read_already_is_not_read_again(chat, folder, monkeypatch):
+    said = [*HELLO, Turn("assistant", "Nobody.")]
+    more = [*said, Turn("user", "Are you sure?")]
+    list(chat.reply(HELLO, **SAMPLED))
+    read = []
+    read_piece = chat._session.read_piece
+    monkeypatch.setattr(chat._session, "read_piece", lambda m, ids: read.append(len(ids)) or read_piece(m, ids))
+    chat.remember(said)
+    assert read == [len("Nobody. \n")]
+    continued = list(chat.reply(more, seed=3, **SAMPLED))
+    assert read[1:] == [len(" user\nAre you sure? \n assistant\n")]
+    assert same(continued, ChatModel(folder, n_threads=1).reply(more, seed=3, **SAMPLED))
+    chat.remember([Turn("user", "Another conversation, not remembered."), Turn("assistant", "Well.")])
+    assert len(read) == 2
 
 
 def test_replies_written_at_once_do_not_disturb_each_other(chat):

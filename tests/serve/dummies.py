@@ -40,6 +40,7 @@ class DummyBackend:
         step_s: what each clause takes to make.
         heard: what speech is written down as.
         asked: the turns of every reply.
+        remembered: the turns up to every reply that was read.
         n_clauses: made since the beginning.
         error: raised by the next clause.
     """
@@ -49,6 +50,7 @@ class DummyBackend:
         self.clause_words = 4
         self.heard = "what did you hear"
         self.asked: list = []
+        self.remembered: list = []
         self.n_clauses = self.n_closed = 0
         self.error: Exception | None = None
         self.held = threading.Event()
@@ -57,6 +59,9 @@ class DummyBackend:
     def reply(self, turns, options) -> Iterator:
         self.asked.append(list(turns))
         return self.say(self.answer or f"You said {turns[-1].text}", options)
+
+    def remember(self, turns) -> None:
+        self.remembered.append(list(turns))
 
     def write(self, turns, options) -> Iterator[str]:
         self.asked.append(list(turns))

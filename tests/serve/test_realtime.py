@@ -116,6 +116,9 @@ def test_the_conversation_is_remembered(start):
     first, second = backend.asked
     assert [(t.role, t.text) for t in first] == [("user", "Be kind.\n\nhow are you")]
     assert [(t.role, t.text) for t in second[1:]] == [("assistant", "fine thanks"), ("user", "and your cat")]
+    # While a reply is heard, the model reads it: exactly what the next one goes on from.
+    wait_until(lambda: len(backend.remembered) == 2)
+    assert backend.remembered[0] == second[:-1]
 
 
 def test_items_are_put_where_they_belong_found_and_forgotten(start):
@@ -374,6 +377,7 @@ def test_a_reply_is_cancelled_on_request(start):
         client.send("response.cancel")
         done = client.until("response.done")["response"]
         assert (done["status"], done["status_details"]["reason"]) == ("cancelled", "client_cancelled")
+        assert not backend.remembered
         assert client.ask("again", max_output_tokens=4)[-1]["response"]["status"] == "incomplete"
 
 

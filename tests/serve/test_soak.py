@@ -79,6 +79,7 @@ async def converse() -> dict:
             await talk.until("response.done", n_turns)
             if n_turns % 40 == 0:
                 talk.backend.asked.clear()
+                talk.backend.remembered.clear()
                 gc.collect()
                 sizes.append(len(gc.get_objects()))
         talk.dialogue.close()

@@ -132,6 +132,24 @@ class ChatModel:
                 text += new
                 yield ChatToken(new, torch.from_numpy(reading.states[-1]))
 
+    def remember(self, turns: Sequence[Turn]) -> None:
+        """Read the reply that a conversation ends with, so that the answer to what comes next begins sooner.
+
+        Nothing is read where the conversation before it is not remembered any more.
+
+        Args:
+            turns: the conversation; its last turn is the assistant's.
+        """
+        pieces = self._pieces(turns)
+        with self._lock:
+            memory = next((m for m in self._idle if m.shared(pieces) == len(pieces) - 1), None)
+            if memory is None:
+                return
+            self._idle.remove(memory)
+        with self._giving_back(memory):
+            memory.rewind(len(pieces) - 1)
+            self._session.read_piece(memory, pieces[-1])
+
     def states(self, text: str, prompt: str = "", before: str = "") -> torch.Tensor:
         """States of a given reply, as `reply` would give them had the LLM written it.
 
@@ -178,10 +196,18 @@ class ChatModel:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
     def _pieces(self, turns: Sequence[Turn]) -> list[list[Token]]:
-        """Tokens of the conversation's latest part, cut after each place where a reply begins."""
+        """Tokens of the conversation's latest part, cut where a reply begins and where it ends."""
         kept = turns[self._first_kept(turns) :]
         clips = (part for turn in kept for part in _parts(turn) if not isinstance(part, str))
-        pieces = [self._tokens(piece + ASSISTANT, clips) for piece in self.prompt(kept).split(ASSISTANT)[:-1]]
+        texts = [""]
+        for turn in kept:
+            if turn.role == "assistant":
+                texts[-1] += ASSISTANT
+                texts += [_turn_text(turn).removeprefix(ASSISTANT), ""]
+            else:
+                texts[-1] += _turn_text(turn)
+        texts[-1:] = [texts[-1] + ASSISTANT] if kept[-1].role == "user" else []
+        pieces = [self._tokens(text, clips) for text in texts]
         return [*pieces[:-1], pieces[-1][-CONTEXT_TOKENS:]]
 
     def _tokens(self, text: str, clips: Iterator[np.ndarray]) -> list[Token]:
@@ -217,12 +243,17 @@ class ChatModel:
                 best = self._session.new_memory(MEMORY_TOKENS)
             else:
                 self._idle.remove(best)
-        best.rewind(best.shared(pieces[:-1]))
-        try:
+        with self._giving_back(best):
+            best.rewind(best.shared(pieces[:-1]))
             yield best
+
+    @contextmanager
+    def _giving_back(self, memory: Memory) -> Iterator[None]:
+        try:
+            yield
         finally:
             with self._lock:
-                self._idle.append(best)
+                self._idle.append(memory)
                 del self._idle[:-MEMORIES]
 
 

@@ -47,6 +47,9 @@ class Backend(Protocol):
     def write(self, turns: Sequence[Said], options: ReplyOptions) -> Iterator[str]:
         """An answer in words only, piece by piece."""
 
+    def remember(self, turns: Sequence[Said]) -> None:
+        """Get ready for what follows a reply, the last of these turns, while it is listened to."""
+
     def say(self, text: str, options: ReplyOptions) -> Iterator[Event]:
         """A given text with voice and face."""
 
@@ -94,6 +97,10 @@ class OmniBackend:
         """See `Backend`."""
         tokens = self._omni.chat.reply(_turns(turns), max_new_tokens=options.max_tokens, seed=options.seed)
         return (token.text for token in tokens)
+
+    def remember(self, turns: Sequence[Said]) -> None:
+        """See `Backend`."""
+        self._omni.chat.remember(_turns(turns))
 
     def say(self, text: str, options: ReplyOptions) -> Iterator[Event]:
         """See `Backend`."""

@@ -103,7 +103,13 @@ class Conversation:
 
 
 def turns_of(entries: Sequence[Entry], instructions: str = "") -> list[Said]:
-    """Turns that end with the user's; empty where there is nothing to answer.
+    """Turns that end with the user's; empty where there is nothing to answer. See `said_in`."""
+    turns = said_in(entries, instructions)
+    return turns if turns and turns[-1].role == "user" else []
+
+
+def said_in(entries: Sequence[Entry], instructions: str = "") -> list[Said]:
+    """Turns as the model reads them.
 
     The LLM knows no system turns: instructions stand before what the user says next. What the user says several
     times in a row is one turn.
@@ -125,7 +131,7 @@ def turns_of(entries: Sequence[Entry], instructions: str = "") -> list[Said]:
             turns.append(Said("assistant", f"{turns.pop().text} {text}"))
         else:
             turns.append(Said("assistant", text))
-    return turns if turns and turns[-1].role == "user" else []
+    return turns
 
 
 def samples_of_ms(duration_ms: int) -> int:

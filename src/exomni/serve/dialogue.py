@@ -9,7 +9,7 @@ from ..core.errors import InputError
 from ..core.events import SpeechEvent
 from ..core.timebase import SAMPLE_HZ
 from .backend import ReplyOptions, Said
-from .conversation import Conversation, Entry, ms_of_samples, samples_of_ms, turns_of
+from .conversation import Conversation, Entry, ms_of_samples, said_in, samples_of_ms, turns_of
 from .hub import Hub
 from .items import entry_of
 from .listening import Listening
@@ -308,8 +308,22 @@ class Dialogue:
             self._end("failed", code="server_error")
         elif reply.n_pieces >= most_pieces:
             self._end("incomplete", "max_output_tokens")
+            self._remember()
         else:
             self._end("completed")
+            self._remember()
+
+    def _remember(self) -> None:
+        """Have the model read its reply while it is heard, before somebody answers."""
+        turns = said_in(self.conversation.entries, self.config.instructions)
+        if turns and turns[-1].role == "assistant":
+            backend, session = self._hub.backend, self._id
+
+            def end(error: Exception | None) -> None:
+                if error is not None:
+                    log("reading a reply failed", level=40, error=error, session=session)
+
+            self._hub.scheduler.submit(Job(lambda: iter([backend.remember(turns)]), lambda _: None, end))
 
     def _interrupt(self, reason: str) -> None:
         """Stop the reply that is being made or can still be heard; what was not heard was not said."""
