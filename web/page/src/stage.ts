@@ -48,6 +48,7 @@ export class Stage {
    */
   constructor(readonly canvas: HTMLCanvasElement) {
     this.#software = drawsInSoftware();
+    document.documentElement.classList.toggle("software", this.#software);
     const antialias = !this.#software;
     this.renderer = new WebGLRenderer({ canvas, alpha: true, antialias, powerPreference: "high-performance" });
     this.renderer.toneMapping = ACESFilmicToneMapping;
