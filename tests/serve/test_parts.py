@@ -166,8 +166,12 @@ def test_only_recordings_are_opened(head, expected):
 # --- the order of work -----------------------------------------------------------------------------------------------
 
 
-def run_jobs(makers: list, seconds_a_piece: float = 0.0) -> list:
-    """What the loop hears, in order, of jobs that were submitted at once: (job, piece)."""
+def run_jobs(makers: list, **kinds: tuple) -> list:
+    """What the loop hears, in order, of jobs that were submitted at once: (job, piece).
+
+    Args:
+        kinds: of `Job`'s flags, which of the jobs have each.
+    """
     heard, left = [], len(makers)
 
     async def run() -> None:
@@ -182,7 +186,8 @@ def run_jobs(makers: list, seconds_a_piece: float = 0.0) -> list:
                 done.set()
 
         for i, make in enumerate(makers):
-            scheduler.submit(Job(make, lambda piece, i=i: heard.append((i, piece)), end))
+            flags = {name: i in having for name, having in kinds.items()}
+            scheduler.submit(Job(make, lambda piece, i=i: heard.append((i, piece)), end, **flags))
         await asyncio.wait_for(done.wait(), 10)
         scheduler.stop()
 
@@ -213,6 +218,22 @@ def test_who_has_speech_to_listen_to_waits_for_who_has_none():
 
     heard = run_jobs([slow(3, speech), slow(5)])
     assert [job for job, _ in heard] == [0, 1, 1, 1, 1, 1, 0, 0]
+
+
+def test_what_nobody_waits_for_comes_when_nobody_is_hungry():
+    assert [job for job, _ in run_jobs([slow(2), slow(3), slow(3)], can_wait=(0,))] == [1, 2, 1, 2, 1, 2, 0, 0]
+
+
+def test_a_rest_ends_before_anybody_may_run_out_of_speech(monkeypatch):
+    monkeypatch.setattr("exomni.serve.scheduler.REST", 1e6)
+
+    def speech(i: int) -> SpeechEvent:
+        seconds = 0.2 if i else AHEAD_S + 0.5
+        return SpeechEvent(0, np.zeros(int(seconds * 24_000), np.float32), np.zeros(0, np.int64), "")
+
+    assert len(run_jobs([slow(2, speech)], heard_live=(0,))) == 2
+    # Here the second piece may take longer than what there is to hear.
+    assert len(run_jobs([slow(2, speech, seconds=0.6)], heard_live=(0,))) == 2
 
 
 def test_work_rests_while_everybody_has_speech_to_hear_and_for_nobody_else(monkeypatch):

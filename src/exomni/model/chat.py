@@ -142,7 +142,9 @@ class ChatModel:
         """
         pieces = self._pieces(turns)
         with self._lock:
-            memory = next((m for m in self._idle if m.shared(pieces) == len(pieces) - 1), None)
+            # The one that has least beyond it: what another conversation goes on from stays.
+            ready = (m for m in self._idle if m.shared(pieces) == len(pieces) - 1)
+            memory = min(ready, key=lambda m: len(m.pieces), default=None)
             if memory is None:
                 return
             self._idle.remove(memory)

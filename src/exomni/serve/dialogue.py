@@ -74,6 +74,7 @@ class Dialogue:
         self._replies = Bucket(per_minute / 60, max(1.0, per_minute / 6), hub.clock)
         self._reply: Replying | None = None
         self._job: Job | None = None
+        self._reading: Job | None = None
         self._wanted: ResponseOptions | None = None
 
     def greet(self) -> None:
@@ -114,6 +115,7 @@ class Dialogue:
     def close(self) -> None:
         """End whatever is being made."""
         self._listening.close()
+        self._read_no_more()
         if self._job is not None:
             self._hub.cancel(self._job)
 
@@ -170,12 +172,14 @@ class Dialogue:
             if not self._reply.done:
                 self._interrupt("client_cancelled")
             self._reply.change(heard_samples=heard)
+        self._read_no_more()
         self.conversation.change(entry.id, heard_samples=heard)
         self._outbox.put(ItemTruncated(item_id=entry.id, audio_end_ms=event.audio_end_ms))
 
     @_do.register
     def _(self, event: ItemDelete) -> None:
         self.conversation.remove(self._found(event.item_id).id)
+        self._read_no_more()
         self._outbox.put(ItemDeleted(item_id=event.item_id))
 
     @_do.register
@@ -241,7 +245,8 @@ class Dialogue:
         """
         if self._reply is not None and not self._reply.done:
             raise Refusal("response_active", "a reply is being made; cancel it first")
-        turns = self._turns(options)
+        instructions = self.config.instructions if options.instructions is None else options.instructions
+        turns = self._turns(options, instructions)
         wait_s = self._replies.wait_s()
         if wait_s:
             raise Refusal("rate_limited", "too many replies a minute", retry_after=int(wait_s) + 1)
@@ -263,8 +268,10 @@ class Dialogue:
             conversation_id=self._conversation_id if joined else None, metadata=options.metadata,
         )  # fmt: skip
         self._job = self._hub.begin(
-            lambda: make(turns, how), self._on_piece, lambda e: self._on_end(e, n_tokens), heard_live=True
-        )
+            lambda: make(turns, how), self._on_piece, lambda e: self._on_end(e, n_tokens, instructions),
+            heard_live=True,
+        )  # fmt: skip
+        self._read_no_more()
         last = self.conversation.entries[-1].id if joined and self.conversation.entries else None
         self._reply = Replying(self._outbox, response, config.exomni.face_encoding, self._hub.clock, last)
         if joined:
@@ -272,8 +279,7 @@ class Dialogue:
         self._reply.begin()
         log("reply begins", session=self._id, reply=response.id, turns=len(turns), **self._content(turns[-1].text))
 
-    def _turns(self, options: ResponseOptions) -> list[Said]:
-        instructions = self.config.instructions if options.instructions is None else options.instructions
+    def _turns(self, options: ResponseOptions, instructions: str) -> list[Said]:
         if options.input is None:
             turns = self.conversation.turns(instructions)
         else:
@@ -297,7 +303,7 @@ class Dialogue:
         if self._outbox.n_bytes > self._hub.config.limits.outbox_bytes:
             self._hub.scheduler.pause(self._job, True)
 
-    def _on_end(self, error: Exception | None, most_pieces: int) -> None:
+    def _on_end(self, error: Exception | None, most_pieces: int, instructions: str) -> None:
         """A reply has ended by itself."""
         reply = self._reply
         # What has words and no sound, such as another script, is whole all the same.
@@ -308,26 +314,35 @@ class Dialogue:
             self._end("failed", code="server_error")
         elif reply.n_pieces >= most_pieces:
             self._end("incomplete", "max_output_tokens")
-            self._remember()
+            self._read(instructions)
         else:
             self._end("completed")
-            self._remember()
+            self._read(instructions)
 
-    def _remember(self) -> None:
+    def _read(self, instructions: str) -> None:
         """Have the model read its reply while it is heard, before somebody answers."""
-        turns = said_in(self.conversation.entries, self.config.instructions)
-        if turns and turns[-1].role == "assistant":
-            backend, session = self._hub.backend, self._id
+        turns = said_in(self.conversation.entries, instructions)
+        if self._hub.draining or not turns or turns[-1].role != "assistant":
+            return
+        backend = self._hub.backend
 
-            def end(error: Exception | None) -> None:
-                if error is not None:
-                    log("reading a reply failed", level=40, error=error, session=session)
+        def end(error: Exception | None) -> None:
+            if error is not None:
+                log("reading a reply failed", level=40, error=error, session=self._id)
 
-            self._hub.scheduler.submit(Job(lambda: iter([backend.remember(turns)]), lambda _: None, end))
+        self._reading = Job(lambda: iter([backend.remember(turns)]), lambda _: None, end, can_wait=True)
+        self._hub.scheduler.submit(self._reading)
+
+    def _read_no_more(self) -> None:
+        """What was to be read is not what the next reply goes on from, or that one is wanted now."""
+        if self._reading is not None:
+            self._hub.scheduler.cancel(self._reading)
+            self._reading = None
 
     def _interrupt(self, reason: str) -> None:
         """Stop the reply that is being made or can still be heard; what was not heard was not said."""
         self._wanted = None
+        self._read_no_more()
         reply = self._reply
         if reply is None or (reply.done and reply.entry.heard_samples is not None):
             return

@@ -1,6 +1,7 @@
 """One model, many people: replies are made a piece at a time, in turns."""
 
 import asyncio
+import math
 import threading
 import time
 from collections import deque
@@ -15,8 +16,9 @@ LEAD_S = 1.0
 """Whose listener has speech for longer than this waits while others have less."""
 AHEAD_S = 3.0
 REST = 1.0
-"""Once every listener has speech for longer than `AHEAD_S`, the thread rests `REST` times as long as its turn was: a
-browser on the same computer draws the face meanwhile, and who interrupts has had less made in vain."""
+"""While every listener has speech for longer than `AHEAD_S`, and than the longest that a piece of speech has taken, the
+thread rests `REST` times as long as its turn was: a browser on the same computer draws the face meanwhile, and who
+interrupts has had less made in vain."""
 USUAL_REPLY_S = 4.0
 """What a reply takes until one has been timed."""
 
@@ -29,21 +31,25 @@ class Job:
         on_piece: told each piece, on the event loop.
         on_end: told once that it has ended and of the error that ended it, on the event loop; not after `cancel`.
         heard_live: whether somebody hears the speech as it comes; else all of it is wanted as soon as can be.
+        can_wait: whether nobody waits for it.
     """
 
     def __init__(
         self, make: Callable[[], Iterator], on_piece: Callable[[object], None],
-        on_end: Callable[[Exception | None], None], heard_live: bool = False,
+        on_end: Callable[[Exception | None], None], heard_live: bool = False, can_wait: bool = False,
     ):  # fmt: skip
-        self.make, self.on_piece, self.on_end, self.heard_live = make, on_piece, on_end, heard_live
+        self.make, self.on_piece, self.on_end = make, on_piece, on_end
+        self.heard_live, self.can_wait = heard_live, can_wait
         self.cancelled = self.paused = False
-        self.made_s = 0.0
+        self.made_s = self.slowest_s = self.waits_since = 0.0
         self.first_speech_at: float | None = None
         self.began_at: float | None = None
         self.pieces: Iterator | None = None
 
     def lead_s(self, now: float) -> float:
         """Seconds of speech that the listener has not heard yet, if it plays since the first came."""
+        if self.can_wait:
+            return math.inf
         return 0.0 if self.first_speech_at is None else self.made_s - (now - self.first_speech_at)
 
 
@@ -59,6 +65,7 @@ class Scheduler:
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()
         self._stopping = self._hurrying = False
+        self._rested_s = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
         self.usual_reply_s = USUAL_REPLY_S
@@ -133,18 +140,20 @@ class Scheduler:
 
     def _rest(self, seconds: float) -> None:
         """Leave the cores to others for a while, or until something is new, if nobody may run out of speech."""
-        if self._stopping or self._hurrying:
-            return
         now = self._clock()
         at_work = [job for job in self._jobs if job.cancelled or not job.paused]
-        if all(job.heard_live and job.lead_s(now) > AHEAD_S and not job.cancelled for job in at_work):
-            self._changed.wait(seconds)
+        if self._stopping or self._hurrying or any(job.cancelled or not job.heard_live for job in at_work):
+            return
+        spare_s = min((job.lead_s(now) - job.slowest_s - AHEAD_S for job in at_work), default=0.0)
+        if spare_s > 0:
+            self._changed.wait(min(seconds, spare_s))
+            self._rested_s += self._clock() - now
 
     def _advance(self, job: Job) -> bool:
         """Make pieces for one turn; whether more are to come."""
         began = self._clock()
         if job.began_at is None:
-            job.began_at = began
+            job.began_at, job.waits_since = began, began - self._rested_s
         try:
             if job.pieces is None and not job.cancelled:
                 job.pieces = iter(job.make())
@@ -165,9 +174,13 @@ class Scheduler:
 
     def _count(self, job: Job, piece: object) -> None:
         if isinstance(piece, SpeechEvent):
+            now = self._clock()
             if job.first_speech_at is None:
-                job.first_speech_at = self._clock()
+                job.first_speech_at = now
             job.made_s += len(piece.samples) / piece.sample_rate
+            # Rests are taken off: they are not what the next piece must wait for.
+            job.slowest_s = max(job.slowest_s, now - self._rested_s - job.waits_since)
+            job.waits_since = now - self._rested_s
 
     def _tell(self, job: Job, listener: Callable, news: object) -> None:
         def unless_cancelled() -> None:

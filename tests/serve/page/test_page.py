@@ -130,6 +130,14 @@ def test_the_woman_has_skin_hair_and_a_shirt(open_page):
     assert np.mean((blue > red + 10) & (green > red)) > 0.05  # a blue shirt
 
 
+def test_a_head_without_normals_or_colours_is_lit(open_page):
+    pixels = np.array(open_page().evaluate(PICTURE)).reshape(-1, 4)
+    seen = pixels[pixels[:, 3] == 255, :3]
+    assert len(seen) > 0.1 * len(pixels)
+    assert seen.mean() > 120
+    assert np.ptp(seen.mean(axis=1)) > 10  # by where it faces
+
+
 def test_the_head_is_drawn_again_as_soon_as_the_voice_is_heard(open_page):
     """Pictures are few while an answer is being made without a graphics card; whether it still is, no picture tells."""
     page = open_page()

@@ -2,7 +2,9 @@
 
 import { ARKIT_INDEX, ARKIT_NAMES, type ArkitName, canonicalName } from "exomni-client";
 import { MeshoptDecoder } from "meshopt-reference";
-import { Box3, Euler, Group, type Material, Mesh, type Object3D, Quaternion, SkinnedMesh, Vector3 } from "three";
+import {
+  Box3, Euler, Group, type Material, Mesh, type Object3D, Quaternion, ShaderMaterial, SkinnedMesh, Texture, Vector3,
+} from "three";
 import { type GLTF, GLTFLoader, type GLTFLoaderPlugin, type GLTFParser } from "three/addons/loaders/GLTFLoader.js";
 import { Morphs } from "./morphs";
 import { eyeNodes, expressionBinds, type Eyes, headBone, looksBackwards } from "./rig";
@@ -104,7 +106,12 @@ export class Head {
     this.root.traverse((node) => {
       if (!(node instanceof Mesh)) return;
       node.geometry.dispose();
-      for (const material of [node.material].flat() as Material[]) material.dispose();
+      if (node instanceof SkinnedMesh) node.skeleton.dispose();
+      for (const material of [node.material].flat() as Material[]) {
+        const held = material instanceof ShaderMaterial ? material.uniforms["map"] : material;
+        for (const value of Object.values(held ?? {})) if (value instanceof Texture) value.dispose();
+        material.dispose();
+      }
     });
   }
 

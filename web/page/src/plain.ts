@@ -18,6 +18,7 @@ const ROOM = { colour: 0xe8ecff, strength: 0.8 };
 const LOOK = { EXPOSURE: "1.3", COLOUR: "0.72", BEND: "0.65", GLOSS: "0.3" };
 const LIT = `
   #include <common>
+  #include <morphtarget_pars_vertex>
   #include <skinning_pars_vertex>
   uniform vec3 froms[3];
   uniform vec3 lamps[3];
@@ -30,21 +31,24 @@ const LIT = `
   varying vec3 light;
   varying vec3 gloss;
   #ifdef USE_COLOR
-    varying vec3 painted;
+    varying vec4 painted;
   #endif
 
   void main() {
     #include <beginnormal_vertex>
+    #include <morphnormal_vertex>
     #include <skinbase_vertex>
     #include <skinnormal_vertex>
     #include <defaultnormal_vertex>
     #include <begin_vertex>
+    #include <morphtarget_vertex>
     #include <skinning_vertex>
     #include <project_vertex>
-    vec3 n = normalize(transformedNormal);
+    vec3 n = transformedNormal / max(length(transformedNormal), 1e-6);
     vec3 eye = normalize(-mvPosition.xyz);
     #ifdef BOTH_SIDES
-      if (dot(n, eye) < 0.0) n = -n;
+      // Not at once: at an outline, vertices of a side that is seen look away a little.
+      if (dot(n, eye) < -0.2) n = -n;
     #endif
     mat3 seen = mat3(viewMatrix);
     vec3 sum = mix(below, above, 0.5 + 0.5 * dot(n, seen[1]));
@@ -56,7 +60,10 @@ const LIT = `
       at = (place * vec3(MAP_UV, 1.0)).xy;
     #endif
     #ifdef USE_COLOR
-      painted = pow(color.rgb, vec3(1.0 / 2.2));
+      painted = vec4(pow(color.rgb, vec3(1.0 / 2.2)), 1.0);
+      #ifdef USE_COLOR_ALPHA
+        painted.a = color.a;
+      #endif
     #endif
   }
 `;
@@ -68,7 +75,7 @@ const SHADED = `
   varying vec3 light;
   varying vec3 gloss;
   #ifdef USE_COLOR
-    varying vec3 painted;
+    varying vec4 painted;
   #endif
 
   void main() {
@@ -78,11 +85,11 @@ const SHADED = `
     #else
       vec4 base = vec4(1.0, 1.0, 1.0, opacity);
     #endif
+    #ifdef USE_COLOR
+      base *= painted;
+    #endif
     #ifdef CUT
       if (base.a < cut) discard;
-    #endif
-    #ifdef USE_COLOR
-      base.rgb *= painted;
     #endif
     #ifndef SEEN_THROUGH
       base.a = 1.0;
@@ -108,11 +115,13 @@ export function shadePlainly(node: Object3D): void {
   if (side === DoubleSide) defines["BOTH_SIDES"] = "";
   if (transparent) defines["SEEN_THROUGH"] = "";
   map?.updateMatrix();
+  if (!node.geometry.hasAttribute("normal")) node.geometry.computeVertexNormals();
   node.material = new ShaderMaterial({
     name, side, transparent, vertexColors, defines,
     vertexShader: LIT,
     fragmentShader: SHADED,
     depthWrite: from.depthWrite,
+    forceSinglePass: from.forceSinglePass,
     uniforms: {
       ...LIGHTS,
       tint: { value: color },

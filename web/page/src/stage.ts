@@ -33,7 +33,7 @@ export class Stage {
   private readonly scene = new Scene();
   private readonly camera = new PerspectiveCamera(FIELD_OF_VIEW_DEG, 1, 0.05, 10);
   readonly #software: boolean;
-  /** Whether an answer is being made, perhaps on this very computer: without a graphics card, pictures wait. */
+  /** Whether an answer is being thought of, perhaps on this very computer: without a graphics card, pictures wait. */
   working = false;
   #ratio: number;
   #meanS = 1 / 60;
