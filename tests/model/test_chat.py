@@ -8,6 +8,7 @@ import torch
 
 from exomni.core.errors import InputError
 from exomni.model import chat as chat_module
+from exomni.model import llm_session
 from exomni.model.chat import ChatModel, Turn
 from exomni.model.llm_graph import BLOCK, ZERO_CODE, convert_llama, quantise
 from exomni.model.llm_session import EMBEDDINGS_FILE, GRAPH_FILE, TOKENIZER_FILE
@@ -191,15 +192,28 @@ def test_a_reply_that_was_read_already_is_not_read_again(chat, folder, monkeypat
     more = [*said, Turn("user", "Are you sure?")]
     list(chat.reply(HELLO, **SAMPLED))
     read = []
-    read_piece = chat._session.read_piece
-    monkeypatch.setattr(chat._session, "read_piece", lambda m, ids: read.append(len(ids)) or read_piece(m, ids))
-    chat.remember(said)
+    reading_piece = chat._session.reading_piece
+    monkeypatch.setattr(
+        chat._session, "reading_piece", lambda m, ids: read.append(len(ids)) or reading_piece(m, ids)
+    )  # fmt: skip
+    list(chat.remember(said))
     assert read == [len("Nobody. \n")]
     continued = list(chat.reply(more, seed=3, **SAMPLED))
     assert read[1:] == [len(" user\nAre you sure? \n assistant\n")]
     assert same(continued, ChatModel(folder, n_threads=1).reply(more, seed=3, **SAMPLED))
-    chat.remember([Turn("user", "Another conversation, not remembered."), Turn("assistant", "Well.")])
+    assert not list(chat.remember([Turn("user", "Another conversation."), Turn("assistant", "Well.")]))
     assert len(read) == 2
+
+
+def test_reading_a_reply_leaves_other_conversations_alone(chat, monkeypatch):
+    """Two began with the same question; in one the reply was cut short and went on."""
+    one = [*HELLO, Turn("assistant", "No"), Turn("user", "Are you sure?")]
+    list(chat.reply(one, **SAMPLED))
+    list(islice(chat.reply([Turn("user", "Something else?")], **SAMPLED), 2))
+    list(chat.reply(HELLO, **SAMPLED))
+    held = max(len(m.pieces) for m in chat._idle)
+    list(chat.remember([*HELLO, Turn("assistant", "Nobody.")]))
+    assert max(len(m.pieces) for m in chat._idle) == held
 
 
 def test_replies_written_at_once_do_not_disturb_each_other(chat):
@@ -237,16 +251,57 @@ def test_only_some_conversations_are_remembered(chat, monkeypatch):
 
 def test_a_long_conversation_forgets_its_beginning_but_not_every_time(chat, monkeypatch):
     monkeypatch.setattr(chat_module, "CONTEXT_TOKENS", 400)
+    monkeypatch.setattr(chat_module, "QUESTION_TOKENS", 40)
     turns, begins = [], []
     for i in range(20):
         turns += [Turn("user", f"Question number {i:2d}?"), Turn("assistant", "An answer.")]
-        begins.append(chat._first_kept(turns[:-1]))
-        pieces = chat._pieces(turns[:-1])
-        assert sum(map(len, pieces)) <= 400 + 20
-        assert turns[begins[-1]].role == "user"
+        for end in (-1, len(turns)):
+            begins.append(chat._kept(turns[:end])[0])
+            assert sum(map(len, chat._pieces(turns[:end]))) <= 400 + 20
+            assert turns[begins[-1]].role == "user"
     assert begins == sorted(begins)
-    assert 1 < len(set(begins)) <= 5
+    assert 1 < len(set(begins)) <= 6
     assert len(chat._pieces([Turn("user", "long " * 400)])[0]) == 400
+
+
+def test_what_is_kept_is_read_at_once_and_before_the_next_question(chat, folder, monkeypatch):
+    monkeypatch.setattr(chat_module, "CONTEXT_TOKENS", 400)
+    monkeypatch.setattr(chat_module, "QUESTION_TOKENS", 40)
+    turns, read, again = [], [], []
+    read_at_once = chat._session.read
+    monkeypatch.setattr(chat._session, "read", lambda m, ids: read.append(len(ids)) or read_at_once(m, ids))
+    for i in range(20):
+        turns.append(Turn("user", f"Question number {i:2d}?"))
+        read.clear()
+        written = [token.text for token in chat.reply(turns, max_new_tokens=3)]
+        assert read == [len(chat._pieces(turns)[-1]), 1, 1]  # the question, and what was written
+        turns.append(Turn("assistant", "An answer."))
+        read.clear()
+        assert not [*chat.remember(turns)][4:]
+        again.append(sum(read))
+        assert again[-1] == len(chat._pieces(turns)[-1])
+        assert written == [t.text for t in ChatModel(folder, n_threads=1).reply(turns[:-1], max_new_tokens=3)]
+    assert 2 <= sum(n > 100 for n in again) <= 6
+
+
+def test_reading_that_is_stopped_does_no_harm(chat, monkeypatch):
+    monkeypatch.setattr(llm_session, "ROWS_AT_ONCE", 4)
+    said = [*HELLO, Turn("assistant", "Nobody, as far as we know.")]
+    expected = list(chat.reply([*said, HELLO[0]], **SAMPLED))
+    list(chat.reply(HELLO, **SAMPLED))
+    reading = chat.remember(said)
+    next(reading)
+    reading.close()
+    assert same(expected, chat.reply([*said, HELLO[0]], **SAMPLED))
+
+
+def test_a_question_longer_than_the_context_can_be_followed_by_another(chat, monkeypatch):
+    monkeypatch.setattr(chat_module, "CONTEXT_TOKENS", 400)
+    turns = [Turn("user", "long " * 900)]
+    list(chat.reply(turns, max_new_tokens=2))
+    turns.append(Turn("assistant", "Oh."))
+    assert list(chat.remember(turns))
+    assert list(chat.reply([*turns, Turn("user", "Well?")], max_new_tokens=2))
 
 
 def test_nobody_can_write_a_marker(chat, tokenizer):

@@ -60,8 +60,9 @@ class DummyBackend:
         self.asked.append(list(turns))
         return self.say(self.answer or f"You said {turns[-1].text}", options)
 
-    def remember(self, turns) -> None:
+    def remember(self, turns) -> Iterator[None]:
         self.remembered.append(list(turns))
+        yield
 
     def write(self, turns, options) -> Iterator[str]:
         self.asked.append(list(turns))

@@ -18,6 +18,8 @@ ASSISTANT = "<|im_start|>assistant\n"
 ASSISTANT_TURN = ASSISTANT + "{}<|im_end|>\n"
 CONTEXT_TOKENS = 2048
 """What the LLM was tuned on; older turns are dropped beyond it."""
+QUESTION_TOKENS = 256
+"""Room that is kept for the next question."""
 MEMORY_TOKENS = 2 * CONTEXT_TOKENS
 """Room for a full context and a reply as long."""
 MEMORIES = 4
@@ -118,7 +120,7 @@ class ChatModel:
         written, text = [], ""
         with self._memory(pieces) as memory:
             for piece in pieces[len(memory.pieces) :]:
-                session = self._listening if any(isinstance(token, bytes) for token in piece) else self._session
+                session = self._session_for(piece)
                 reading = session.read_piece(memory, piece)
             for _ in range(min(max_new_tokens, memory.capacity - memory.length)):
                 if written:
@@ -132,25 +134,29 @@ class ChatModel:
                 text += new
                 yield ChatToken(new, torch.from_numpy(reading.states[-1]))
 
-    def remember(self, turns: Sequence[Turn]) -> None:
+    def remember(self, turns: Sequence[Turn]) -> Iterator[None]:
         """Read the reply that a conversation ends with, so that the answer to what comes next begins sooner.
 
         Nothing is read where the conversation before it is not remembered any more.
 
         Args:
             turns: the conversation; its last turn is the assistant's.
+        Yields:
+            After each step; stop iterating to stop the work.
         """
-        pieces = self._pieces(turns)
+        before, pieces = self._pieces(turns[:-1]), self._pieces(turns)
         with self._lock:
             # The one that has least beyond it: what another conversation goes on from stays.
-            ready = (m for m in self._idle if m.shared(pieces) == len(pieces) - 1)
+            ready = (m for m in self._idle if m.shared(before) == len(before))
             memory = min(ready, key=lambda m: len(m.pieces), default=None)
             if memory is None:
                 return
             self._idle.remove(memory)
         with self._giving_back(memory):
-            memory.rewind(len(pieces) - 1)
-            self._session.read_piece(memory, pieces[-1])
+            memory.rewind(memory.shared(pieces))
+            for piece in pieces[len(memory.pieces) :]:
+                for _ in self._session_for(piece).reading_piece(memory, piece):
+                    yield
 
     def states(self, text: str, prompt: str = "", before: str = "") -> torch.Tensor:
         """States of a given reply, as `reply` would give them had the LLM written it.
@@ -197,20 +203,29 @@ class ChatModel:
     def _ids(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
+    def _session_for(self, piece: list[Token]) -> LLMSession:
+        return self._listening if any(isinstance(token, bytes) for token in piece) else self._session
+
     def _pieces(self, turns: Sequence[Turn]) -> list[list[Token]]:
-        """Tokens of the conversation's latest part, cut where a reply begins and where it ends."""
-        kept = turns[self._first_kept(turns) :]
-        clips = (part for turn in kept for part in _parts(turn) if not isinstance(part, str))
-        texts = [""]
-        for turn in kept:
+        """Tokens of the conversation's latest part, cut where a reply begins and where it ends.
+
+        What was kept when the beginning was forgotten is one piece: it must be read again, and many short pieces take
+        several times as long.
+        """
+        first, after_joined = self._kept(turns)
+        clips = (part for turn in turns[first:] for part in _parts(turn) if not isinstance(part, str))
+        joined = turns[first:after_joined]
+        if any(not isinstance(part, str) for turn in joined for part in _parts(turn)):
+            joined = []  # text is read without the adapters that speech is read with
+        texts = ["".join(map(_turn_text, joined)), ""] if joined else [""]
+        for turn in turns[first + len(joined) :]:
             if turn.role == "assistant":
                 texts[-1] += ASSISTANT
                 texts += [_turn_text(turn).removeprefix(ASSISTANT), ""]
             else:
                 texts[-1] += _turn_text(turn)
-        texts[-1:] = [texts[-1] + ASSISTANT] if kept[-1].role == "user" else []
-        pieces = [self._tokens(text, clips) for text in texts]
-        return [*pieces[:-1], pieces[-1][-CONTEXT_TOKENS:]]
+        texts[-1:] = [texts[-1] + ASSISTANT] if turns[-1].role == "user" else []
+        return [self._tokens(text, clips)[-CONTEXT_TOKENS:] for text in texts]
 
     def _tokens(self, text: str, clips: Iterator[np.ndarray]) -> list[Token]:
         """A text's tokens, with the next clip's vectors wherever it says `SPEECH`."""
@@ -221,19 +236,29 @@ class ChatModel:
             tokens += self._ids(after)
         return tokens
 
-    def _first_kept(self, turns: Sequence[Turn]) -> int:
-        """Index of the first turn that is kept.
+    def _kept(self, turns: Sequence[Turn]) -> tuple[int, int]:
+        """Indices of the first turn that is kept, and of the first that was not there when others were forgotten.
 
         A full memory forgets half at once: dropping a turn a reply would change the beginning, and with it what
-        all later rows hold, every time.
+        all later rows hold, every time. It counts as full after a reply, where the next question may not fit: there
+        is time to read what is kept before that comes.
         """
         lengths = [len(self._tokens(_turn_text(t), (p for p in _parts(t) if not isinstance(p, str)))) for t in turns]
-        first = 0
+        first = question = after_joined = 0
         for i, turn in enumerate(turns):
-            if turn.role == "user" and sum(lengths[first : i + 1]) > CONTEXT_TOKENS:
-                while first < i and (turns[first].role != "user" or sum(lengths[first : i + 1]) > CONTEXT_TOKENS // 2):
-                    first += 1
-        return first
+            if turn.role == "user":
+                question = i
+            room = CONTEXT_TOKENS if turn.role == "user" else CONTEXT_TOKENS - QUESTION_TOKENS
+            if sum(lengths[first : i + 1]) <= room:
+                continue
+            began = first
+            while first < question and (
+                turns[first].role != "user" or sum(lengths[first : i + 1]) > CONTEXT_TOKENS // 2
+            ):
+                first += 1
+            if first > began:
+                after_joined = question if turn.role == "user" else i + 1
+        return first, after_joined
 
     @contextmanager
     def _memory(self, pieces: list[list[Token]]) -> Iterator[Memory]:

@@ -1,6 +1,6 @@
 """Runs the LLM's graph: reads tokens into a memory, gives states and scores."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -165,10 +165,15 @@ class LLMSession:
         Equal pieces after equal pieces give bit for bit the same rows, so a memory that has them need not read
         them again. (A text cut into other pieces would not: sums then run in another order.)
         """
-        assert memory.length == sum(map(len, memory.pieces))
-        readings = [self.read(memory, ids[i : i + ROWS_AT_ONCE]) for i in range(0, len(ids), ROWS_AT_ONCE)]
-        memory.pieces.append(ids)
+        readings = [*self.reading_piece(memory, ids)]
         return Reading(np.concatenate([r.states for r in readings]), readings[-1].logits)
+
+    def reading_piece(self, memory: Memory, ids: list[Token]) -> Iterator[Reading]:
+        """Read a piece in steps; the memory has it after the last."""
+        assert memory.length == sum(map(len, memory.pieces))
+        for i in range(0, len(ids), ROWS_AT_ONCE):
+            yield self.read(memory, ids[i : i + ROWS_AT_ONCE])
+        memory.pieces.append(ids)
 
     def read(self, memory: Memory, ids: list[Token]) -> Reading:
         """Read tokens: their keys and values go into the memory's next rows."""

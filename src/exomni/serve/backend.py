@@ -47,8 +47,8 @@ class Backend(Protocol):
     def write(self, turns: Sequence[Said], options: ReplyOptions) -> Iterator[str]:
         """An answer in words only, piece by piece."""
 
-    def remember(self, turns: Sequence[Said]) -> None:
-        """Get ready for what follows a reply, the last of these turns, while it is listened to."""
+    def remember(self, turns: Sequence[Said]) -> Iterator[None]:
+        """Get ready, step by step, for what follows a reply, the last of these turns, while it is listened to."""
 
     def say(self, text: str, options: ReplyOptions) -> Iterator[Event]:
         """A given text with voice and face."""
@@ -98,9 +98,9 @@ class OmniBackend:
         tokens = self._omni.chat.reply(_turns(turns), max_new_tokens=options.max_tokens, seed=options.seed)
         return (token.text for token in tokens)
 
-    def remember(self, turns: Sequence[Said]) -> None:
+    def remember(self, turns: Sequence[Said]) -> Iterator[None]:
         """See `Backend`."""
-        self._omni.chat.remember(_turns(turns))
+        return self._omni.chat.remember(_turns(turns))
 
     def say(self, text: str, options: ReplyOptions) -> Iterator[Event]:
         """See `Backend`."""

@@ -75,6 +75,7 @@ class Dialogue:
         self._reply: Replying | None = None
         self._job: Job | None = None
         self._reading: Job | None = None
+        self._instructions = ""
         self._wanted: ResponseOptions | None = None
 
     def greet(self) -> None:
@@ -172,14 +173,14 @@ class Dialogue:
             if not self._reply.done:
                 self._interrupt("client_cancelled")
             self._reply.change(heard_samples=heard)
-        self._read_no_more()
         self.conversation.change(entry.id, heard_samples=heard)
+        if self._reply is not None:
+            self._read()
         self._outbox.put(ItemTruncated(item_id=entry.id, audio_end_ms=event.audio_end_ms))
 
     @_do.register
     def _(self, event: ItemDelete) -> None:
         self.conversation.remove(self._found(event.item_id).id)
-        self._read_no_more()
         self._outbox.put(ItemDeleted(item_id=event.item_id))
 
     @_do.register
@@ -268,13 +269,13 @@ class Dialogue:
             conversation_id=self._conversation_id if joined else None, metadata=options.metadata,
         )  # fmt: skip
         self._job = self._hub.begin(
-            lambda: make(turns, how), self._on_piece, lambda e: self._on_end(e, n_tokens, instructions),
-            heard_live=True,
-        )  # fmt: skip
+            lambda: make(turns, how), self._on_piece, lambda e: self._on_end(e, n_tokens), heard_live=True
+        )
         self._read_no_more()
         last = self.conversation.entries[-1].id if joined and self.conversation.entries else None
         self._reply = Replying(self._outbox, response, config.exomni.face_encoding, self._hub.clock, last)
         if joined:
+            self._instructions = instructions
             self.conversation.add(self._reply.entry)
         self._reply.begin()
         log("reply begins", session=self._id, reply=response.id, turns=len(turns), **self._content(turns[-1].text))
@@ -303,7 +304,7 @@ class Dialogue:
         if self._outbox.n_bytes > self._hub.config.limits.outbox_bytes:
             self._hub.scheduler.pause(self._job, True)
 
-    def _on_end(self, error: Exception | None, most_pieces: int, instructions: str) -> None:
+    def _on_end(self, error: Exception | None, most_pieces: int) -> None:
         """A reply has ended by itself."""
         reply = self._reply
         # What has words and no sound, such as another script, is whole all the same.
@@ -314,15 +315,14 @@ class Dialogue:
             self._end("failed", code="server_error")
         elif reply.n_pieces >= most_pieces:
             self._end("incomplete", "max_output_tokens")
-            self._read(instructions)
         else:
             self._end("completed")
-            self._read(instructions)
 
-    def _read(self, instructions: str) -> None:
-        """Have the model read its reply while it is heard, before somebody answers."""
-        turns = said_in(self.conversation.entries, instructions)
-        if self._hub.draining or not turns or turns[-1].role != "assistant":
+    def _read(self) -> None:
+        """Have the model read the reply that the conversation ends with, as far as it was heard, in good time."""
+        self._read_no_more()
+        turns = said_in(self.conversation.entries, self._instructions)
+        if self._hub.draining or not self._reply.done or not turns or turns[-1].role != "assistant":
             return
         backend = self._hub.backend
 
@@ -330,7 +330,7 @@ class Dialogue:
             if error is not None:
                 log("reading a reply failed", level=40, error=error, session=self._id)
 
-        self._reading = Job(lambda: iter([backend.remember(turns)]), lambda _: None, end, can_wait=True)
+        self._reading = Job(lambda: backend.remember(turns), lambda _: None, end, can_wait=True)
         self._hub.scheduler.submit(self._reading)
 
     def _read_no_more(self) -> None:
@@ -342,7 +342,6 @@ class Dialogue:
     def _interrupt(self, reason: str) -> None:
         """Stop the reply that is being made or can still be heard; what was not heard was not said."""
         self._wanted = None
-        self._read_no_more()
         reply = self._reply
         if reply is None or (reply.done and reply.entry.heard_samples is not None):
             return
@@ -357,6 +356,8 @@ class Dialogue:
                 self._outbox.put(ItemTruncated(item_id=reply.entry.id, audio_end_ms=ms_of_samples(heard)))
         if not reply.done:
             self._end("cancelled", reason)
+        else:
+            self._read()
 
     def _end(self, status: str, reason: str | None = None, code: str | None = None) -> None:
         reply = self._reply
@@ -366,6 +367,7 @@ class Dialogue:
         self._hub.kept.add(reply.id, reply.frames, reply.samples, reply.entry.text, reply.entry.words)
         reply.frames, reply.samples = [], []
         self._hub.metrics.replies.labels(status).inc()
+        self._read()
         length_s = round(reply.entry.made_samples / SAMPLE_HZ, 2)
         took_s = round(self._hub.clock() - reply.began_at, 3)
         log("reply ends", session=self._id, reply=reply.id, status=status, reason=reason, speech_s=length_s,
