@@ -284,6 +284,31 @@ def test_what_is_kept_is_read_at_once_and_before_the_next_question(chat, folder,
     assert 2 <= sum(n > 100 for n in again) <= 6
 
 
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_reply_that_is_cut_short_after_the_beginning_was_forgotten(chat, monkeypatch, is_whole):
+    monkeypatch.setattr(chat_module, "CONTEXT_TOKENS", 400)
+    monkeypatch.setattr(chat_module, "QUESTION_TOKENS", 40)
+    monkeypatch.setattr(llm_session, "ROWS_AT_ONCE", 64)
+    turns = [Turn("user", "One, two?"), Turn("assistant", "x" * 250), Turn("user", "Three?")]
+    list(chat.reply(turns, max_new_tokens=2))
+    whole, cut = ([*turns, Turn("assistant", text)] for text in ("y" * 70, "y"))
+    assert chat._kept(whole)[0] > chat._kept(cut)[0]
+    reading = chat.remember(whole)
+    if is_whole:
+        list(reading)
+    else:
+        next(reading)
+        reading.close()
+    list(chat.remember(cut))
+    read, reading_piece = [], chat._session.reading_piece
+    monkeypatch.setattr(
+        chat._session, "reading_piece", lambda m, ids: read.append(len(ids)) or reading_piece(m, ids)
+    )  # fmt: skip
+    list(chat.reply([*cut, Turn("user", "Four?")], max_new_tokens=2))
+    assert len(read) == 1
+    assert read[0] < 40
+
+
 def test_reading_that_is_stopped_does_no_harm(chat, monkeypatch):
     monkeypatch.setattr(llm_session, "ROWS_AT_ONCE", 4)
     said = [*HELLO, Turn("assistant", "Nobody, as far as we know.")]

@@ -140,23 +140,35 @@ class ChatModel:
         Nothing is read where the conversation before it is not remembered any more.
 
         Args:
-            turns: the conversation; its last turn is the assistant's.
+            turns: the conversation, of two turns at least; the last is the assistant's.
         Yields:
             After each step; stop iterating to stop the work.
         """
         before, pieces = self._pieces(turns[:-1]), self._pieces(turns)
+        with self._memory_after(before, pieces) as memory:
+            for piece in pieces[len(memory.pieces) :] if memory else ():
+                for _ in self._session_for(piece).reading_piece(memory, piece):
+                    yield
+
+    @contextmanager
+    def _memory_after(self, before: list[list[Token]], pieces: list[list[Token]]) -> Iterator[Memory | None]:
+        """A memory for pieces, if one has all that was before them; None else."""
         with self._lock:
             # The one that has least beyond it: what another conversation goes on from stays.
             ready = (m for m in self._idle if m.shared(before) == len(before))
             memory = min(ready, key=lambda m: len(m.pieces), default=None)
-            if memory is None:
-                return
-            self._idle.remove(memory)
-        with self._giving_back(memory):
-            memory.rewind(memory.shared(pieces))
-            for piece in pieces[len(memory.pieces) :]:
-                for _ in self._session_for(piece).reading_piece(memory, piece):
-                    yield
+            goes_on = memory is not None and pieces[: len(before)] == before
+            if goes_on:
+                self._idle.remove(memory)
+        if memory is None:
+            yield None
+        elif goes_on:
+            with self._giving_back(memory):
+                memory.rewind(memory.shared(pieces))
+                yield memory
+        else:  # The beginning is forgotten. The reply may yet be cut short, and then is not: that memory is kept.
+            with self._memory([*pieces, []]) as other:
+                yield other
 
     def states(self, text: str, prompt: str = "", before: str = "") -> torch.Tensor:
         """States of a given reply, as `reply` would give them had the LLM written it.

@@ -75,6 +75,7 @@ class Dialogue:
         self._reply: Replying | None = None
         self._job: Job | None = None
         self._reading: Job | None = None
+        self._read_turns: list[Said] = []
         self._instructions = ""
         self._wanted: ResponseOptions | None = None
 
@@ -268,10 +269,10 @@ class Dialogue:
             id=new_id("resp"), status="in_progress", output_modalities=modalities, max_output_tokens=most,
             conversation_id=self._conversation_id if joined else None, metadata=options.metadata,
         )  # fmt: skip
+        self._read_no_more()  # it has the memory that the reply goes on from
         self._job = self._hub.begin(
             lambda: make(turns, how), self._on_piece, lambda e: self._on_end(e, n_tokens), heard_live=True
         )
-        self._read_no_more()
         last = self.conversation.entries[-1].id if joined and self.conversation.entries else None
         self._reply = Replying(self._outbox, response, config.exomni.face_encoding, self._hub.clock, last)
         if joined:
@@ -320,10 +321,13 @@ class Dialogue:
 
     def _read(self) -> None:
         """Have the model read the reply that the conversation ends with, as far as it was heard, in good time."""
-        self._read_no_more()
         turns = said_in(self.conversation.entries, self._instructions)
-        if self._hub.draining or not self._reply.done or not turns or turns[-1].role != "assistant":
+        if self._reading is not None and turns == self._read_turns:
             return
+        self._read_no_more()
+        if self._hub.draining or not self._reply.done or len(turns) < 2 or turns[-1].role != "assistant":
+            return
+        self._read_turns = turns
         backend = self._hub.backend
 
         def end(error: Exception | None) -> None:

@@ -90,6 +90,8 @@ class Scheduler:
     def pause(self, job: Job, paused: bool) -> None:
         """Let a job wait, or go on."""
         with self._changed:
+            if job.paused and not paused:
+                job.waits_since = self._clock() - self._rested_s
             job.paused = paused
             self._changed.notify()
 
