@@ -232,8 +232,23 @@ def test_a_rest_ends_before_anybody_may_run_out_of_speech(monkeypatch):
         return SpeechEvent(0, np.zeros(int(seconds * 24_000), np.float32), np.zeros(0, np.int64), "")
 
     assert len(run_jobs([slow(2, speech)], heard_live=(0,))) == 2
-    # Here the second piece may take longer than what there is to hear.
-    assert len(run_jobs([slow(2, speech, seconds=0.6)], heard_live=(0,))) == 2
+
+
+def test_a_rest_leaves_time_for_a_piece_as_slow_as_the_slowest(monkeypatch):
+    now_s, waits = 0.0, []
+    scheduler = Scheduler(lambda: now_s)
+    monkeypatch.setattr(scheduler._changed, "wait", waits.append)
+    job = Job(None, None, None, heard_live=True)
+    scheduler._jobs.append(job)
+    for took_s, speech_s in ((1, 5), (4, 10), (2, 1)):
+        now_s += took_s
+        scheduler._count(job, SpeechEvent(0, np.zeros(speech_s * 24_000), np.zeros(0, np.int64), ""))
+    lead_s = 16 - 6
+    scheduler._rest(60)
+    scheduler._rest(0.5)
+    job.made_s -= 5
+    scheduler._rest(60)
+    assert waits == [lead_s - 4 - AHEAD_S, 0.5]
 
 
 def test_work_rests_while_everybody_has_speech_to_hear_and_for_nobody_else(monkeypatch):

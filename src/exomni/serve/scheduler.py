@@ -16,8 +16,8 @@ LEAD_S = 1.0
 """Whose listener has speech for longer than this waits while others have less."""
 AHEAD_S = 3.0
 REST = 1.0
-"""While every listener has speech for longer than `AHEAD_S`, and than the longest that a piece of speech has taken, the
-thread rests `REST` times as long as its turn was: a browser on the same computer draws the face meanwhile, and who
+"""While every listener has speech for longer than `AHEAD_S` and the longest that a piece of speech has taken together,
+the thread rests `REST` times as long as its turn was: a browser on the same computer draws the face meanwhile, and who
 interrupts has had less made in vain."""
 USUAL_REPLY_S = 4.0
 """What a reply takes until one has been timed."""

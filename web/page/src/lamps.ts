@@ -1,3 +1,5 @@
+/** What shines on a head, however it is shaded. */
+
 export interface Lamp {
   /** Where it shines from, in the scene: a head looks along +z, its left is +x. */
   from: readonly [number, number, number];

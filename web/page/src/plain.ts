@@ -16,6 +16,14 @@ import { LAMPS, SKY } from "./lamps";
 const ROOM = { colour: 0xe8ecff, strength: 0.8 };
 /** Chosen by eye, against the other shading. */
 const LOOK = { EXPOSURE: "1.3", COLOUR: "0.72", BEND: "0.65", GLOSS: "0.3" };
+const BETWEEN = `
+  varying vec2 at;
+  varying vec3 light;
+  varying vec3 gloss;
+  #ifdef USE_COLOR
+    varying vec4 painted;
+  #endif
+`;
 const LIT = `
   #include <common>
   #include <morphtarget_pars_vertex>
@@ -27,12 +35,7 @@ const LIT = `
   uniform vec3 tint;
   uniform float shine;
   uniform mat3 place;
-  varying vec2 at;
-  varying vec3 light;
-  varying vec3 gloss;
-  #ifdef USE_COLOR
-    varying vec4 painted;
-  #endif
+  ${BETWEEN}
 
   void main() {
     #include <beginnormal_vertex>
@@ -71,12 +74,7 @@ const SHADED = `
   uniform sampler2D map;
   uniform float opacity;
   uniform float cut;
-  varying vec2 at;
-  varying vec3 light;
-  varying vec3 gloss;
-  #ifdef USE_COLOR
-    varying vec4 painted;
-  #endif
+  ${BETWEEN}
 
   void main() {
     #ifdef HAS_MAP
