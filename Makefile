@@ -26,8 +26,8 @@ fuzz: $(VENV)/installed-dev
 	EXOMNI_FUZZ_S=600 $(VENV)/bin/python -m pytest tests/serve/test_fuzz.py
 
 lint: $(VENV)/installed-dev
-	$(VENV)/bin/ruff check src tests benchmarks runs
-	$(VENV)/bin/ruff format --check src tests benchmarks runs
+	$(VENV)/bin/ruff check src tests tools benchmarks
+	$(VENV)/bin/ruff format --check src tests tools benchmarks
 	$(VENV)/bin/lint-imports
 
 # torch first and pinned: without the pin, pip takes the build with gigabytes of CUDA libraries.

@@ -15,9 +15,9 @@ from itertools import islice, takewhile
 import torch
 from torch.nn.functional import cosine_similarity, cross_entropy
 
-from exomni.assets import ASSETS, locate
-from exomni.conversions import LLM, LLM_WEIGHTS
-from exomni.model.chat import ChatModel, Turn
+from exomni.assets.table import ASSETS, locate
+from exomni.parts.smollm.chat import ChatModel, Turn
+from exomni.parts.smollm.conversion import LLM, LLM_WEIGHTS
 
 QUESTION = "Why is the sky blue? Explain it to a child in a few sentences."
 N_STEPS = 16

@@ -20,7 +20,7 @@ import numpy as np
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from exomni.audio import read_audio
+from exomni.core.audio import read_audio
 from exomni.core.timebase import SAMPLE_HZ
 from exomni.serve.protocol.items import pack_pcm16
 

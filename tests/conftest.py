@@ -16,7 +16,7 @@ F0_HZ = 140.0
 
 
 class FakeChat:
-    """Stands in for `exomni.model.chat.ChatModel`: it says `answer`, token by token, whatever is asked.
+    """Stands in for `exomni.parts.smollm.chat.ChatModel`: it says `answer`, token by token, whatever is asked.
 
     Attributes:
         answer: its reply to every prompt.
@@ -33,7 +33,7 @@ class FakeChat:
     def reply(self, turns, *, max_new_tokens=256, temperature=0.0, repetition_penalty=1.05, seed=0) -> Iterator:
         import torch
 
-        from exomni.model.chat import ChatToken
+        from exomni.parts.smollm.chat import ChatToken
 
         self.n_written, self.closed = 0, False
         for turn in turns:
@@ -92,11 +92,11 @@ def random_parts(config, seed: int = 0) -> dict:
     """The parts that ship, with random weights that make a steady voice of ordinary pitch and pace."""
     import torch
 
+    from exomni.model.acoustics import ENERGY_CHANNEL, F0_CHANNEL
     from exomni.model.blendshape_decoder import BlendshapeDecoder
     from exomni.model.duration_pace import PacedUnitGenerator
     from exomni.model.speech_decoder import SpeechDecoder
     from exomni.model.unit_tokenizer import UnitTokenizer
-    from exomni.model.voice import ENERGY_CHANNEL, F0_CHANNEL
 
     torch.manual_seed(seed)
     parts = {
@@ -148,7 +148,7 @@ def tiny_whisper(tmp_path_factory):
 @pytest.fixture(scope="session")
 def voice_folder():
     """The voice's two graph halves."""
-    from exomni.conversions import VOICE
+    from exomni.parts.hibari.conversion import VOICE
 
     return VOICE.folder()
 
@@ -158,7 +158,7 @@ def tiny_nano(tiny_config, tiny_weights, tiny_whisper, voice_folder):
     """All parts of the tiny model but the LLM."""
     import torch
 
-    from exomni.model.nano import Nano
+    from exomni.parts.nano import Nano
 
     torch.set_num_threads(1)
     return Nano(tiny_config, tiny_weights, voice_folder, lambda: tiny_whisper)
@@ -167,7 +167,7 @@ def tiny_nano(tiny_config, tiny_weights, tiny_whisper, voice_folder):
 @pytest.fixture
 def omni(tiny_nano):
     """A whole talking face whose LLM is a `FakeChat`."""
-    from exomni.inference import ExOmni
+    from exomni.pipeline.exomni import ExOmni
 
     made = ExOmni(tiny_nano, None)
     made.chat = FakeChat()
@@ -190,7 +190,7 @@ def speechlike():
 @pytest.fixture(scope="session")
 def question(voice_folder):
     """Real speech, float32 [N] at 24 kHz: "What is the capital of France?"."""
-    from exomni.model.voice import Phonemizer, Vocoder, VoiceFront
+    from exomni.parts.hibari.voice import Phonemizer, Vocoder, VoiceFront
 
     phonemizer = Phonemizer()
     ids = phonemizer.ids(phonemizer.phonemes("What is the capital of France?"))
@@ -203,7 +203,7 @@ def listener():
     import torch
 
     from exomni.model.config import SpeechProjectorConfig
-    from exomni.model.listening import Listener
+    from exomni.model.ctc_listener import Listener
 
     torch.manual_seed(0)
     made = Listener(8, 6, SpeechProjectorConfig(stack_frames=5, d_hidden=16))

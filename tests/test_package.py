@@ -8,12 +8,12 @@ import exomni
 def test_public_names_come_when_they_are_asked_for():
     from exomni import ExOmni, ExomniError, Reply, load_published
     from exomni.core import errors
-    from exomni.inference import ExOmni as Home
+    from exomni.pipeline.exomni import ExOmni as Home
 
     assert set(exomni.__all__) == {"ExOmni", "ExomniError", "Reply", "load_published"}
     assert ExOmni is Home
     assert ExomniError is errors.ExomniError
-    assert Reply.__module__ == "exomni.results"
+    assert Reply.__module__ == "exomni.pipeline.results"
     assert callable(load_published)
 
 

@@ -11,10 +11,10 @@ from importlib import import_module
 __all__ = ["ExOmni", "ExomniError", "Reply", "load_published"]
 
 _HOMES = {
-    "ExOmni": "exomni.inference",
+    "ExOmni": "exomni.pipeline.exomni",
     "ExomniError": "exomni.core.errors",
-    "Reply": "exomni.results",
-    "load_published": "exomni.model.published",
+    "Reply": "exomni.pipeline.results",
+    "load_published": "exomni.parts.published.checkpoint",
 }
 
 

@@ -254,7 +254,9 @@ def test_a_shard_without_a_good_row_is_not_made_again(tmp_path, worker, in_this_
 
 def test_the_real_voice_makes_a_row(planned, monkeypatch, voice_folder, tiny_whisper):
     """Without the transcriber, and with a small encoder in place of Whisper."""
-    monkeypatch.setattr("exomni.conversions.WHISPER", type("W", (), {"folder": staticmethod(lambda: tiny_whisper)}))
+    monkeypatch.setattr(
+        "exomni.parts.whisper.conversion.WHISPER", type("W", (), {"folder": staticmethod(lambda: tiny_whisper)})
+    )
     monkeypatch.setattr(build, "_worker", None)
     counts = speak_shard(planned, config(disguised=0.0), "t-0000")
     assert counts["kept"] == 5
@@ -336,9 +338,10 @@ def test_the_command_makes_every_pass_and_says_what_it_made(tmp_path, worker, in
 
     recipe = load_recipe("nano").model_copy(update={"data": config(hours={"templates": 0.01}, disguised=0.0)})
     monkeypatch.setattr("exomni.train.stages.load_recipe", lambda name: recipe)
-    for name in ("LLM", "VOICE", "WHISPER"):
-        monkeypatch.setattr(f"exomni.conversions.{name}", Part)
-    monkeypatch.setattr("exomni.model.chat.ChatModel", Chat)
+    monkeypatch.setattr("exomni.parts.smollm.conversion.LLM", Part)
+    monkeypatch.setattr("exomni.parts.hibari.conversion.VOICE", Part)
+    monkeypatch.setattr("exomni.parts.whisper.conversion.WHISPER", Part)
+    monkeypatch.setattr("exomni.parts.smollm.chat.ChatModel", Chat)
     folder = tmp_path / "data"
     data_build("nano", folder, 1)
     said = capsys.readouterr().out

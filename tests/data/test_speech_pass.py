@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from exomni.data.speech_pass import Speaker, Speech, fault_of, from_flac, to_flac
-from exomni.model.voice import ENERGY_CHANNEL, MAX_PHONEMES, Phonemizer, Vocoder, VoiceFront
+from exomni.model.acoustics import ENERGY_CHANNEL
+from exomni.parts.hibari.voice import MAX_PHONEMES, Phonemizer, Vocoder, VoiceFront
 
 TEXT = "Bob and Pam bought a map. Then they left town, quickly."
 

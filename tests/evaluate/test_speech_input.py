@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from exomni.core.errors import FormatError, InputError, NothingHeardError
-from exomni.data.hearing import CLEAN_DB
+from exomni.data.asr_build import CLEAN_DB
 from exomni.data.store import write_shard
 from exomni.evaluate import report
 from exomni.evaluate.goals import check_goals
@@ -18,7 +18,7 @@ from exomni.evaluate.speech_input import (
     read_questions,
     speech_input,
 )
-from exomni.results import wav_bytes
+from exomni.pipeline.results import wav_bytes
 
 REPLY = "Paris is the capital of France."
 

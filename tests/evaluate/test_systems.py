@@ -12,7 +12,7 @@ from exomni.data.teachers import get_teacher
 from exomni.evaluate.cascade import CascadeSystem
 from exomni.evaluate.judges import CROP_SAMPLES, _without_torchaudio, crops
 from exomni.evaluate.systems import gather
-from exomni.model.voice import VoiceFrames
+from exomni.parts.hibari.voice import VoiceFrames
 
 
 class Phonemizer:

@@ -16,7 +16,7 @@ from pylivelinkface import PyLiveLinkFace
 
 from exomni import cli
 from exomni.export.a2f import write_a2f
-from exomni.results import wav_bytes
+from exomni.pipeline.results import wav_bytes
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_a_microphone_gets_a_face_until_ctrl_c(run, omni, monkeypatch, speechlik
     info = {"default_samplerate": 24_000.0, "index": 0}
     card = types.SimpleNamespace(InputStream=Mic, PortAudioError=OSError, query_devices=lambda *_: info)
     monkeypatch.setitem(sys.modules, "sounddevice", card)
-    monkeypatch.setattr("exomni.inference.ExOmni.load", lambda preset="nano", **_: omni)
+    monkeypatch.setattr("exomni.pipeline.exomni.ExOmni.load", lambda preset="nano", **_: omni)
     heeded = signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background has it ignored
     code, _, err = run("live", "--mic", "--to", f"livelink://127.0.0.1:{ear.port}")
     signal.signal(signal.SIGINT, heeded)

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from exomni.core.timebase import FRAMES_PER_TICK, UNIT_HZ, VOCODER_HZ, rescale_floor
+from exomni.model.acoustics import ENERGY_CHANNEL, F0_CHANNEL
 from exomni.model.config import SpeechDecoderConfig
 from exomni.model.speech_decoder import N_PHONETIC, SpeechDecoder, mean_over_runs
-from exomni.model.voice import ENERGY_CHANNEL, F0_CHANNEL
 
 LEVELS = (4, 3, 3)
 

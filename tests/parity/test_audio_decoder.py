@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from exomni.core.errors import AssetError, CheckpointError, InputError
-from exomni.model.published_decoder import (
+from exomni.model.flow_decoder import (
     FlowConfig,
     HiFTConfig,
     PublishedDecoderConfig,
@@ -21,9 +21,9 @@ from exomni.model.published_decoder import (
     SourceNoise,
     SpeechPrompt,
 )
-from exomni.model.published_decoder.config import units_to_mel_frames
-from exomni.model.published_decoder.decoder import load_exactly
-from exomni.model.published_decoder.flow import FlowSolver
+from exomni.model.flow_decoder.config import units_to_mel_frames
+from exomni.model.flow_decoder.decoder import load_exactly
+from exomni.model.flow_decoder.flow import FlowSolver
 
 from .conftest import OWN_FIXTURES, find_folders
 

@@ -17,9 +17,9 @@ from exomni.core.errors import CheckpointError
 from exomni.model.config import SamplingConfig
 from exomni.model.omni import OmniReply
 from exomni.model.prompt import SYSTEM_TEXT, Message, assemble, prompt_ids
-from exomni.model.published import PublishedModel, load_published
 from exomni.model.sampling import UnitSampler
 from exomni.model.tokens import SPEECH_MARKER
+from exomni.parts.published.checkpoint import PublishedModel, load_published
 from exomni.train.losses import token_loss
 
 from .conftest import TOLERANCE, close, recipe_tensor

@@ -4,8 +4,8 @@ import torch
 from exomni.model.checkpoint import UNIT_GENERATOR, load_strictly, optional_generator_keys
 from exomni.model.config import SamplingConfig
 from exomni.model.free_pace import FreeUnitGenerator
-from exomni.model.published import unit_generator_config
 from exomni.model.sampling import UnitSampler
+from exomni.parts.published.checkpoint import unit_generator_config
 from exomni.train.losses import token_loss
 
 from .conftest import close

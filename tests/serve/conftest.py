@@ -38,6 +38,6 @@ def shared() -> Iterator[Running]:
 @pytest.fixture(scope="session")
 def question() -> np.ndarray:
     """Somebody asks "What is the capital of France?", at 24 kHz."""
-    from exomni.audio import read_audio
+    from exomni.core.audio import read_audio
 
     return read_audio(FIXTURES / "question.flac", 24_000)

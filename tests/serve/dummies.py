@@ -14,7 +14,7 @@ from websockets.sync.client import connect
 
 from exomni.core.events import DoneEvent, FaceEvent, SpeechEvent, TextEvent
 from exomni.core.timebase import SAMPLES_PER_FRAME
-from exomni.model.vad import STATE_SHAPE, SpeechDetector
+from exomni.parts.silero.vad import STATE_SHAPE, SpeechDetector
 from exomni.serve.config import ServerConfig
 from exomni.serve.protocol.items import pack_pcm16
 from exomni.serve.server import bind, make_server

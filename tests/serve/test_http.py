@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from exomni.core.arkit import NAMES
-from exomni.results import wav_bytes
+from exomni.pipeline.results import wav_bytes
 
 from .dummies import TICKS_A_LETTER, DummyBackend, fetch, post, tone
 

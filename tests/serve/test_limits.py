@@ -226,7 +226,7 @@ def test_a_recording_that_is_too_long_is_refused(start, path):
 def wav_of(samples: np.ndarray) -> str:
     import base64
 
-    from exomni.results import wav_bytes
+    from exomni.pipeline.results import wav_bytes
 
     return base64.b64encode(wav_bytes(samples)).decode()
 

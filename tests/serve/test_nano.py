@@ -62,7 +62,7 @@ def test_speech_and_faces_over_http(nano, question):
     status, _, data = post(nano, "/v1/audio/speech", request)
     assert status == 200
     assert 0.5 < len(data) / 48_000 < 3
-    from exomni.results import wav_bytes
+    from exomni.pipeline.results import wav_bytes
 
     recording = base64.b64encode(wav_bytes(question)).decode()
     status, _, answer = post(nano, "/v1/animate", {"audio": recording})
@@ -102,8 +102,8 @@ class Writes:
 
 
 def test_a_server_writes_nothing_outside_its_folders(nano, question, tmp_path, monkeypatch):
-    from exomni.assets import cache_folder
-    from exomni.results import wav_bytes
+    from exomni.assets.table import cache_folder
+    from exomni.pipeline.results import wav_bytes
 
     scratch = tmp_path / "scratch"
     scratch.mkdir()

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from exomni.core.events import SpeechEvent
-from exomni.model.vad import SpeechDetector, VadConfig
+from exomni.parts.silero.vad import SpeechDetector, VadConfig
+from exomni.serve.audio_buffer import Microphone
 from exomni.serve.conversation import Conversation, Entry, turns_of
-from exomni.serve.microphone import Microphone
 from exomni.serve.outbox import Outbox
 from exomni.serve.protocol.server import Cleared, ItemDeleted, SpokenWord
 from exomni.serve.rates import Bucket
 from exomni.serve.replies import KeptReplies
 from exomni.serve.scheduler import AHEAD_S, LEAD_S, Job, Scheduler
 from exomni.serve.uploads import is_recording
-from exomni.serve.words import WordTimer
+from exomni.serve.word_times import WordTimer
 
 from .dummies import FIXTURES, LoudnessModel, quiet, speech_of, tone
 

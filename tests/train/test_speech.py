@@ -7,8 +7,8 @@ import torch
 from exomni.core.errors import InputError
 from exomni.core.timebase import FRAMES_PER_TICK
 from exomni.data.store import read_shard, write_shard
+from exomni.model.acoustics import F0_CHANNEL
 from exomni.model.tokens import IGNORE_INDEX
-from exomni.model.voice import F0_CHANNEL
 from exomni.train.loop import LoopConfig, train
 from exomni.train.speech import SpeechRows, SpeechTask, crop, phonemes_of_ticks
 

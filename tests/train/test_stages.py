@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from exomni.core.errors import CheckpointError, ConfigError, UserError
 from exomni.data.store import PASSES, data_hash, read_shard
-from exomni.model.nano import PARTS, Nano
+from exomni.parts.nano import PARTS, Nano
 from exomni.train.loop import LoopConfig, train
 from exomni.train.release import RUN_PARTS, release, release_expression, stand_in
 from exomni.train.stages import STAGES, load_recipe, provenance

@@ -146,8 +146,8 @@ def _follow_microphone(device: str | None, urls: list[str]) -> None:
     from ..export.live import live as perform
 
     with closing(Microphone(device)) as microphone:
-        from ..inference import ExOmni
-        from ..listening import listen
+        from ..pipeline.exomni import ExOmni
+        from ..pipeline.live_face import listen
 
         with waiting("Loading the model (the first time, its parts are converted)"):
             nano = ExOmni.load("nano").nano

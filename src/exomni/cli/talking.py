@@ -12,7 +12,7 @@ from .shared import Emotion, Out, Seed, Speed, Stream, To, waiting
 
 
 def _load():
-    from ..inference import ExOmni
+    from ..pipeline.exomni import ExOmni
 
     with waiting("Loading the model (the first time, its parts are converted)"):
         return ExOmni.load("nano")
@@ -27,7 +27,7 @@ def _emotion(text: str | None):
 def _check_output(folder: Path, to: list[str] | None) -> None:
     """Find out before the work whether its results can be written, and in the formats that are wanted."""
     from ..export.formats import find, guess
-    from ..results import check_folder
+    from ..pipeline.results import check_folder
 
     for item in to or ():
         name, equals, _ = item.partition("=")
@@ -40,7 +40,7 @@ def _check_output(folder: Path, to: list[str] | None) -> None:
 
 def _check_recording(path: Path) -> None:
     """Refuse what is no recording before the model is loaded."""
-    from ..audio import read_pieces
+    from ..core.audio import read_pieces
     from ..core.timebase import SAMPLE_HZ
 
     next(read_pieces(path, SAMPLE_HZ))
@@ -61,8 +61,8 @@ def talk(
 ) -> None:
     """Answer a typed or spoken question with words, a voice and a face."""
     from ..core.errors import InputError
-    from ..ear import checked_listen
-    from ..inference import checked_prompt
+    from ..pipeline.exomni import checked_prompt
+    from ..pipeline.spoken_prompts import checked_listen
 
     if text is None and audio is None:
         raise InputError("give a question, or a recording of one with --audio")
@@ -91,7 +91,7 @@ def speak(
     stream: Stream = False,
 ) -> None:
     """Say a given text, of any length, with a face."""
-    from ..inference import spoken_text
+    from ..pipeline.exomni import spoken_text
 
     words = _given_text(text, text_file)
     spoken_text(words)  # a text without words is refused before the model is loaded
@@ -135,7 +135,7 @@ def _given_text(text: str | None, file: Path | None) -> str:
 def _run(omni, events: Callable, out: Path, seed: int, to: list[str] | None, as_stream: bool) -> None:
     """Show events as they come and save the result."""
     from ..core.events import DoneEvent, SpeechEvent, TextEvent, TranscriptEvent
-    from ..results import collect
+    from ..pipeline.results import collect
 
     def shown() -> Iterator:
         spoke = False

@@ -14,7 +14,7 @@ MADE_BY_STAGES = ("units",)
 
 
 def _data_folder(folder: Path | None, name: str) -> Path:
-    from ..assets import cache_folder
+    from ..assets.table import cache_folder
 
     return folder or cache_folder() / "data" / Path(name).stem
 
@@ -27,11 +27,13 @@ def data_build(
     """Build a training set: texts, speech, encoder features, LLM states and faces; a stopped build goes on."""
     from tqdm import tqdm
 
-    from ..conversions import LLM, VOICE, WHISPER
     from ..data import build, label, report
     from ..data.teachers import get_teacher
-    from ..model.chat import ChatModel
-    from ..model.voice import Phonemizer
+    from ..parts.hibari.conversion import VOICE
+    from ..parts.hibari.voice import Phonemizer
+    from ..parts.smollm.chat import ChatModel
+    from ..parts.smollm.conversion import LLM
+    from ..parts.whisper.conversion import WHISPER
     from ..train.stages import load_recipe
 
     recipe = load_recipe(config)
@@ -68,9 +70,10 @@ def data_hear(
     workers: Workers = 2,
 ) -> None:
     """Build a training set for listening: many voices in many rooms; a stopped build goes on."""
-    from ..conversions import LLM_WEIGHTS, WHISPER
-    from ..data import hearing
-    from ..train.hearing import load_hearing_recipe, own_folder
+    from ..data import asr_build as hearing
+    from ..parts.smollm.conversion import LLM_WEIGHTS
+    from ..parts.whisper.conversion import WHISPER
+    from ..train.listener_recipe import load_hearing_recipe, own_folder
 
     recipe, target = load_hearing_recipe(config), _data_folder(folder, config)
     for part in (LLM_WEIGHTS, WHISPER):
@@ -103,7 +106,7 @@ def train(
     ] = None,
 ) -> None:
     """Train one stage; a stopped run goes on at its step."""
-    from ..assets import cache_folder
+    from ..assets.table import cache_folder
     from ..model.config import load_config, with_fusion
     from ..train.loop import checked_device
     from ..train.loop import train as train_loop
@@ -176,7 +179,7 @@ def release(
     ] = None,
 ) -> None:
     """Put trained weights together as they ship."""
-    from ..assets import cache_folder
+    from ..assets.table import cache_folder
     from ..train.release import release as put_together
     from ..train.release import release_expression, release_listening
     from ..train.stages import provenance
@@ -186,7 +189,7 @@ def release(
         print(f"{release_expression(out / stage, target) / 1e6:.1f} MB in {target}")
         return
     if stage is not None:
-        from ..train.hearing import known_tokens, load_hearing_recipe
+        from ..train.listener_recipe import known_tokens, load_hearing_recipe
 
         config = "hearing" if config == "nano" else config
         out = runs or cache_folder() / "runs" / Path(config).stem
@@ -201,7 +204,7 @@ def release(
 
 def doctor() -> None:
     """Say what is installed, cached or missing, which versions, and how quick this machine is."""
-    from ..doctor import report
+    from .doctor import report
 
     print(report())
 

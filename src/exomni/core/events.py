@@ -83,7 +83,7 @@ class DoneEvent:
     Attributes:
         n_samples: length of the speech.
         n_frames: length of the face.
-        timings: seconds since the request, by name (see `exomni.results.Timings`).
+        timings: seconds since the request, by name (see `exomni.pipeline.results.Timings`).
     """
 
     n_samples: int

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..core.atomic import write_text
 from ..core.errors import ConfigError, InputError
-from ..export.atomic import write_text
 from . import store
 from .text import SOURCES, TextRow
 
@@ -125,9 +125,10 @@ class _Worker:
     def __init__(self):
         import torch
 
-        from ..conversions import VOICE, WHISPER
-        from ..model.acoustics import SpeechFeatures
-        from ..model.voice import Phonemizer, Vocoder, VoiceFront
+        from ..parts.hibari.conversion import VOICE
+        from ..parts.hibari.voice import Phonemizer, Vocoder, VoiceFront
+        from ..parts.whisper.conversion import WHISPER
+        from ..parts.whisper.encoder import SpeechFeatures
         from .speech_pass import Speaker
 
         torch.set_num_threads(1)
@@ -201,7 +202,7 @@ def _speak_row(worker: _Worker, config: BuildConfig, row: dict, seed: int) -> tu
 
 
 def _wer(worker: _Worker, text: str, heard: np.ndarray) -> float:
-    from ..evaluate.words import word_error_rate
+    from ..core.word_errors import word_error_rate
 
     segments, _ = worker.judge.transcribe(heard, language="en", beam_size=1)
     return word_error_rate(text, " ".join(s.text for s in segments))

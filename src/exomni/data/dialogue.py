@@ -22,7 +22,7 @@ def load_talker() -> tuple:
     """The LLM of `nano` and its tokenizer in `transformers`, which writes many replies at once."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from ..conversions import LLM_WEIGHTS
+    from ..parts.smollm.conversion import LLM_WEIGHTS
 
     folder = str(LLM_WEIGHTS.folder())
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, local_files_only=True).eval()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..export.atomic import atomic_path, write_text
+from ..core.atomic import atomic_path, write_text
 from . import store
 from .build import BuildConfig
 from .text import licence_of

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.timebase import SAMPLE_HZ
-from ..model.voice import MAX_PHONEMES, Phonemizer, Vocoder, VoiceFront
+from ..parts.hibari.voice import MAX_PHONEMES, Phonemizer, Vocoder, VoiceFront
 
 MIN_SECONDS, MAX_SECONDS = 0.4, 24.0
 MAX_PITCH_SHIFT = 1.22

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..assets import ASSETS
+from ..assets.table import ASSETS
 from ..core.errors import InputError
 from . import templates
 

@@ -112,8 +112,8 @@ def _piper_say(text: str, speed: float, name: str) -> tuple[np.ndarray, int]:
 
 @cache
 def _own_voice():
-    from ..conversions import VOICE
-    from ..model.voice import Phonemizer, Vocoder, VoiceFront
+    from ..parts.hibari.conversion import VOICE
+    from ..parts.hibari.voice import Phonemizer, Vocoder, VoiceFront
 
     folder = VOICE.folder()
     return Phonemizer(), VoiceFront(folder / "front.onnx"), Vocoder(folder / "back.onnx")

@@ -23,10 +23,10 @@ class CascadeSystem:
     """LLM, text-to-speech and audio-to-face, one after the other, clause by clause as exomni works.
 
     Args:
-        chat: function that gives the LLM (`exomni.model.chat.ChatModel`); called when it is
+        chat: function that gives the LLM (`exomni.parts.smollm.chat.ChatModel`); called when it is
             needed, and meant to give the same one each time.
         phonemizer: the voice's text side.
-        front: the voice's first half (`exomni.model.voice.VoiceFront`).
+        front: the voice's first half (`exomni.parts.hibari.voice.VoiceFront`).
         vocoder: the voice's second half.
         teacher: of faces.
     """
@@ -53,7 +53,7 @@ class CascadeSystem:
         """What the teacher makes of the recording's true phones; None without them."""
         if not phones:
             return None
-        from ..audio import read_audio
+        from ..core.audio import read_audio
 
         n_frames = samples_to_frames(len(read_audio(recording, SAMPLE_HZ)))
         return self.teacher.label(clip_of_phones(phones, n_frames))
@@ -63,7 +63,7 @@ class CascadeSystem:
         return {"voice": "hibari", "teacher": self.teacher.name}
 
     def _answer(self, prompt: str, seed: int) -> Iterator[tuple[str, str | None]]:
-        from ..model.chat import Turn
+        from ..parts.smollm.chat import Turn
 
         cutter = ClauseCutter()
         for token in self.chat().reply([Turn("user", prompt)], seed=seed):

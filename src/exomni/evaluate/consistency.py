@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..core.timebase import SAMPLE_HZ
+from ..core.word_errors import WordErrors, count_word_errors
 from .systems import Spoken, System
-from .words import WordErrors, count_word_errors
 
 BINS_S: tuple[tuple[float, float], ...] = ((0, 5), (5, 10), (10, 20), (20, 60), (60, math.inf))
 SPANS_S: tuple[tuple[float, float], ...] = (*BINS_S, (0, 20), (0, math.inf))

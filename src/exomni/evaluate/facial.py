@@ -59,7 +59,7 @@ def recorded_faces(system: System, teacher: FaceTeacher, folder: Path, progress=
     Raises:
         InputError: there is no recording.
     """
-    from ..audio import read_audio
+    from ..core.audio import read_audio
 
     paths = sorted(p for p in folder.glob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
     if not paths:

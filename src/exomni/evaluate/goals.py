@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..ear import DEFAULT_LISTEN
+from ..pipeline.spoken_prompts import DEFAULT_LISTEN
 
 
 @dataclass(frozen=True)

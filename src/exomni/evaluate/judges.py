@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..audio import resample
+from ..core.audio import resample
 from ..core.errors import AssetError
 from ..core.timebase import ENCODER_SAMPLE_HZ
 
@@ -21,7 +21,7 @@ class Transcriber:
     """Whisper base as a judge of what was said; the same sound gives the same words."""
 
     def __init__(self):
-        from ..conversions import WHISPER
+        from ..parts.whisper.conversion import WHISPER
 
         try:
             from ctranslate2 import set_random_seed

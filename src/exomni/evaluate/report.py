@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..core.atomic import atomic_path, write_text
 from ..core.timebase import FRAME_HZ
-from ..export.atomic import atomic_path, write_text
 from .consistency import BINS_S, span_name
 from .facial import MeasuredFace
 from .latency import PARTS

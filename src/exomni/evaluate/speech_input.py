@@ -11,9 +11,9 @@ import numpy as np
 
 from ..core.errors import FormatError, InputError, NothingHeardError
 from ..core.timebase import ENCODER_SAMPLE_HZ
+from ..core.word_errors import count_word_errors, spoken_words
 from ..data import store
-from ..data.hearing import CLEAN_DB
-from .words import count_word_errors, spoken_words
+from ..data.asr_build import CLEAN_DB
 
 REPEAT = "Repeat what you hear:"
 REPLY_TOKENS = 30
@@ -66,7 +66,7 @@ class OmniHearer:
 
     Args:
         omni: a loaded `exomni.ExOmni`.
-        way: one of `exomni.ear.LISTEN`.
+        way: one of `exomni.pipeline.spoken_prompts.LISTEN`.
     """
 
     def __init__(self, omni, way: str):
@@ -251,7 +251,7 @@ def read_questions(folder: Path) -> list[Spoken]:
 
 def answered(hearers: Sequence[Hearer], typed: Callable[[str], str], spoken: Iterable[Spoken]) -> list[dict]:
     """Share of questions whose reply holds an accepted answer, spoken and typed; empty without questions."""
-    from ..audio import read_audio
+    from ..core.audio import read_audio
 
     right: dict[str, list[bool]] = {}
     for item in spoken:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..core.errors import ConfigError, InputError
-from ..results import check_folder
+from ..pipeline.results import check_folder
 from .goals import check_goals
 from .report import format_result, write_report
 from .systems import ExOmniSystem, System
@@ -35,7 +35,7 @@ def build_system(name: str, weights: Path | None = None) -> System:
         AssetError: a part is missing.
     """
     if name == "exomni":
-        from ..inference import ExOmni
+        from ..pipeline.exomni import ExOmni
 
         return ExOmniSystem(ExOmni.load("nano", weights=weights))
     if name == "cascade":
@@ -46,10 +46,11 @@ def build_system(name: str, weights: Path | None = None) -> System:
 def _build_cascade() -> System:
     from functools import cache
 
-    from ..conversions import LLM, VOICE
     from ..data.teachers import get_teacher
-    from ..model.chat import ChatModel
-    from ..model.voice import Phonemizer, Vocoder, VoiceFront
+    from ..parts.hibari.conversion import VOICE
+    from ..parts.hibari.voice import Phonemizer, Vocoder, VoiceFront
+    from ..parts.smollm.chat import ChatModel
+    from ..parts.smollm.conversion import LLM
     from .cascade import CascadeSystem
 
     voice = VOICE.folder()
@@ -157,10 +158,10 @@ def _latency(names: tuple[str, ...], limit: int, weights: Path | None) -> dict:
 
 
 def _speech_input(limit: int, weights: Path | None, recordings: Path | None) -> dict:
-    from ..assets import cache_folder
-    from ..ear import LISTEN
-    from ..inference import ExOmni
-    from ..model.chat import Turn
+    from ..assets.table import cache_folder
+    from ..parts.smollm.chat import Turn
+    from ..pipeline.exomni import ExOmni
+    from ..pipeline.spoken_prompts import LISTEN
     from .speech_input import REPLY_TOKENS, OmniHearer, held_out_clips, read_questions, speech_input
 
     spoken = read_questions(recordings) if recordings else []

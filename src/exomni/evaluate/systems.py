@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.events import Event, SpeechEvent
 from ..core.timebase import SAMPLE_HZ
-from ..results import collect
+from ..pipeline.results import collect
 from .phones import Utterance
 
 
@@ -22,7 +22,7 @@ class Spoken:
         samples: speech, float32 [N], 24 kHz.
         frames: face, float32 [T_frame, 52].
         utterances: its clauses in order, with phoneme times.
-        timings: seconds by name, as in `exomni.results.Timings`.
+        timings: seconds by name, as in `exomni.pipeline.results.Timings`.
     """
 
     text: str

@@ -10,7 +10,7 @@ import numpy as np
 
 from exomni.core.errors import FormatError
 
-from .atomic import write_text
+from ..core.atomic import write_text
 from .names import understand
 from .reading import Reading, read_json
 from .track import FaceTrack, as_rate

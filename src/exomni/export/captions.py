@@ -9,7 +9,7 @@ import numpy as np
 
 from exomni.core.errors import FormatError
 
-from .atomic import write_text
+from ..core.atomic import write_text
 from .track import FaceTrack, Word
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from .atomic import write_text
+from ..core.atomic import write_text
 from .keys import Curve, curves
 from .track import FaceTrack
 

@@ -12,7 +12,7 @@ import numpy as np
 from exomni.core.errors import FormatError
 from exomni.core.timebase import FRAME_HZ
 
-from .atomic import write_text
+from ..core.atomic import write_text
 from .names import ROTATIONS, Naming, pascal, understand
 from .reading import Reading, read_text
 from .timecode import Row, even_grid, fill, parse_timecode, timecode

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .atomic import atomic_path
+from ..core.atomic import atomic_path
 from .retarget import STILL
 from .track import FaceTrack
 

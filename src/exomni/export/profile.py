@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from exomni.core import arkit
 from exomni.core.errors import ConfigError, FormatError, InputError
 
-from .atomic import write_text
+from ..core.atomic import write_text
 from .names import canonical
 from .track import as_rate
 

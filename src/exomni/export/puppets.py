@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .atomic import atomic_path, write_text
+from ..core.atomic import atomic_path, write_text
 from .keys import curves
 from .resample import resample
 from .track import FaceTrack

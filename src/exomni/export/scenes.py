@@ -9,7 +9,7 @@ import numpy as np
 from exomni.core import arkit
 from exomni.core.errors import FormatError
 
-from .atomic import atomic_path, write_bytes
+from ..core.atomic import atomic_path, write_bytes
 from .gltf import add_accessor, add_channel, animate, available_shapes, load_gltf
 from .heads import PLAIN, head_file
 from .names import pascal

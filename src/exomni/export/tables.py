@@ -15,8 +15,8 @@ import numpy as np
 
 from exomni.core.errors import FormatError
 
+from ..core.atomic import atomic_path, write_text
 from .a2f import shortest
-from .atomic import atomic_path, write_text
 from .livelink_csv import delimiter_of, rotations
 from .names import ROTATIONS, understand
 from .orders import name_columns

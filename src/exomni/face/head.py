@@ -1,6 +1,6 @@
 """A head with the 52 ARKit shapes, which faces are measured and shown on.
 
-The mesh is MakeHuman's (CC0), cut out by `runs/build_head.py`: x to the head's own left, y up, z forward,
+The mesh is MakeHuman's (CC0), cut out by `tools/build_head.py`: x to the head's own left, y up, z forward,
 millimetres.
 """
 

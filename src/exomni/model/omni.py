@@ -101,7 +101,7 @@ class Omni(nn.Module):
             InputError: markers and clips differ in number.
         """
         if not isinstance(self.unit_generator, FreeUnitGenerator):
-            raise ConfigError("this model's unit generator speaks phonemes: use exomni.inference")
+            raise ConfigError("this model's unit generator speaks phonemes: use exomni.pipeline.exomni")
         device = self.blendshape_decoder.unit_embedding.weight.device
         ids = torch.tensor([list(input_ids)], device=device)
         prompt = assemble(ids, clips, self.language_model.embed).inputs_embeds

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from ..core.timebase import FRAMES_PER_TICK, UNIT_HZ, VOCODER_HZ, rescale_floor
+from .acoustics import ACOUSTIC_CHANNELS, ENERGY_CHANNEL, F0_CHANNEL
 from .config import SpeechDecoderConfig
 from .unit_tokenizer import ConvBlock, FiniteScalarQuantizer
-from .voice import ACOUSTIC_CHANNELS, ENERGY_CHANNEL, F0_CHANNEL
 
 SLOTS_PER_UNIT = 4
 """Places inside a unit (50 Hz) between the unit clock and the tick clock."""

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from exomni.core.timebase import ENCODER_SAMPLE_HZ
 
-from .acoustics import log_mel, mel_filters
 from .config import SpeechEncoderConfig
+from .mel import log_mel, mel_filters
 
 CLIP_S = 30
 """What the encoder was trained on, and the only length that it takes."""

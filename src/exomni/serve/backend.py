@@ -6,11 +6,11 @@ from typing import Protocol
 
 import numpy as np
 
-from ..audio import resample
+from ..core.audio import resample
 from ..core.errors import NothingHeardError
 from ..core.events import Event
 from ..core.timebase import ENCODER_SAMPLE_HZ, SAMPLE_HZ
-from ..model.vad import SpeechDetector, VadConfig, voice_model
+from ..parts.silero.vad import SpeechDetector, VadConfig, voice_model
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class OmniBackend:
         Raises:
             AssetError: a part is not installed or damaged.
         """
-        from ..inference import ExOmni
+        from ..pipeline.exomni import ExOmni
 
         omni = ExOmni.load("nano")
         reply = omni.respond("Hello!", max_new_tokens=8)
@@ -123,7 +123,7 @@ class OmniBackend:
 
 
 def _turns(turns: Sequence[Said]) -> list:
-    from ..model.chat import Turn
+    from ..parts.smollm.chat import Turn
 
     return [Turn(turn.role, turn.text) for turn in turns]
 

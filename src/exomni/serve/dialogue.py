@@ -11,8 +11,8 @@ from ..core.timebase import SAMPLE_HZ
 from .backend import ReplyOptions, Said
 from .conversation import Conversation, Entry, ms_of_samples, said_in, samples_of_ms, turns_of
 from .hub import Hub
+from .input_audio import Listening
 from .items import entry_of
-from .listening import Listening
 from .logs import log
 from .outbox import Outbox
 from .protocol.client import (

@@ -12,8 +12,8 @@ from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 
-from ..audio import resample
 from ..core.arkit import NAMES
+from ..core.audio import resample
 from ..core.emotion import emotion_vector
 from ..core.errors import InputError, UserError
 from ..core.events import DoneEvent, FaceEvent, SpeechEvent, TextEvent
@@ -41,7 +41,7 @@ from .requests import (
     SpeechRequest,
 )
 from .uploads import decode_base64, decode_recording
-from .words import WordTimer
+from .word_times import WordTimer
 
 router = APIRouter()
 

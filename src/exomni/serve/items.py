@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from ..audio import resample
+from ..core.audio import resample
 from ..core.timebase import ENCODER_SAMPLE_HZ, SAMPLE_HZ
+from .audio_buffer import InvalidAudioError, decode_pcm16
 from .conversation import Entry
-from .microphone import InvalidAudioError, decode_pcm16
 from .protocol.items import Content, Item, new_id
 from .refusals import Refusal
 

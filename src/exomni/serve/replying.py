@@ -30,7 +30,7 @@ from .protocol.server import (
     TranscriptDone,
 )
 from .protocol.session import FaceEncoding
-from .words import WordTimer
+from .word_times import WordTimer
 
 CHUNK_FRAMES = FRAME_HZ // 2
 """Faces and speech leave in pieces of half a second, so that they can be stopped soon."""

@@ -6,7 +6,7 @@ import tempfile
 
 import numpy as np
 
-from ..audio import read_pieces
+from ..core.audio import read_pieces
 from ..core.errors import InputError
 from ..core.timebase import SAMPLE_HZ
 from .refusals import Refusal

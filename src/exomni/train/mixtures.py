@@ -10,7 +10,7 @@ from difflib import SequenceMatcher
 import torch
 from torch import Tensor
 
-from ..model.listening import BLANK, Listener
+from ..model.ctc_listener import BLANK, Listener
 
 CLEAR = 0.5
 """A token that is likelier than all others together is heard clearly."""

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from ..core.errors import CheckpointError
-from ..model.listening import FILE, read_listening, save_listening
+from ..model.ctc_listener import FILE, read_listening, save_listening
 from .loop import load_weights
 
 RUN_PARTS = {

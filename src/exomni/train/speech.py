@@ -11,11 +11,11 @@ from torch import nn
 from ..core.errors import InputError
 from ..core.timebase import FRAMES_PER_TICK, UNIT_HZ, VOCODER_HZ, rescale_floor
 from ..data import store
+from ..model.acoustics import ENERGY_CHANNEL, F0_CHANNEL
 from ..model.config import SpeechDecoderConfig, UnitTokenizerConfig
 from ..model.speech_decoder import N_PHONETIC, SpeechDecoder
 from ..model.tokens import IGNORE_INDEX
 from ..model.unit_tokenizer import UnitTokenizer
-from ..model.voice import ENERGY_CHANNEL, F0_CHANNEL
 from .losses import token_loss
 
 PITCH_WEIGHT, VOICING_WEIGHT, ENERGY_WEIGHT, PHONEME_WEIGHT = 0.3, 0.3, 0.1, 0.6

@@ -14,8 +14,8 @@ from ..data.build import BuildConfig
 from ..data.label import label_units
 from ..model.config import OmniConfig, SpeechDecoderConfig
 from ..model.unit_tokenizer import UnitTokenizer
-from .hearing import HEARING_STAGES
 from .joint import JointConfig, JointTask
+from .listener_recipe import HEARING_STAGES
 from .loop import LoopConfig, Task, load_parts, load_weights
 from .speech import SpeechTask
 from .stage import Stage, read_recipe

@@ -9,7 +9,7 @@ import numpy as np
 
 from exomni.core.errors import InputError, OutputError
 
-from ..atomic import atomic_path
+from ...core.atomic import atomic_path
 
 CODECS = {
     ".mp4": ("libx264", "aac", {"crf": "18", "preset": "veryfast", "pix_fmt": "yuv420p"}),

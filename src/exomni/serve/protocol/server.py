@@ -196,7 +196,7 @@ class StatusDetails(BaseModel):
 
 
 class Facts(BaseModel):
-    """What a response came to (ours): its length, and seconds spent by part (`exomni.results.Timings`)."""
+    """What a response came to (ours): its length, and seconds spent by part (`exomni.pipeline.results.Timings`)."""
 
     n_samples: int
     n_frames: int

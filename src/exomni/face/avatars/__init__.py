@@ -1,1 +1,0 @@
-"""People to show faces on in a browser, built by `runs/build_avatars.py` from MakeHuman's CC0 data. No torch."""

@@ -1,0 +1,57 @@
+"""Whisper's own decoder on encoder features of real length: speech as text."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ...core.errors import AssetError
+from ...core.timebase import ENCODER_HZ
+
+END_SILENCE_S = 2.0
+"""Silence that speech must end with, or the decoder says it again and again (measured, docs/hearing.md)."""
+PROMPT = ("<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|notimestamps|>")
+TOKENS_A_SECOND, SPARE_TOKENS = 8, 16
+"""Nobody speaks faster; more is a loop."""
+NO_SPEECH, UNSURE = 0.6, -1.0
+"""Whisper's own rule: speech is unlikely, and the words are (mean log-probability)."""
+
+
+class Transcriber:
+    """Writes down what is said, in English.
+
+    Args:
+        folder: the converted Whisper (`exomni.parts.whisper.conversion.WHISPER`).
+        n_threads: that work on one clip; None for as many as torch uses.
+    Raises:
+        AssetError: ctranslate2 is not installed.
+    """
+
+    def __init__(self, folder: Path, n_threads: int | None = None):
+        from tokenizers import Tokenizer
+
+        try:
+            import ctranslate2
+        except ImportError as error:
+            raise AssetError("ctranslate2 writes down speech; install it: pip install ctranslate2") from error
+        threads = n_threads or torch.get_num_threads()
+        self._model = ctranslate2.models.Whisper(str(folder), device="cpu", compute_type="int8", intra_threads=threads)
+        self._view = ctranslate2.StorageView.from_array
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._prompt = [self._tokenizer.token_to_id(token) for token in PROMPT]
+
+    def __call__(self, features: torch.Tensor) -> str:
+        """The words of a clip, "" where nothing is said.
+
+        Args:
+            features: of the speech encoder, float32 [T_50hz, D], `END_SILENCE_S` of silence at the end included.
+        """
+        encoded = self._view(np.ascontiguousarray(features.numpy()[None]))
+        longest = int(len(features) / ENCODER_HZ * TOKENS_A_SECOND) + SPARE_TOKENS
+        (found,) = self._model.generate(
+            encoded, [self._prompt], beam_size=1, max_length=len(self._prompt) + longest, return_scores=True,
+            return_no_speech_prob=True,
+        )  # fmt: skip
+        if found.no_speech_prob > NO_SPEECH and found.scores[0] < UNSURE:
+            return ""
+        return self._tokenizer.decode(found.sequences_ids[0]).strip()

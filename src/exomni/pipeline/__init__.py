@@ -1,0 +1,1 @@
+"""Text or a recording in, typed events out: clauses, spoken prompts, recordings, results."""

@@ -1,0 +1,139 @@
+"""Stage "reading": warms the projector up by CTC over the LLM's tokens, without the LLM in the loop.
+
+The LLM's own word embeddings are the frozen classifier, so what the projector puts out lies where the LLM expects
+words (our choice; the paper trains stage I through the LLM at once).
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from ..core.word_errors import WordErrors, count_word_errors
+from ..data.asr_rows import HeardRow
+from ..model.config import SpeechProjectorConfig
+from ..model.ctc_listener import Listener
+from .ctc_spelling import Spelling
+from .loop import load_parts
+
+N_STATISTICS_ROWS = 300
+"""Rows that the mean and spread of the encoder's channels are taken from."""
+LATER_LAYERS = "projector.context."
+"""What the first release of the listener did not have."""
+MASK_FRAMES, N_MASKS = 15, 4
+"""Longest piece of a training row that is hidden, and most pieces."""
+
+
+class ReadingTask:
+    """Trains the listener to read aloud what it hears, token by token.
+
+    Args:
+        train: rows to train on.
+        held_out: rows to validate on.
+        table: the LLM's word embeddings, float [n_tokens, D].
+        tokenizer: the LLM's (`tokenizers.Tokenizer`); rare words are learned in short pieces (`spelling.Spelling`).
+        config: of the projector.
+        n_rivals: tokens that a step's own compete with, drawn at random: all of them would cost most of a step.
+        noise: standard deviation of the noise on encoder channels, each of which has 1.
+        seed: of the initial weights.
+    """
+
+    def __init__(
+        self, train: Sequence[HeardRow], held_out: Sequence[HeardRow], table: torch.Tensor, tokenizer,
+        config: SpeechProjectorConfig, *, n_rivals: int = 4000, noise: float = 0.2, seed: int = 0,
+    ):  # fmt: skip
+        torch.manual_seed(seed)
+        self.rows = sorted(train, key=lambda r: len(r.features))
+        self.held_out, self.tokenizer = list(held_out), tokenizer
+        self.n_rivals, self.noise = n_rivals, noise
+        spelling = Spelling(tokenizer, (r.text for r in self.rows))
+        self._ids = [torch.tensor(spelling(r.text)) for r in self.rows]
+        self.known = torch.cat(self._ids).unique()
+        self.table = table.float()
+        self.listener = Listener(self.rows[0].features.shape[1], table.shape[1], config)
+        self._set_statistics()
+        self.modules: dict[str, nn.Module] = {"listener": self.listener}
+
+    def _set_statistics(self) -> None:
+        step = max(1, len(self.rows) // N_STATISTICS_ROWS)
+        frames = np.concatenate([r.features for r in self.rows[::step]]).astype(np.float32)
+        centre = self.table[self.known].mean(0)
+        with torch.no_grad():
+            self.listener.mean.copy_(torch.from_numpy(frames.mean(0)))
+            self.listener.std.copy_(torch.from_numpy(frames.std(0)))
+            self.listener.projector.contract.bias.copy_(centre)
+            self.listener.blank.copy_(centre)
+
+    def start_from(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Begin with what an earlier release has learned; layers that it did not have yet stay new.
+
+        Args:
+            weights: `listener.` tensors (`release.released_weights`).
+        Raises:
+            CheckpointError: a missing, surplus or misshapen tensor other than those layers.
+        """
+        new = {f"listener.{k}": v for k, v in self.listener.state_dict().items() if k.startswith(LATER_LAYERS)}
+        load_parts(self.modules, new | dict(weights))
+
+    def batch(self, generator: torch.Generator, size: int) -> dict[str, torch.Tensor]:
+        """Rows of about one length, noisy and with holes, and the tokens that compete."""
+        size = min(size, len(self.rows))
+        centre = int(torch.randint(len(self.rows), (1,), generator=generator))
+        first = max(0, min(centre - 2 * size, len(self.rows) - 4 * size))
+        picks = (torch.randperm(min(4 * size, len(self.rows)), generator=generator)[:size] + first).tolist()
+        frames, lengths = pad_frames([self.rows[i].features for i in picks])
+        for row, length in zip(frames, lengths.tolist(), strict=True):
+            for _ in range(int(torch.randint(N_MASKS + 1, (1,), generator=generator))):
+                n, at = torch.randint(1, MASK_FRAMES + 1, (1,), generator=generator), torch.rand(1, generator=generator)
+                start = int(at * length)
+                row[start : start + int(n)] = self.listener.mean.cpu()
+        level = torch.rand(size, 1, 1, generator=generator) * self.noise
+        frames += level * self.listener.std.cpu() * torch.randn(frames.shape, generator=generator)
+        rivals = self.known[torch.randint(len(self.known), (self.n_rivals,), generator=generator)]
+        wanted = [self._ids[i] for i in picks]
+        candidates = torch.unique(torch.cat([rivals, *wanted]))
+        return {
+            "frames": frames, "lengths": lengths, "candidates": candidates,
+            "targets": torch.cat([torch.searchsorted(candidates, w) + 1 for w in wanted]),
+            "target_lengths": torch.tensor([len(w) for w in wanted]),
+        }  # fmt: skip
+
+    def losses(self, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """CTC, a token of the text."""
+        device = batch["frames"].device
+        table = self.table.to(device)[batch["candidates"]]
+        with torch.autocast(device.type, torch.bfloat16):  # more than twice as fast, on CPUs that know it too
+            vectors = self.listener(batch["frames"], batch["lengths"])
+            scores = self.listener.scores(vectors, table)
+        scores = scores.float().log_softmax(-1)
+        n_steps = batch["lengths"] // self.listener.projector.stack_frames
+        loss = functional.ctc_loss(scores.transpose(0, 1), batch["targets"], n_steps, batch["target_lengths"],
+                                   zero_infinity=True, reduction="sum")  # fmt: skip
+        return {"total": loss / batch["target_lengths"].sum()}
+
+    def validate(self) -> dict[str, float]:
+        """Word errors of the greedy reading, by group of voices."""
+        device = next(self.listener.parameters()).device
+        table = self.table[self.known].to(device)
+        errors: dict[str, WordErrors] = {}
+        for row in self.held_out:
+            frames = torch.from_numpy(row.features.astype(np.float32))[None].to(device)
+            ids = self.listener.read(self.listener(frames)[0], table).cpu()
+            text = self.tokenizer.decode(self.known[ids].tolist())
+            errors[row.group] = errors.get(row.group, WordErrors(0, 0, 0, 0)) + count_word_errors(row.text, text)
+        return {f"wer_{group}": 100 * e.rate for group, e in sorted(errors.items())}
+
+    def facts(self) -> dict:
+        """Configuration of what is trained."""
+        return {"rows": len(self.rows), "tokens": len(self.known), "n_rivals": self.n_rivals, "noise": self.noise}
+
+
+def pad_frames(features: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows of encoder frames [T, D] as one float32 batch [B, T, D], and their lengths int64 [B]."""
+    lengths = torch.tensor([len(f) for f in features])
+    out = torch.zeros(len(features), int(lengths.max()), features[0].shape[1])
+    for row, f in zip(out, features, strict=True):
+        row[: len(f)] = torch.from_numpy(f.astype(np.float32))
+    return out, lengths

@@ -1,0 +1,183 @@
+"""Stages "listening" (the paper's I) and "dialogue" (its III): the listener and the LLM's adapters, through the LLM.
+
+What the frozen LLM would say, token by token, to the typed prompt is the target for the spoken one, along its own
+likeliest reply: it learns to hear and nothing else (our choice of loss; the paper trains on such replies too).
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+from torch.nn import functional
+
+from ..core.errors import InputError
+from ..data.asr_rows import HeardRow
+from ..model.adapters import Adapters
+from ..model.ctc_listener import Listener
+from ..model.tokens import IGNORE_INDEX
+from ..parts.smollm.chat import ASSISTANT, SPEECH, SYSTEM_FREE_USER
+from .ctc import pad_frames
+from .mixtures import as_written, mixed_words
+
+REPEAT = f"Repeat what you hear: {SPEECH}"
+"""The prompt of the repeat-what-you-hear task."""
+
+
+class ListeningConfig(BaseModel):
+    """What the LLM is trained to do with speech.
+
+    Attributes:
+        repeats: share of rows that are to be repeated; the others are answered.
+        rank: of the adapters.
+        reply_tokens: longest reply that is trained on.
+        noise: standard deviation of the noise on encoder channels.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    repeats: float = Field(ge=0, le=1)
+    rank: int = Field(8, ge=1)
+    reply_tokens: int = Field(32, ge=1)
+    noise: float = Field(0.2, ge=0)
+
+
+class ListeningTask:
+    """Trains the listener and the adapters on the LLM's loss.
+
+    Args:
+        train: rows; those with a reply can be answered, all can be repeated.
+        held_out: rows to validate on, likewise.
+        listener: as stage "reading" or "listening" left it.
+        llm: the causal LLM of `transformers`; it stays as it is.
+        tokenizer: its tokenizer (`tokenizers.Tokenizer`).
+        known: ids of the tokens that speech is read as, int64 [V].
+        config: the mix.
+        seed: of the adapters.
+    """
+
+    def __init__(
+        self, train: Sequence[HeardRow], held_out: Sequence[HeardRow], listener: Listener, llm: nn.Module, tokenizer,
+        known: torch.Tensor, config: ListeningConfig, seed: int = 0,
+    ):  # fmt: skip
+        torch.manual_seed(seed)
+        self.answered = [row for row in train if row.reply]
+        self.repeated = list(train)
+        if not self.answered or not self.repeated:
+            raise InputError(f"{len(self.repeated)} rows to repeat and {len(self.answered)} to answer are too few")
+        self.held_out, self.config, self.tokenizer = list(held_out), config, tokenizer
+        self.llm = llm.eval().requires_grad_(False)
+        self.listener, self.adapters = listener, Adapters(llm, config.rank)
+        self.modules: dict[str, nn.Module] = {"listener": self.listener, "adapters": self.adapters}
+        self.table = llm.get_input_embeddings().weight
+        self.known = known
+        self.end_id = tokenizer.token_to_id("<|im_end|>")
+
+    def batch(self, generator: torch.Generator, size: int) -> dict[str, torch.Tensor]:
+        """Rows to repeat or to answer, noisy, with the tokens around the speech and those of the reply."""
+        picked = []
+        for repeat in (torch.rand(size, generator=generator) < self.config.repeats).tolist():
+            rows = self.repeated if repeat else self.answered
+            picked.append((rows[int(torch.randint(len(rows), (1,), generator=generator))], repeat))
+        batch = self._collate(picked)
+        level = torch.rand(size, 1, 1, generator=generator) * self.config.noise
+        noise = torch.randn(batch["frames"].shape, generator=generator)
+        batch["frames"] = batch["frames"] + level * self.listener.std.cpu() * noise
+        return batch
+
+    def _collate(self, picked: Sequence[tuple[HeardRow, bool]]) -> dict[str, torch.Tensor]:
+        frames, lengths = pad_frames([row.features for row, _ in picked])
+        befores, afters, replies, typed = [], [], [], []
+        for row, repeat in picked:
+            before, after = SYSTEM_FREE_USER.format(REPEAT if repeat else SPEECH).split(SPEECH)
+            befores.append(self._ids(before))
+            afters.append(self._ids(after + ASSISTANT))
+            reply = self._ids(row.text if repeat else row.reply)
+            cut = reply[: self.config.reply_tokens]
+            replies.append(cut if len(cut) < len(reply) else [*cut, self.end_id])
+            typed.append([] if repeat else self._ids(SYSTEM_FREE_USER.format(row.text) + ASSISTANT))
+        parts = {"before": befores, "after": afters, "reply": replies, "typed": typed}
+        return {"frames": frames, "lengths": lengths, **{k: _padded(v) for k, v in parts.items()}}
+
+    def _ids(self, text: str) -> list[int]:
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
+
+    def losses(self, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Cross-entropy of what is repeated and divergence from the typed prompt's replies, a token."""
+        device = batch["frames"].device
+        self.llm.to(device)
+        rows, targets = self._spoken(batch)
+        inputs = nn.utils.rnn.pad_sequence(rows, batch_first=True)
+        wanted = nn.utils.rnn.pad_sequence(targets, batch_first=True, padding_value=IGNORE_INDEX)
+        with torch.autocast(device.type, torch.bfloat16):
+            # Padding is on the right, where no row that counts looks.
+            states = self.llm.model(inputs_embeds=inputs, use_cache=False).last_hidden_state
+            counted = wanted != IGNORE_INDEX
+            logits = self.llm.lm_head(states[counted]).float()
+        answered = (batch["typed"] >= 0).any(dim=1)
+        by_token = answered.repeat_interleave(counted.sum(dim=1))
+        summed = functional.cross_entropy(logits[~by_token], wanted[counted][~by_token], reduction="sum")
+        if answered.any():
+            would_say = self._typed_replies(batch, answered).log_softmax(-1)
+            summed = summed + functional.kl_div(
+                logits[by_token].log_softmax(-1), would_say, reduction="sum", log_target=True
+            )
+        accuracy = (logits.argmax(-1) == wanted[counted]).float().mean()
+        return {"total": summed / counted.sum(), "accuracy": accuracy}
+
+    def _spoken(self, batch: Mapping[str, torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Each row as the LLM reads it, [T, D_llm], and the tokens it should say next, int64 [T]."""
+        table = self.table[self.known.to(self.table.device)].float()
+        with torch.autocast(table.device.type, torch.bfloat16):
+            vectors = self.listener(batch["frames"], batch["lengths"])
+        rows, targets = [], []
+        for i, length in enumerate((batch["lengths"] // self.listener.projector.stack_frames).tolist()):
+            heard = self._heard(vectors[i, :length].float(), table)
+            before, after, reply = (batch[k][i][batch[k][i] >= 0] for k in ("before", "after", "reply"))
+            embedded = [self.table[before], heard.to(self.table.dtype), self.table[torch.cat([after, reply[:-1]])]]
+            rows.append(torch.cat(embedded))
+            silent = torch.full((len(rows[-1]) - len(reply),), IGNORE_INDEX, device=table.device)
+            targets.append(torch.cat([silent, reply]))
+        return rows, targets
+
+    @torch.no_grad()
+    def _typed_replies(self, batch: Mapping[str, torch.Tensor], answered: torch.Tensor) -> torch.Tensor:
+        """What the LLM as it was would say to the typed prompts of some rows, logits [n_reply_tokens, n_tokens]."""
+        rows, places = [], []
+        for typed, reply in zip(batch["typed"][answered], batch["reply"][answered], strict=True):
+            typed, reply = typed[typed >= 0], reply[reply >= 0]
+            rows.append(torch.cat([typed, reply[:-1]]))
+            places.append(torch.arange(len(rows[-1]), device=typed.device) >= len(typed) - 1)
+        inputs = nn.utils.rnn.pad_sequence(rows, batch_first=True)
+        counted = nn.utils.rnn.pad_sequence(places, batch_first=True)
+        with self.adapters.switched_off(), torch.autocast(inputs.device.type, torch.bfloat16):
+            states = self.llm.model(input_ids=inputs, use_cache=False).last_hidden_state
+            return self.llm.lm_head(states[counted]).float()
+
+    def _heard(self, vectors: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+        """What the LLM gets to read of a clip's vectors, [T_heard, D_llm]."""
+        heard = mixed_words(self.listener, vectors, table)
+        known = self.known.to(heard.ids.device)
+        return as_written(heard, known, self.tokenizer, lambda ids: self.table[torch.tensor(ids, device=table.device)])
+
+    def validate(self) -> dict[str, float]:
+        """The loss and how often the next token is right on held-out rows, repeated and answered."""
+        device = next(self.listener.parameters()).device
+        figures: dict[str, float] = {}
+        for name, repeat in (("repeat", True), ("answer", False)):
+            rows = [(row, repeat) for row in self.held_out if repeat or row.reply]
+            if rows:
+                out = self.losses({k: v.to(device) for k, v in self._collate(rows).items()})
+                figures |= {f"valid_{name}": float(out["total"]), f"valid_{name}_accuracy": float(out["accuracy"])}
+        return figures
+
+    def facts(self) -> dict:
+        """Configuration of what is trained."""
+        return {"listening": self.config.model_dump(), "repeated": len(self.repeated), "answered": len(self.answered)}
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> torch.Tensor:
+    """int64 [B, T], -1 after each row's end."""
+    return nn.utils.rnn.pad_sequence(
+        [torch.tensor(row, dtype=torch.long) for row in rows], batch_first=True, padding_value=-1
+    )
