@@ -169,10 +169,10 @@ def native():
     import torch
 
     from exomni.model.config import SpeechProjectorConfig
-    from exomni.model.ctc_listener import Listener, Listening
+    from exomni.model.ctc_listener import CTCListener, CTCListenerWeights
     from exomni.pipeline.spoken_prompts import Ear
 
-    class Always(Listener):
+    class Always(CTCListener):
         said = (7.0, -50.0, 8.9)
 
         def forward(self, frames):
@@ -183,7 +183,7 @@ def native():
 
     class Nano:
         speech_features = staticmethod(lambda samples: torch.zeros(len(samples) // 320, 4))
-        listening = Listening(listener, np.array([7, 9]), {"0.q.up": np.zeros(1)})
+        listening = CTCListenerWeights(listener, np.array([7, 9]), {"0.q.up": np.zeros(1)})
 
     chat = Words()
     return Ear(Nano(), lambda: chat), chat, listener

@@ -70,16 +70,16 @@ def data_hear(
     workers: Workers = 2,
 ) -> None:
     """Build a training set for listening: many voices in many rooms; a stopped build goes on."""
-    from ..data import asr_build as hearing
+    from ..data import asr_build
     from ..parts.smollm.conversion import LLM_WEIGHTS
     from ..parts.whisper.conversion import WHISPER
-    from ..train.listener_recipe import load_hearing_recipe, own_folder
+    from ..train.listener_recipe import load_listener_recipe, own_folder
 
-    recipe, target = load_hearing_recipe(config), _data_folder(folder, config)
+    recipe, target = load_listener_recipe(config), _data_folder(folder, config)
     for part in (LLM_WEIGHTS, WHISPER):
         part.folder()  # converted here once, not by every worker
     report = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
-    hearing.build(own_folder(recipe, target), target, recipe.data, n_workers=workers, report=report)
+    asr_build.build(own_folder(recipe, target), target, recipe.data, n_workers=workers, report=report)
 
 
 def train(
@@ -189,11 +189,11 @@ def release(
         print(f"{release_expression(out / stage, target) / 1e6:.1f} MB in {target}")
         return
     if stage is not None:
-        from ..train.listener_recipe import known_tokens, load_hearing_recipe
+        from ..train.listener_recipe import known_tokens, load_listener_recipe
 
         config = "hearing" if config == "nano" else config
         out = runs or cache_folder() / "runs" / Path(config).stem
-        known = known_tokens(load_hearing_recipe(config), _data_folder(folder, config))
+        known = known_tokens(load_listener_recipe(config), _data_folder(folder, config))
         print(f"{release_listening(out / stage, target, known) / 1e6:.1f} MB in {target}")
         return
     out = runs or cache_folder() / "runs" / Path(config).stem

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..core.errors import InputError
 from ..core.timebase import ENCODER_HZ, ENCODER_SAMPLE_HZ
 from . import rooms, store, voices
-from .asr_rows import HeardRow
+from .asr_rows import ASRRow
 from .questions import question
 
 CLEAN_DB = 99.0
@@ -29,7 +29,7 @@ _NOUN = re.compile(r"^An? ([a-z]{3,12}) is ")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 
 
-class HearingConfig(BaseModel):
+class ASRDataConfig(BaseModel):
     """What to build.
 
     Attributes:
@@ -74,7 +74,7 @@ class Planned:
     split: str
 
 
-def plan(own: Path, config: HearingConfig) -> list[list[Planned]]:
+def plan(own: Path, config: ASRDataConfig) -> list[list[Planned]]:
     """The shards, those of the held-out voices last; each is made alone, so that a stopped build goes on.
 
     Args:
@@ -118,7 +118,7 @@ def _questions(rng: random.Random, nouns: Sequence[str]) -> Iterator[tuple[str, 
             yield text, store.split_of(text)
 
 
-def _test_rows(config: HearingConfig, plain: list, asked: Iterator) -> list[tuple[str, bool, str, str]]:
+def _test_rows(config: ASRDataConfig, plain: list, asked: Iterator) -> list[tuple[str, bool, str, str]]:
     """The same texts and questions for every held-out voice."""
     n = config.held_out_texts
     said = [(t, False) for t, split in plain if split == "test"][:n]
@@ -126,7 +126,7 @@ def _test_rows(config: HearingConfig, plain: list, asked: Iterator) -> list[tupl
     return [(text, is_question, name, "test") for name in config.held_out_voices for text, is_question in said]
 
 
-def _validation_rows(config: HearingConfig, plain: list, asked: Iterator) -> list[tuple[str, bool, str, str]]:
+def _validation_rows(config: ASRDataConfig, plain: list, asked: Iterator) -> list[tuple[str, bool, str, str]]:
     """Others, said by voices that are trained on."""
     n = 2 * config.held_out_texts
     said = [(t, False) for t, split in plain if split == "validation"][:n]
@@ -135,7 +135,7 @@ def _validation_rows(config: HearingConfig, plain: list, asked: Iterator) -> lis
             for (text, is_question), name in zip(said, itertools.cycle(config.voices))]  # fmt: skip
 
 
-def _training_rows(config: HearingConfig, rng: random.Random, plain: list, asked: Iterator) -> list:
+def _training_rows(config: ASRDataConfig, rng: random.Random, plain: list, asked: Iterator) -> list:
     names, weights = list(config.voices), list(config.voices.values())
     said = [(t, False) for t, split in plain if split == "train"][: config.repeats]
     said += [(t, True) for t, _ in itertools.islice((a for a in asked if a[1] == "train"), config.questions)]
@@ -177,7 +177,7 @@ def load_tools() -> Tools:
 
 
 def build(
-    own: Path, folder: Path, config: HearingConfig, *, tools: Callable[[], Tools] = load_tools, n_workers: int = 1,
+    own: Path, folder: Path, config: ASRDataConfig, *, tools: Callable[[], Tools] = load_tools, n_workers: int = 1,
     report=print,
 ) -> None:  # fmt: skip
     """Make every shard that is missing.
@@ -228,11 +228,11 @@ def _begin_worker(tools: Callable[[], Tools]) -> None:
     _worker_tools = cache(tools)
 
 
-def _work(path: Path, planned: list[Planned], config: HearingConfig) -> str:
+def _work(path: Path, planned: list[Planned], config: ASRDataConfig) -> str:
     return _make_shard(path, planned, config, _worker_tools())
 
 
-def _make_shard(path: Path, planned: list[Planned], config: HearingConfig, tools: Tools) -> str:
+def _make_shard(path: Path, planned: list[Planned], config: ASRDataConfig, tools: Tools) -> str:
     """Make one shard."""
     asked = [p.text for p in planned if p.is_question and p.split != "test"]
     replies = dict(zip(asked, tools.answer(asked, config.reply_tokens), strict=True))
@@ -241,7 +241,7 @@ def _make_shard(path: Path, planned: list[Planned], config: HearingConfig, tools
     return f"{path.name}: {len(rows)} rows, {sum(r['seconds'] for r in rows):.0f} s"
 
 
-def _spoken_rows(planned: Iterable[Planned], replies: dict, config: HearingConfig, tools: Tools) -> Iterator[dict]:
+def _spoken_rows(planned: Iterable[Planned], replies: dict, config: ASRDataConfig, tools: Tools) -> Iterator[dict]:
     others: list[np.ndarray] = []
     for row in planned:
         rng = np.random.default_rng([config.seed, int(row.id)])
@@ -276,7 +276,7 @@ def _say(row: Planned, say: voices.Say, rng: np.random.Generator, plain: bool) -
 
 
 def _in_place(
-    clip: np.ndarray, snr_db: float | None, config: HearingConfig, rng: np.random.Generator, others: list
+    clip: np.ndarray, snr_db: float | None, config: ASRDataConfig, rng: np.random.Generator, others: list
 ) -> tuple[np.ndarray, float]:
     """A clip between two silences, in a room, at some level, with noise at `snr_db` (None: drawn), which is given."""
     before, after = rng.uniform(0.05, 0.4), rng.uniform(0.1, 1.2)
@@ -301,9 +301,9 @@ def _flac(samples: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def read_rows(folder: Path, split: str) -> Iterator[HeardRow]:
+def read_rows(folder: Path, split: str) -> Iterator[ASRRow]:
     """Rows of one split of a data set."""
     for path in sorted((folder / "heard").glob("*.parquet")):
         for row in store.read_shard(path, ["text", "reply", "voice", "group", "split", "features", "snr_db"]):
             if row["split"] == split:
-                yield HeardRow(row["text"], row["reply"], row["features"], row["voice"], row["group"], row["snr_db"])
+                yield ASRRow(row["text"], row["reply"], row["features"], row["voice"], row["group"], row["snr_db"])

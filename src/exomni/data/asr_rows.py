@@ -11,7 +11,7 @@ from . import store
 
 
 @dataclass(frozen=True, eq=False)
-class HeardRow:
+class ASRRow:
     """Somebody says a text.
 
     Attributes:
@@ -48,7 +48,7 @@ def own_replies(folder: Path) -> dict[str, str]:
 
 def read_own_voice(
     folder: Path, split: str, longest_s: float, shards: slice, replies: Mapping[str, str]
-) -> Iterator[HeardRow]:
+) -> Iterator[ASRRow]:
     """Rows of a data set of `data.build`: the one voice, some of them disguised.
 
     Args:
@@ -64,7 +64,7 @@ def read_own_voice(
             if row["split"] == split and row["seconds"] <= longest_s:
                 frames = as_frames(features[row["id"]], row["seconds"])
                 group = "disguised" if row["disguised"] else "own"
-                yield HeardRow(row["text"], replies.get(row["text"], ""), frames, "heart", group)
+                yield ASRRow(row["text"], replies.get(row["text"], ""), frames, "heart", group)
 
 
 def as_frames(units: np.ndarray, seconds: float) -> np.ndarray:

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from exomni.core.timebase import DURATION_HZ, UNIT_HZ, exact_ratio, rescale_ceil
+from ..core.timebase import DURATION_HZ, UNIT_HZ, exact_ratio, rescale_ceil
 
 GRID_HZ = math.lcm(DURATION_HZ, UNIT_HZ.numerator)
 """The slowest clock on which both duration ticks and units begin on a tick."""

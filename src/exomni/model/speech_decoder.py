@@ -52,6 +52,9 @@ class DecodedSpeech:
 class SpeechDecoder(nn.Module):
     """Units to acoustic channels."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, config: SpeechDecoderConfig, levels: tuple[int, ...]):
         super().__init__()
         self.config = config

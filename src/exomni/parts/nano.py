@@ -16,8 +16,8 @@ from ..core.errors import AssetError, CheckpointError
 from ..core.timebase import ENCODER_FRAMES_PER_UNIT
 from ..model.blendshape_decoder import BlendshapeDecoder
 from ..model.config import OmniConfig, SamplingConfig, SpeechDecoderConfig
-from ..model.ctc_listener import FILE as LISTENING_FILE
-from ..model.ctc_listener import Listening, load_listening
+from ..model.ctc_listener import LISTENER_FILE as LISTENING_FILE
+from ..model.ctc_listener import CTCListenerWeights, load_ctc_listener
 from ..model.duration_pace import PacedUnitGenerator
 from ..model.sampling import UnitSampler
 from ..model.speech_decoder import GROUP_TICKS, SpeechDecoder
@@ -94,9 +94,9 @@ class Nano(nn.Module):
         return SpeechFeatures(self.whisper_folder())
 
     @cached_property
-    def listening(self) -> Listening:
+    def listening(self) -> CTCListenerWeights:
         """What puts speech into the LLM's embedding space, loaded when it is first needed."""
-        return load_listening(self.weights_folder, self.config)
+        return load_ctc_listener(self.weights_folder, self.config)
 
     @torch.inference_mode()
     def clause_units(

@@ -129,7 +129,7 @@ class Ear:
         """What a piece of speech says: what the projector makes of it, in the words that the LLM finds likeliest."""
         import torch
 
-        from ..model.ctc_hypotheses import likely_wordings, most_sensible
+        from ..model.ctc_hypotheses import beam_search, rescore
 
         listening, table, chat = self._nano.listening, self._table, self._chat()
         with torch.inference_mode():
@@ -139,7 +139,7 @@ class Ear:
         def text_of(ids: Sequence[int]) -> str:
             return chat.tokenizer.decode(listening.known[list(ids)].tolist()).strip()
 
-        return text_of(most_sensible(likely_wordings(log_probs.numpy()), text_of, chat.rather))
+        return text_of(rescore(beam_search(log_probs.numpy()), text_of, chat.rather))
 
     def turns(
         self, prompt: Part | Sequence, sample_rate: int | None, listen: Listen, check: Callable[[str], str]
@@ -159,7 +159,7 @@ class Ear:
             words = " ".join(text for _, text in parts)
             words = check(words) if turn.role == "user" else words
             # Speech alone reads as if it had been typed. Beside typed words the LLM needs its adapters to tell what is
-            # asked of it from what is said; without such words they only change the reply (docs/hearing.md).
+            # asked of it from what is said; without such words they only change the reply (docs/listening.md).
             mixed = len({vectors is None for vectors, _ in parts}) == 2
             if mixed:
                 self._adapt()

@@ -12,9 +12,9 @@ from torch import nn
 from torch.nn import functional
 
 from ..core.word_errors import WordErrors, count_word_errors
-from ..data.asr_rows import HeardRow
+from ..data.asr_rows import ASRRow
 from ..model.config import SpeechProjectorConfig
-from ..model.ctc_listener import Listener
+from ..model.ctc_listener import CTCListener
 from .ctc_spelling import Spelling
 from .loop import load_parts
 
@@ -26,7 +26,7 @@ MASK_FRAMES, N_MASKS = 15, 4
 """Longest piece of a training row that is hidden, and most pieces."""
 
 
-class ReadingTask:
+class CTCTask:
     """Trains the listener to read aloud what it hears, token by token.
 
     Args:
@@ -41,7 +41,7 @@ class ReadingTask:
     """
 
     def __init__(
-        self, train: Sequence[HeardRow], held_out: Sequence[HeardRow], table: torch.Tensor, tokenizer,
+        self, train: Sequence[ASRRow], held_out: Sequence[ASRRow], table: torch.Tensor, tokenizer,
         config: SpeechProjectorConfig, *, n_rivals: int = 4000, noise: float = 0.2, seed: int = 0,
     ):  # fmt: skip
         torch.manual_seed(seed)
@@ -52,7 +52,7 @@ class ReadingTask:
         self._ids = [torch.tensor(spelling(r.text)) for r in self.rows]
         self.known = torch.cat(self._ids).unique()
         self.table = table.float()
-        self.listener = Listener(self.rows[0].features.shape[1], table.shape[1], config)
+        self.listener = CTCListener(self.rows[0].features.shape[1], table.shape[1], config)
         self._set_statistics()
         self.modules: dict[str, nn.Module] = {"listener": self.listener}
 
@@ -120,7 +120,7 @@ class ReadingTask:
         errors: dict[str, WordErrors] = {}
         for row in self.held_out:
             frames = torch.from_numpy(row.features.astype(np.float32))[None].to(device)
-            ids = self.listener.read(self.listener(frames)[0], table).cpu()
+            ids = self.listener.greedy_tokens(self.listener(frames)[0], table).cpu()
             text = self.tokenizer.decode(self.known[ids].tolist())
             errors[row.group] = errors.get(row.group, WordErrors(0, 0, 0, 0)) + count_word_errors(row.text, text)
         return {f"wer_{group}": 100 * e.rate for group, e in sorted(errors.items())}

@@ -12,19 +12,19 @@ from torch import nn
 from torch.nn import functional
 
 from ..core.errors import InputError
-from ..data.asr_rows import HeardRow
+from ..data.asr_rows import ASRRow
 from ..model.adapters import Adapters
-from ..model.ctc_listener import Listener
+from ..model.ctc_listener import CTCListener
 from ..model.tokens import IGNORE_INDEX
 from ..parts.smollm.chat import ASSISTANT, SPEECH, SYSTEM_FREE_USER
 from .ctc import pad_frames
-from .mixtures import as_written, mixed_words
+from .mixtures import as_written, mixed_tokens
 
 REPEAT = f"Repeat what you hear: {SPEECH}"
 """The prompt of the repeat-what-you-hear task."""
 
 
-class ListeningConfig(BaseModel):
+class LLMListenerConfig(BaseModel):
     """What the LLM is trained to do with speech.
 
     Attributes:
@@ -42,7 +42,7 @@ class ListeningConfig(BaseModel):
     noise: float = Field(0.2, ge=0)
 
 
-class ListeningTask:
+class LLMListenerTask:
     """Trains the listener and the adapters on the LLM's loss.
 
     Args:
@@ -57,8 +57,8 @@ class ListeningTask:
     """
 
     def __init__(
-        self, train: Sequence[HeardRow], held_out: Sequence[HeardRow], listener: Listener, llm: nn.Module, tokenizer,
-        known: torch.Tensor, config: ListeningConfig, seed: int = 0,
+        self, train: Sequence[ASRRow], held_out: Sequence[ASRRow], listener: CTCListener, llm: nn.Module, tokenizer,
+        known: torch.Tensor, config: LLMListenerConfig, seed: int = 0,
     ):  # fmt: skip
         torch.manual_seed(seed)
         self.answered = [row for row in train if row.reply]
@@ -85,7 +85,7 @@ class ListeningTask:
         batch["frames"] = batch["frames"] + level * self.listener.std.cpu() * noise
         return batch
 
-    def _collate(self, picked: Sequence[tuple[HeardRow, bool]]) -> dict[str, torch.Tensor]:
+    def _collate(self, picked: Sequence[tuple[ASRRow, bool]]) -> dict[str, torch.Tensor]:
         frames, lengths = pad_frames([row.features for row, _ in picked])
         befores, afters, replies, typed = [], [], [], []
         for row, repeat in picked:
@@ -156,7 +156,7 @@ class ListeningTask:
 
     def _heard(self, vectors: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
         """What the LLM gets to read of a clip's vectors, [T_heard, D_llm]."""
-        heard = mixed_words(self.listener, vectors, table)
+        heard = mixed_tokens(self.listener, vectors, table)
         known = self.known.to(heard.ids.device)
         return as_written(heard, known, self.tokenizer, lambda ids: self.table[torch.tensor(ids, device=table.device)])
 

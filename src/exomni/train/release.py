@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from ..core.errors import CheckpointError
-from ..model.ctc_listener import FILE, read_listening, save_listening
+from ..model.ctc_listener import LISTENER_FILE, read_ctc_listener, save_ctc_listener
 from .loop import load_weights
 
 RUN_PARTS = {
@@ -73,7 +73,7 @@ def release_listening(run: Path, folder: Path, known: torch.Tensor) -> int:
     parts = {part: {k.removeprefix(part): v for k, v in weights.items() if k.startswith(part)}
              for part in ("listener.", "adapters.layers.")}  # fmt: skip
     adapters = {k.removesuffix(".weight"): v for k, v in parts["adapters.layers."].items()}
-    size = save_listening(folder / FILE, parts["listener."], known, adapters)
+    size = save_ctc_listener(folder / LISTENER_FILE, parts["listener."], known, adapters)
     facts = run / "facts.json"
     (folder / "listening.json").write_text(facts.read_text("utf-8"), "utf-8")
     return size + facts.stat().st_size
@@ -147,7 +147,7 @@ def released_weights(folder: Path, stage: str) -> dict[str, torch.Tensor]:
         CheckpointError: another file is missing, or one is unreadable.
     """
     if stage == "reading":
-        return {f"listener.{key}": value for key, value in read_listening(folder)[0].items()}
+        return {f"listener.{key}": value for key, value in read_ctc_listener(folder)[0].items()}
     return {
         f"{part}.{key}": value
         for part, name in RUN_PARTS[stage].items()

@@ -15,7 +15,7 @@ from ..data.label import label_units
 from ..model.config import OmniConfig, SpeechDecoderConfig
 from ..model.unit_tokenizer import UnitTokenizer
 from .joint import JointConfig, JointTask
-from .listener_recipe import HEARING_STAGES
+from .listener_recipe import LISTENER_STAGES
 from .loop import LoopConfig, Task, load_parts, load_weights
 from .speech import SpeechTask
 from .stage import Stage, read_recipe
@@ -169,7 +169,7 @@ STAGES: dict[str, Stage] = {
         "nano",
         load_recipe,
     ),
-    **HEARING_STAGES,
+    **LISTENER_STAGES,
 }
 
 

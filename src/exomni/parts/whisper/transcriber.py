@@ -9,7 +9,7 @@ from ...core.errors import AssetError
 from ...core.timebase import ENCODER_HZ
 
 END_SILENCE_S = 2.0
-"""Silence that speech must end with, or the decoder says it again and again (measured, docs/hearing.md)."""
+"""Silence that speech must end with, or the decoder says it again and again (measured, docs/listening.md)."""
 PROMPT = ("<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|notimestamps|>")
 TOKENS_A_SECOND, SPARE_TOKENS = 8, 16
 """Nobody speaks faster; more is a loop."""
