@@ -1,4 +1,4 @@
-"""Rows of heard speech: encoder features of somebody saying a text, from any data set of the project."""
+"""Rows of speech with its text: encoder features of an utterance, from any data set of the project."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from . import store
 
 @dataclass(frozen=True, eq=False)
 class ASRRow:
-    """Somebody says a text.
+    """An utterance and its text.
 
     Attributes:
         text: what is said.

@@ -1,11 +1,14 @@
-"""How the listener is made: the recipe of hearing, and its rows in the table of stages."""
+"""How the CTC listener is made: its recipe, and its rows in the table of stages."""
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from ..core.configuration import StrictConfig, read_config
 from ..core.errors import UserError
 from ..data import asr_build
 from ..data.asr_rows import ASRRow, own_replies, read_own_voice
@@ -14,11 +17,14 @@ from ..model.ctc_listener import CTCListener
 from .ctc import CTCTask
 from .ctc_spelling import Spelling
 from .listener_stages import LLMListenerConfig, LLMListenerTask
-from .loop import LoopConfig, Task, load_parts, load_weights
-from .stage import Stage, read_recipe
+from .loop import LoopConfig, load_parts
+from .stage import SHIPPED_RECIPES, Stage, earlier_weights
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
-class RowsConfig(BaseModel):
+class RowsConfig(StrictConfig):
     """Which rows a stage sees.
 
     Attributes:
@@ -28,18 +34,14 @@ class RowsConfig(BaseModel):
         held_out: most rows of each data set to validate on.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     longest_s: float = Field(10.0, gt=0)
     every_shard: int = Field(1, ge=1)
     many_voices: int = Field(3, ge=1)
     held_out: int = Field(60, ge=1)
 
 
-class CTCRecipe(BaseModel):
+class CTCRecipe(StrictConfig):
     """Stage "reading": how the listener is warmed up by CTC."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     rows: RowsConfig
     n_rivals: int = Field(3000, ge=0)
@@ -47,20 +49,16 @@ class CTCRecipe(BaseModel):
     loop: LoopConfig
 
 
-class LLMListenerRecipe(BaseModel):
+class LLMListenerRecipe(StrictConfig):
     """Stages "listening" and "dialogue": how the listener and the adapters are trained through the LLM."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     rows: RowsConfig
     task: LLMListenerConfig
     loop: LoopConfig
 
 
-class ListenerRecipe(BaseModel):
+class ListenerRecipe(StrictConfig):
     """How the weights of listening are made; `own` is the recipe whose data set holds the one voice."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     own: str
     data: asr_build.ASRDataConfig
@@ -70,12 +68,12 @@ class ListenerRecipe(BaseModel):
 
 
 def load_listener_recipe(source: str | Path) -> ListenerRecipe:
-    """Read a recipe of hearing by name ("hearing") or a YAML file by path.
+    """Read a recipe of listening by name ("hearing") or a YAML file by path.
 
     Raises:
         ConfigError: no such recipe or file, or not a valid one; says which field.
     """
-    return read_recipe(source, ListenerRecipe)
+    return read_config(source, ListenerRecipe, *SHIPPED_RECIPES)
 
 
 def own_folder(recipe: ListenerRecipe, data: Path) -> Path:
@@ -102,7 +100,7 @@ def read_rows(recipe: ListenerRecipe, rows: RowsConfig, data: Path) -> tuple[lis
 
 
 def known_tokens(recipe: ListenerRecipe, data: Path) -> torch.Tensor:
-    """Ids of the tokens that stage "reading" writes its rows with: what speech can be read as."""
+    """Ids of the tokens that stage "reading" writes its rows with: what speech can be transcribed as."""
     train, _ = read_rows(recipe, recipe.reading.rows, data)
     return Spelling(_table_and_tokenizer()[1], (row.text for row in train)).known()
 
@@ -117,7 +115,7 @@ def _spread(rows: Iterable[ASRRow], n: int) -> list[ASRRow]:
     return rows[:: max(1, -(-len(rows) // n))]
 
 
-def _table_and_tokenizer() -> tuple[torch.Tensor, object]:
+def _table_and_tokenizer() -> tuple[torch.Tensor, "Tokenizer"]:
     """The LLM's word embeddings, float32 [n_tokens, D], and its tokenizer."""
     import numpy as np
     from tokenizers import Tokenizer
@@ -130,66 +128,47 @@ def _table_and_tokenizer() -> tuple[torch.Tensor, object]:
     return table, Tokenizer.from_file(str(folder / TOKENIZER_FILE))
 
 
-def _reading(recipe: ListenerRecipe, config: OmniConfig, data: Path, runs: Path) -> Task:
-    train, held_out = read_rows(recipe, recipe.reading.rows, data)
+def _reading(recipe: ListenerRecipe, config: OmniConfig, data: Path, runs: Path) -> CTCTask:
+    section = recipe.reading
+    train, held_out = read_rows(recipe, section.rows, data)
     return CTCTask(
-        train, held_out, *_table_and_tokenizer(), config.speech_projector, n_rivals=recipe.reading.n_rivals,
-        noise=recipe.reading.noise, seed=recipe.reading.loop.seed,
+        train, held_out, *_table_and_tokenizer(), config.speech_projector, n_rivals=section.n_rivals,
+        noise=section.noise, seed=section.loop.seed,
     )  # fmt: skip
 
 
-def _through_llm(recipe: ListenerRecipe, config: OmniConfig, data: Path, runs: Path, stage: str, before: str) -> Task:
+def _through_llm(
+    recipe: ListenerRecipe, config: OmniConfig, data: Path, runs: Path, *, stage: str, before: str
+) -> LLMListenerTask:
     """The task of a stage that trains through the LLM, from where the stage before it left off."""
     from ..data.dialogue import load_talker
 
-    path, section = runs / before / "model.safetensors", getattr(recipe, stage)
-    if not path.is_file():
-        raise UserError(f"this stage goes on from stage '{before}', and there is no {path}: train it first")
+    weights, section = earlier_weights(runs, before, "goes on from"), getattr(recipe, stage)
     train, held_out = read_rows(recipe, section.rows, data)
     listener = CTCListener(config.speech_encoder.d_model, config.language_model.d_model, config.speech_projector)
     (_, tokenizer), (llm, _) = _table_and_tokenizer(), load_talker()
     known = known_tokens(recipe, data)
     task = LLMListenerTask(train, held_out, listener, llm, tokenizer, known, section.task, section.loop.seed)
-    weights = load_weights(path)
     load_parts({name: m for name, m in task.modules.items() if before != "reading" or name == "listener"}, weights)
     return task
 
 
-def _listening(recipe: ListenerRecipe, config: OmniConfig, data: Path, runs: Path) -> Task:
-    return _through_llm(recipe, config, data, runs, "listening", "reading")
-
-
-def _dialogue(recipe: ListenerRecipe, config: OmniConfig, data: Path, runs: Path) -> Task:
-    return _through_llm(recipe, config, data, runs, "dialogue", "listening")
-
+_listener_stage = partial(Stage, passes=("heard",), recipe="hearing", load=load_listener_recipe)
+_llm_stage = partial(_listener_stage, trains=("speech projector", "LLM's adapters"), frozen=("speech encoder", "LLM"))
 
 LISTENER_STAGES: dict[str, Stage] = {
-    "reading": Stage(
-        ("speech projector",),
-        ("speech encoder", "LLM's word embeddings"),
-        ("heard",),
-        ("CTC over the LLM's tokens",),
-        _reading,
-        "hearing",
-        load_listener_recipe,
+    "reading": _listener_stage(
+        trains=("speech projector",),
+        frozen=("speech encoder", "LLM's word embeddings"),
+        losses=("CTC over the LLM's tokens",),
+        setup=_reading,
         continues=True,
     ),
-    "listening": Stage(
-        ("speech projector", "LLM's adapters"),
-        ("speech encoder", "LLM"),
-        ("heard",),
-        ("text cross-entropy",),
-        _listening,
-        "hearing",
-        load_listener_recipe,
+    "listening": _llm_stage(
+        losses=("text cross-entropy",), setup=partial(_through_llm, stage="listening", before="reading")
     ),
-    "dialogue": Stage(
-        ("speech projector", "LLM's adapters"),
-        ("speech encoder", "LLM"),
-        ("heard",),
-        ("text cross-entropy", "divergence from the typed prompt's reply"),
-        _dialogue,
-        "hearing",
-        load_listener_recipe,
+    "dialogue": _llm_stage(
+        losses=("text cross-entropy", "divergence from the typed prompt's reply"),
+        setup=partial(_through_llm, stage="dialogue", before="listening"),
     ),
 }
