@@ -142,7 +142,7 @@ def test_unknown_sources_are_named(tmp_path):
 def test_an_llms_words_are_kept_batch_by_batch(tmp_path, monkeypatch):
     asked = []
 
-    def load_talker():
+    def load_llm():
         asked.append("loaded")
         return None, None
 
@@ -150,8 +150,8 @@ def test_an_llms_words_are_kept_batch_by_batch(tmp_path, monkeypatch):
         asked.append("drawn")
         return [TextRow(f"Word {rng.randrange(10**9)} is a long enough text to be kept once.", "Why?", "dialogue")] * 3
 
-    monkeypatch.setattr("exomni.data.dialogue.load_talker", load_talker)
-    monkeypatch.setattr("exomni.data.dialogue.dialogue_rows", rows)
+    monkeypatch.setattr("exomni.data.llm_replies.load_llm", load_llm)
+    monkeypatch.setattr("exomni.data.llm_replies.dialogue_rows", rows)
     wanted = config(hours={"dialogue": 0.01}, rows_per_shard=2)
     plan_texts(tmp_path / "a", wanted, "dialogue")
     assert asked.count("loaded") == 1

@@ -164,7 +164,7 @@ def load_tools() -> Tools:
 
     from ..parts.whisper.conversion import WHISPER
     from ..parts.whisper.encoder import SpeechFeatures
-    from .answers import Answers
+    from .llm_replies import Answers
 
     encoder = SpeechFeatures(WHISPER.folder())
 

@@ -2,22 +2,19 @@
 
 import hashlib
 import itertools
-import json
-import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..core.atomic import write_text
 from ..core.errors import ConfigError, InputError
 from . import store
-from .text import SOURCES, TextRow
+from .sources import SOURCES
+from .text import SourceInput, TextRow
 
 CHARS_PER_SECOND = 14.5
 """How fast the voice reads, for planning how many texts make an hour."""
@@ -57,12 +54,10 @@ def plan_texts(folder: Path, config: BuildConfig, source: str) -> None:
     Raises:
         ConfigError: no such source.
     """
-    if source == "dialogue":
-        rows: Iterable[TextRow] = _dialogue(folder, config)
-    elif source in SOURCES:
-        rows = SOURCES[source].rows(_rng(config, source), config.paths.get(source))
-    else:
-        raise ConfigError(f"no text source {source!r}; there are dialogue, {', '.join(SOURCES)}")
+    if source not in SOURCES:
+        raise ConfigError(f"no text source {source!r}; there are {', '.join(SOURCES)}")
+    given = SourceInput(config.seed, source, config.paths.get(source), folder / source)
+    rows = SOURCES[source].rows(given)
     wanted = _until_hours(_without_repeats(rows), config.hours[source])
     for number, batch in enumerate(_batched(wanted, config.rows_per_shard)):
         path = folder / "texts" / f"{source}-{number:04d}.parquet"
@@ -75,10 +70,6 @@ def plan_texts(folder: Path, config: BuildConfig, source: str) -> None:
                 for i, r in enumerate(batch)
             ]  # fmt: skip
             store.write_shard(path, records, {"seed": config.seed})
-
-
-def _rng(config: BuildConfig, name: str) -> random.Random:
-    return random.Random(f"{config.seed}:{name}")
 
 
 def _batched(rows: Iterable, size: int) -> Iterator[list]:
@@ -103,20 +94,6 @@ def _until_hours(rows: Iterable[TextRow], hours: float) -> Iterator[TextRow]:
             return
         seconds += len(row.text) / CHARS_PER_SECOND + 0.5
         yield row
-
-
-def _dialogue(folder: Path, config: BuildConfig) -> Iterator[TextRow]:
-    """Rows of the LLM, batch by batch; each batch has its own seed and file, so that a stopped build goes on alike."""
-    talker = None
-    for number in itertools.count():
-        path = folder / "dialogue" / f"{number:05d}.json"
-        if not path.exists():
-            from .dialogue import dialogue_rows, load_talker
-
-            talker = talker or load_talker()
-            rows = dialogue_rows(*talker, _rng(config, f"dialogue:{number}"))
-            write_text(path, json.dumps([asdict(r) for r in rows]))
-        yield from (TextRow(**row) for row in json.loads(path.read_text("utf-8")))
 
 
 class _Worker:

@@ -11,9 +11,9 @@ import torch
 from ..core.emotion import EMOTIONS
 from ..core.timebase import SAMPLE_HZ, samples_to_frames
 from . import store
-from .emotion import estimate_emotion
 from .speech_pass import from_flac
 from .teachers import PAD, Clip, FaceTeacher
+from .text_emotion import estimate_emotion
 
 Label = Callable[[dict], dict]
 """What a pass adds to one row of its source; {} leaves the row out."""

@@ -10,8 +10,8 @@ from ..core.clauses import ClauseCutter, cut_clauses, ends_sentence, speakable
 from ..core.errors import InputError
 from ..core.events import DoneEvent, Event, FaceEvent, SpeechEvent, TextEvent
 from ..core.timebase import FRAME_HZ, SAMPLE_HZ, SAMPLES_PER_FRAME, SAMPLES_PER_TICK, samples_to_frames
-from ..data.emotion import estimate_emotion
 from ..data.teachers import FaceTeacher
+from ..data.text_emotion import estimate_emotion
 from .phones import Utterance, clip_of, clip_of_phones
 from .systems import Spoken, gather
 

@@ -10,9 +10,9 @@ import numpy as np
 from ..core.clauses import ends_sentence
 from ..core.errors import FormatError
 from ..core.timebase import FRAME_HZ
-from ..data.emotion import estimate_emotion
 from ..data.teachers import PAD, Clip, Phone, voice_phones
 from ..data.teachers.timing import TICK_S, VOICE_LEAD_S
+from ..data.text_emotion import estimate_emotion
 
 CLOSED = frozenset("pbm")
 """Phones for which the lips must meet."""

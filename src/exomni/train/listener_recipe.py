@@ -140,14 +140,14 @@ def _reading(recipe: HearingRecipe, config: OmniConfig, data: Path, runs: Path) 
 
 def _through_llm(recipe: HearingRecipe, config: OmniConfig, data: Path, runs: Path, stage: str, before: str) -> Task:
     """The task of a stage that trains through the LLM, from where the stage before it left off."""
-    from ..data.dialogue import load_talker
+    from ..data.llm_replies import load_llm
 
     path, section = runs / before / "model.safetensors", getattr(recipe, stage)
     if not path.is_file():
         raise UserError(f"this stage goes on from stage '{before}', and there is no {path}: train it first")
     train, held_out = read_rows(recipe, section.rows, data)
     listener = Listener(config.speech_encoder.d_model, config.language_model.d_model, config.speech_projector)
-    (_, tokenizer), (llm, _) = _table_and_tokenizer(), load_talker()
+    (_, tokenizer), (llm, _) = _table_and_tokenizer(), load_llm()
     known = known_tokens(recipe, data)
     task = ListeningTask(train, held_out, listener, llm, tokenizer, known, section.task, section.loop.seed)
     weights = load_weights(path)

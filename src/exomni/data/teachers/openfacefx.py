@@ -3,9 +3,9 @@
 import numpy as np
 
 from .base import Clip
+from .blinks import eye_weights
 from .coarticulation import blend
 from .expression import brow_weights, emotion_weights, onto_speech
-from .eyes import eye_weights
 from .lips import make_contacts, mouth_weights
 from .timing import voice_phones
 

@@ -1,17 +1,31 @@
-"""What a sentence feels like, from its words: a 5-way emotion vector.
+"""Estimates the emotion of a sentence from its words, as a 5-way vector.
 
-A word list with rules (negation, degree, exclamation, who speaks of whom), written for this project. It is
-meant to colour a face gently and to be right when a sentence says plainly what it feels. It is not a
+A word list (`emotion_words.yaml`) with rules (negation, degree, exclamation, who speaks of whom), written for this
+project. It is meant to colour a face gently and to be right when a sentence says plainly what it feels. It is not a
 classifier of hidden feelings: it knows no irony, no context beyond the sentence, and only English.
 """
 
 import re
 from collections.abc import Iterator
+from importlib import resources
 
 import numpy as np
+import yaml
 
 from ..core.emotion import EMOTIONS
-from .emotion_words import INERT, PHRASES, WORDS
+
+_LISTS = yaml.safe_load((resources.files("exomni.data") / "emotion_words.yaml").read_text("utf-8"))
+WORDS: dict[str, tuple[str, float]] = {
+    word: (emotion, weight)
+    for emotion, tiers in _LISTS["words"].items()
+    for weight, words in tiers.items()
+    for word in words.split()
+}
+"""Base form -> (emotion, weight 0..1)."""
+PHRASES: dict[str, tuple[str, float]] = {phrase: tuple(entry) for phrase, entry in _LISTS["phrases"].items()}
+"""Words in a row that mean more together -> the same."""
+INERT = frozenset(_LISTS["inert"].split())
+"""Words that only look like one of the above."""
 
 NEGATIONS = frozenset("not no never without hardly neither nor nothing nobody cannot isnt".split())
 STRONGER = frozenset(
