@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +72,7 @@ def felt(row: dict) -> np.ndarray:
 def drawn(row: dict) -> np.ndarray:
     """An emotion drawn for a row, float32 [5]: one, a mixture of two, or now and then none, at any strength.
 
-    Words hardly ever say fear or disgust; whoever sets them by hand wants to see them all the same.
+    Words hardly ever say fear or disgust, but a user who sets an emotion by hand may choose either.
     """
     rng = np.random.default_rng(_seed_of(row))
     emotion = np.zeros(len(EMOTIONS), np.float32)
@@ -120,10 +119,5 @@ def _tokenize(tokenizer, features: np.ndarray) -> np.ndarray:
 
 def label_units(folder: Path, tokenizer, metadata: dict, progress=iter) -> None:
     """Units of every row, int16 [T_unit]; made again when the tokenizer is another (`metadata` differs)."""
-    for path in progress(sorted((folder / "features").glob("*.parquet"))):
-        target = folder / "units" / path.name
-        if not _outdated(target, metadata):
-            continue
-        tokenize = partial(_tokenize, tokenizer.eval())
-        rows = [{"id": r["id"], "units": tokenize(r["features"])} for r in store.read_shard(path)]
-        store.write_shard(target, rows, metadata)
+    label = lambda row: {"units": _tokenize(tokenizer.eval(), row["features"])}  # noqa: E731
+    run_pass(folder, "units", ["features"], label, metadata, progress, source="features")

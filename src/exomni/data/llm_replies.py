@@ -10,11 +10,13 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import torch
 
 from ..core.atomic import write_text
 from . import templates
+from .loading import load_llm
 from .text import SourceInput, TextRow, is_speakable, split_passages
 
 ANSWERS_AT_ONCE = 32
@@ -23,17 +25,6 @@ _USER = "<|im_start|>user\n"
 _ASSISTANT = "<|im_end|>\n<|im_start|>assistant\n"
 _LIST_MARK = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+", re.M)
 _MARKUP = re.compile(r"[*_`#]+")
-
-
-def load_llm() -> tuple:
-    """Load the LLM of `nano` and its tokenizer with `transformers`, which writes many replies at once."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    from ..parts.smollm.conversion import LLM_WEIGHTS
-
-    folder = str(LLM_WEIGHTS.folder())
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, local_files_only=True).eval()
-    return model, AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
 def clean_reply(text: str) -> str:
@@ -86,7 +77,7 @@ class Answers:
     """Replies to many prompts in the LLM's likeliest words; the LLM is loaded when the first are asked for."""
 
     def __init__(self) -> None:
-        self._llm: tuple | None = None
+        self._llm: tuple[Any, Any] | None = None
 
     def __call__(self, prompts: Sequence[str], most_tokens: int) -> list[str]:
         """Replies, unfinished where they are longer than `most_tokens`."""

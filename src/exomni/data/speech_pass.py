@@ -1,4 +1,4 @@
-"""The voice says the texts: phonemes with times, speech, acoustic channels, and what is wrong with a row."""
+"""Says texts with the voice: phonemes with times, speech and acoustic channels, and finds rows that went wrong."""
 
 import io
 from dataclasses import dataclass
@@ -58,8 +58,8 @@ class Speaker:
         Args:
             text: what to say.
             seed: of the noise component and of the disguise.
-            disguise: whether to sound like somebody else, somewhere else. The acoustic channels stay those of the
-                plain voice, so a tokenizer trained on both learns to hear words and not the speaker.
+            disguise: whether to sound like another speaker in another room. The acoustic channels stay those of the
+                plain voice, so a tokenizer trained on both learns the words and not the speaker.
 
         Raises:
             InputError: nothing in it can be spoken.
@@ -73,13 +73,8 @@ class Speaker:
         if disguise:
             samples, acoustic = _shift(samples, acoustic, shift)
             samples = _room(samples, rng)
-        return Speech(
-            ids.astype(np.int16),
-            frames.ticks.astype(np.int16),
-            samples,
-            acoustic.astype(np.float16),
-            disguise,
-        )
+        ticks = frames.ticks.astype(np.int16)
+        return Speech(ids.astype(np.int16), ticks, samples, acoustic.astype(np.float16), disguise)
 
 
 def _shift(samples: np.ndarray, acoustic: np.ndarray, shift: float) -> tuple[np.ndarray, np.ndarray]:
@@ -102,9 +97,9 @@ def _room(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     echo = rng.standard_normal(n_echo) * np.exp(-6.0 * np.arange(n_echo) / n_echo) * rng.uniform(0.0, 0.06)
     echo[0] = 1.0
     out = fftconvolve(samples, echo)[: len(samples)]
-    out = lfilter([1.0, rng.uniform(-0.5, 0.4)], [1.0], out)
+    out = np.asarray(lfilter([1.0, rng.uniform(-0.5, 0.4)], [1.0], out))
     level = np.sqrt(np.mean(out**2)) + 1e-6
-    noise = lfilter([1.0], [1.0, -rng.uniform(0.0, 0.95)], rng.standard_normal(len(out)))
+    noise = np.asarray(lfilter([1.0], [1.0, -rng.uniform(0.0, 0.95)], rng.standard_normal(len(out))))
     noise *= level / (np.sqrt(np.mean(noise**2)) * 10 ** (rng.uniform(8, 40) / 20))
     out = (out + noise) * rng.uniform(0.3, 1.2)
     return np.clip(out, -0.99, 0.99).astype(np.float32)
