@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..core.audio import read_audio
 from ..core.clauses import ClauseCutter, cut_clauses, ends_sentence, speakable
 from ..core.errors import InputError
 from ..core.events import DoneEvent, Event, FaceEvent, SpeechEvent, TextEvent
@@ -53,10 +54,8 @@ class CascadeSystem:
         """What the teacher makes of the recording's true phones; None without them."""
         if not phones:
             return None
-        from ..core.audio import read_audio
-
-        n_frames = samples_to_frames(len(read_audio(recording, SAMPLE_HZ)))
-        return self.teacher.label(clip_of_phones(phones, n_frames))
+        samples = read_audio(recording, SAMPLE_HZ)
+        return self.teacher.label(clip_of_phones(phones, samples_to_frames(len(samples)), samples))
 
     def facts(self) -> dict:
         """Names of its parts."""
@@ -76,7 +75,7 @@ class CascadeSystem:
     def _events(self, parts: Iterable[tuple[str, str | None]], seed: int) -> Iterator[Event]:
         """Events of clauses as they come: (new text, clause or None)."""
         began = mark = time.perf_counter()
-        spent = dict.fromkeys(("llm_s", "units_s", "speech_s", "face_s"), 0.0)
+        spent: dict[str, float] = dict.fromkeys(("llm_s", "units_s", "speech_s", "face_s"), 0.0)
         n_samples = n_frames = 0
         sentence = ""
 
@@ -95,11 +94,12 @@ class CascadeSystem:
             utterance, samples = said
             lap("speech_s")
             spent.setdefault("first_audio_s", mark - began)
-            # What the sentence felt like so far: its end is not known yet when the LLM is still writing.
+            # The emotion of the sentence so far: its end is not known yet while the LLM is still writing.
             sentence = f"{sentence} {utterance.text}"
             emotion = estimate_emotion(sentence)
             sentence = "" if ends_sentence(utterance.text) else sentence
-            frames = self.teacher.label(clip_of([utterance], len(samples) // SAMPLES_PER_FRAME, seed, emotion))
+            clip = clip_of([utterance], len(samples) // SAMPLES_PER_FRAME, seed, emotion, samples)
+            frames = self.teacher.label(clip)
             lap("face_s")
             spent.setdefault("first_face_s", mark - began)
             yield FaceEvent(n_samples, n_frames, frames)
