@@ -29,25 +29,18 @@ def _words(lists: dict[str, str]) -> dict[str, list[str]]:
 WORDS, BROAD_WORDS = _words(_LISTS["words"]), _words(_LISTS["broad_words"])
 
 
-def _number(rng: random.Random) -> str:
-    kind = rng.randrange(9)
-    if kind == 0:
-        return str(rng.randint(0, 20))
-    if kind == 1:
-        return str(rng.randint(21, 999))
-    if kind == 2:
-        return f"{rng.randint(1000, 999999):,}"
-    if kind == 3:
-        return f"{rng.uniform(0, 100):.{rng.randint(1, 2)}f}"
-    if kind == 4:
-        return f"{rng.randint(1, 12)} million"
-    if kind == 5:
-        return f"{rng.randint(1, 100)}%"
-    if kind == 6:
-        return f"${rng.randint(1, 999)}.{rng.randint(0, 99):02d}"
-    if kind == 7:
-        return rng.choice("one two three four five six seven eight nine ten eleven twelve".split())
-    return str(rng.randint(1000, 9999))
+_KINDS: tuple[Callable[[random.Random], str], ...] = (
+    lambda r: str(r.randint(0, 20)),
+    lambda r: str(r.randint(21, 999)),
+    lambda r: f"{r.randint(1000, 999999):,}",
+    lambda r: f"{r.uniform(0, 100):.{r.randint(1, 2)}f}",
+    lambda r: f"{r.randint(1, 12)} million",
+    lambda r: f"{r.randint(1, 100)}%",
+    lambda r: f"${r.randint(1, 999)}.{r.randint(0, 99):02d}",
+    lambda r: r.choice("one two three four five six seven eight nine ten eleven twelve".split()),
+    lambda r: str(r.randint(1000, 9999)),
+)
+"""Numbers of all kinds."""
 
 
 def _ordinal(n: int) -> str:
@@ -56,7 +49,7 @@ def _ordinal(n: int) -> str:
 
 
 _NUMBERS: dict[str, Callable[[random.Random], str]] = {
-    "n": _number,
+    "n": lambda r: r.choice(_KINDS)(r),
     "date": lambda r: _ordinal(r.randint(1, 31)),
     "year": lambda r: str(r.randint(1066, 2040)),
     "hour": lambda r: str(r.randint(1, 12)),
