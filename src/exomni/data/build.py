@@ -17,7 +17,7 @@ from ..core.errors import ConfigError, InputError
 from ..core.timebase import ENCODER_FRAMES_PER_UNIT, ENCODER_SAMPLE_HZ, SAMPLE_HZ
 from ..core.word_errors import word_error_rate
 from . import store
-from .loading import load_speaker, load_speech_features
+from .data_parts import load_speaker, load_speech_features
 from .sources import SOURCES
 from .speech_pass import fault_of, to_flac
 from .text import SourceInput, TextRow

@@ -16,7 +16,7 @@ import torch
 
 from ..core.atomic import write_text
 from . import templates
-from .loading import load_llm
+from .data_parts import load_llm
 from .text import SourceInput, TextRow, is_speakable, split_passages
 
 ANSWERS_AT_ONCE = 32

@@ -141,7 +141,7 @@ def load_omni(weights: Path | None):
 
 
 def _build_cascade() -> System:
-    from ..data.loading import load_speaker
+    from ..data.data_parts import load_speaker
     from ..data.teachers import get_teacher
     from ..parts.smollm.chat import ChatModel
     from ..parts.smollm.conversion import LLM
