@@ -11,6 +11,7 @@ import torch
 
 from ...core.errors import InputError
 from ...core.sequences import n_shared_ends
+from ...core.turns import Turn
 from .session import TOKENIZER_FILE, LLMSession, Memory, Token
 
 SYSTEM_FREE_USER = "<|im_start|>user\n{}<|im_end|>\n"
@@ -30,19 +31,6 @@ TOKENS_AFTER = 2
 """Tokens after a change of a text that are read to see what the LLM thinks of it; more read no better."""
 SPEECH = "\ue000"
 """Stands in a turn's text where speech belongs; a character that no language uses."""
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One turn of a conversation.
-
-    Attributes:
-        role: "user" or "assistant".
-        content: a text, or texts and speech in turns; speech is what the LLM reads for it, float32 [T, D].
-    """
-
-    role: str
-    content: str | tuple[str | np.ndarray, ...]
 
 
 @dataclass(frozen=True)
