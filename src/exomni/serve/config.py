@@ -18,13 +18,13 @@ Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
-class Section(BaseModel):
+class Settings(BaseModel):
     """Base of both: unknown keys are refused and nothing is changed after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Limits(Section):
+class Limits(Settings):
     """How much anybody may ask of the server.
 
     Attributes:
@@ -76,7 +76,7 @@ class Limits(Section):
         return self
 
 
-class ServerConfig(Section):
+class ServerConfig(Settings):
     """Where the server listens and who may come in.
 
     Attributes:

@@ -4,22 +4,35 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from ..core.errors import InputError
 from .backend import Backend
 from .config import ServerConfig
+from .downloads import KeptReplies
 from .logs import log
 from .metrics import Metrics
 from .refusals import Refusal, busy
-from .replies import KeptReplies
 from .scheduler import Job, Scheduler
 
+if TYPE_CHECKING:
+    from .http_connection import HttpConnection
+
+Piece = TypeVar("Piece")
 MOST_WAITING_PIECES = 64
 """Pieces that wait for a request's connection before its reply waits too."""
 EXPORT_NICENESS = 10
 """Writing films for downloads must not make anybody stutter."""
+
+
+class Closable(Protocol):
+    """A session, as the hub needs it."""
+
+    def close(self, code: int, refusal: Refusal) -> None:
+        """End it, and say why."""
 
 
 class Hub:
@@ -31,9 +44,10 @@ class Hub:
         clock: seconds that only go forward.
     Attributes:
         sessions: whoever must be told when the server stops.
+        connections: of HTTP; a session's is no longer one of them.
         draining: whether it is about to stop.
         upload_bytes: of the bodies of requests that are being read or answered.
-        ears: where voices are resampled and heard, off the event loop.
+        detectors: where audio is resampled and searched for speech, off the event loop.
         exporters: where downloads are written.
     """
 
@@ -42,10 +56,11 @@ class Hub:
         self.scheduler = Scheduler(clock)
         self.metrics = Metrics()
         self.kept = KeptReplies(config.limits.kept_bytes)
-        self.sessions: set = set()
+        self.sessions: set[Closable] = set()
+        self.connections: set[HttpConnection] = set()
         self.draining = False
         self.exporting = self.upload_bytes = 0
-        self.ears = ThreadPoolExecutor(1, "ears")
+        self.detectors = ThreadPoolExecutor(1, "detectors")
         self.exporters = ThreadPoolExecutor(1, "export", initializer=_be_nice)
         self._places: set[Job] = set()
 
@@ -59,13 +74,13 @@ class Hub:
         self.scheduler.start()
 
     def begin(
-        self, make: Callable[[], Iterator], on_piece: Callable[[object], None],
-        on_end: Callable[[Exception | None], None], heard_live: bool = False,
+        self, make: Callable[[], Iterator[Any]], on_piece: Callable[[Any], None],
+        on_end: Callable[[Exception | None], None], is_live: bool = False,
     ) -> Job:  # fmt: skip
         """Have a reply made.
 
         Args:
-            make, on_piece, on_end, heard_live: as in `Job`.
+            make, on_piece, on_end, is_live: as in `Job`.
         Raises:
             Refusal: too many are being made, or the server is about to stop.
         """
@@ -79,24 +94,24 @@ class Hub:
             self._leave(job)
             on_end(error)
 
-        job = Job(make, on_piece, ended, heard_live)
+        job = Job(make, on_piece, ended, is_live)
         self._places.add(job)
         self.metrics.replying.set(len(self._places))
         self.scheduler.submit(job)
         return job
 
     def cancel(self, job: Job) -> None:
-        """Stop a reply; nothing more is heard of it."""
+        """Stop a reply; nothing more is told of it."""
         self.scheduler.cancel(job)
         self._leave(job)
 
-    async def pieces(self, make: Callable[[], Iterator]) -> AsyncIterator[object]:
-        """What a reply is made of, for a request; who stops iterating stops the work.
+    async def pieces(self, make: Callable[[], Iterator[Piece]]) -> AsyncGenerator[Piece, None]:
+        """What a reply is made of, for a request; who closes the generator stops the work.
 
         Raises:
-            Refusal: as `begin`.
+            Refusal: as `begin`, or the model refuses what it was given.
         """
-        waiting: asyncio.Queue = asyncio.Queue()
+        waiting: asyncio.Queue[Any] = asyncio.Queue()
 
         def put(news: object) -> None:
             waiting.put_nowait(news)
@@ -109,10 +124,12 @@ class Hub:
                 yield piece
                 if job.paused and waiting.qsize() < MOST_WAITING_PIECES // 2:
                     self.scheduler.pause(job, False)
-            if not isinstance(piece, StopAsyncIteration):
-                raise piece
         finally:
             self.cancel(job)
+        if isinstance(piece, InputError):
+            raise Refusal("nothing_to_answer", str(piece))
+        if not isinstance(piece, StopAsyncIteration):
+            raise piece
 
     async def drain(self) -> None:
         """Take nobody in any more, let replies finish for a while, then send everybody away."""
@@ -134,7 +151,7 @@ class Hub:
     def stop(self) -> None:
         """End the model's thread and the pools."""
         self.scheduler.stop()
-        self.ears.shutdown(wait=False, cancel_futures=True)
+        self.detectors.shutdown(wait=False, cancel_futures=True)
         self.exporters.shutdown(wait=False, cancel_futures=True)
 
     def _leave(self, job: Job) -> None:

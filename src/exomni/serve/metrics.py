@@ -16,7 +16,7 @@ class Metrics:
         self.first_audio_s = Histogram(
             "exomni_first_audio_seconds", "From the request to the first speech", buckets=SECONDS, registry=registry
         )
-        self.hearing_s = Histogram(
+        self.transcription_s = Histogram(
             "exomni_hearing_seconds", "From the end of a turn to its words", buckets=SECONDS, registry=registry
         )
         self.stop_s = Histogram(

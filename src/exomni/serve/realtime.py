@@ -61,7 +61,7 @@ class Connection:
             for task in (reader, writer):
                 task.cancel()
             await asyncio.gather(reader, writer, return_exceptions=True)
-        if code is not None:
+        if code is not None and refusal is not None:
             await say_goodbye(self._socket, code, refusal)
         why = refusal.code if refusal else "client left"
         log("session ends", session=self.id, why=why, lasted_s=round(time.monotonic() - began, 1))
@@ -96,7 +96,7 @@ class Connection:
                 self._dialogue.refuse(Refusal("invalid_json", "messages are JSON in text frames"))
                 text = ""
             else:
-                await self._dialogue.hear(text)
+                await self._dialogue.receive(text)
             # Whoever is too fast is read more slowly: nothing is lost, and TCP tells them to wait.
             await asyncio.sleep(max(self._messages.spend(1), self._bytes.spend(len(text))))
 

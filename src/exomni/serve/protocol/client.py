@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue, TypeAdapter, model_validator
 
 from .items import Id, Item, Metadata
-from .session import WITHOUT_EFFECT, Message, Modalities, Name, OutputTokens, PcmFormat, Speed, Text
+from .session import WITHOUT_EFFECT, Modalities, Name, OutputTokens, PcmFormat, Received, Speed, Text
 
 
-class ClientEvent(Message):
+class ClientEvent(Received):
     """Base of what clients say; an error names the event by this id."""
 
     event_id: Annotated[str, Field(max_length=512)] | None = None
@@ -71,7 +71,7 @@ class ItemRetrieve(ClientEvent):
     item_id: Id
 
 
-class ResponseOutput(Message):
+class ResponseOutput(Received):
     """`response.audio.output`: how fast to speak this time; format and voice are the session's only ones."""
 
     format: PcmFormat | None = None
@@ -79,13 +79,13 @@ class ResponseOutput(Message):
     speed: Speed | None = None
 
 
-class ResponseAudio(Message):
+class ResponseAudio(Received):
     """`response.audio`."""
 
     output: ResponseOutput = ResponseOutput()
 
 
-class ResponseOptions(Message):
+class ResponseOptions(Received):
     """What differs from the session for one response.
 
     Attributes:

@@ -69,10 +69,13 @@ class SessionUpdated(SessionCreated):
     type: Literal["session.updated"] = "session.updated"
 
 
+ErrorKind = Literal["invalid_request_error", "rate_limit_error", "authentication_error", "server_error"]
+
+
 class ErrorBody(BaseModel):
     """What went wrong: `param` names the field, `event_id` the client's event, `retry_after` seconds to wait."""
 
-    type: Literal["invalid_request_error", "rate_limit_error", "authentication_error", "server_error"]
+    type: ErrorKind
     code: ErrorCode
     message: str
     param: str | None = None
@@ -118,8 +121,8 @@ class Cleared(ServerEvent):
     type: Literal["input_audio_buffer.cleared"] = "input_audio_buffer.cleared"
 
 
-class HeardFor(BaseModel):
-    """Length of what was written down."""
+class TranscriptionUsage(BaseModel):
+    """Length of the audio that was transcribed."""
 
     type: Literal["duration"] = "duration"
     seconds: float
@@ -134,7 +137,7 @@ class TranscriptionCompleted(ServerEvent):
     item_id: str
     content_index: int = 0
     transcript: str
-    usage: HeardFor
+    usage: TranscriptionUsage
 
 
 class TranscriptionFailed(ServerEvent):
@@ -180,6 +183,9 @@ class ItemDeleted(ServerEvent):
     item_id: str
 
 
+StatusReason = Literal["turn_detected", "client_cancelled", "max_output_tokens"]
+
+
 class StatusError(BaseModel):
     """Why a response failed."""
 
@@ -191,7 +197,7 @@ class StatusDetails(BaseModel):
     """Why a response ended early."""
 
     type: Status
-    reason: Literal["turn_detected", "client_cancelled", "max_output_tokens"] | None = None
+    reason: StatusReason | None = None
     error: StatusError | None = None
 
 
