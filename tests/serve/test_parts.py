@@ -11,10 +11,10 @@ from exomni.core.events import SpeechEvent
 from exomni.parts.silero.vad import SpeechDetector, VadConfig
 from exomni.serve.conversation import Conversation, ConversationItem, turns_to_answer
 from exomni.serve.downloads import KeptReplies
+from exomni.serve.hub import Bucket
 from exomni.serve.input_audio import InputAudioBuffer
 from exomni.serve.outbox import Outbox
 from exomni.serve.protocol.server import Cleared, ItemDeleted, SpokenWord
-from exomni.serve.rates import Bucket
 from exomni.serve.scheduler import AHEAD_S, LEAD_S, Job, Scheduler
 from exomni.serve.uploads import is_recording
 from exomni.serve.word_times import WordTimer

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, WebSocket
-from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -20,12 +19,12 @@ from . import endpoints
 from .description import describe
 from .gate import Gate, refuse
 from .hub import Hub
-from .logs import log
 from .protocol import PATH
 from .protocol.server import ErrorCode
 from .realtime import serve_socket
 from .refusals import Refusal
 from .security import refusal_of
+from .telemetry import log
 
 CACHE_FOREVER = "public, max-age=31536000, immutable"
 """For what has a hash of its content in its name."""
@@ -59,10 +58,9 @@ def create_app(hub: Hub) -> FastAPI:
         await serve_socket(hub, socket, refusal_of(config, socket))
 
     app.exception_handler(Refusal)(_refused)
-    app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(HTTPException)(_http_error)
     app.exception_handler(Exception)(_failed)
-    app.mount("/", Page(directory=_built_page(), html=True))
+    app.mount("/", Page(directory=str(resources.files("exomni.serve") / "web"), html=True))
     if config.origins:
         app.add_middleware(CORSMiddleware, allow_origins=list(config.origins), allow_methods=["*"], allow_headers=["*"])
     app.add_middleware(Gate, hub=hub)
@@ -89,18 +87,8 @@ class Page(StaticFiles):
         return response
 
 
-def _built_page() -> Path:
-    return Path(str(resources.files("exomni.serve") / "web"))
-
-
 async def _refused(_: Request, refusal: Refusal) -> JSONResponse:
     return refuse(refusal)
-
-
-async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"][1:])
-    return refuse(Refusal("invalid_event", f"{place or 'the request'}: {first['msg']}", place or None))
 
 
 async def _http_error(_: Request, error: HTTPException) -> JSONResponse:

@@ -58,7 +58,7 @@ class Backend(Protocol):
         ...
 
     def transcribe(self, samples: np.ndarray, trimmed: bool = False) -> str:
-        """The words of some audio; "" where nobody speaks.
+        """The words of some audio; "" where there is no speech.
 
         Args:
             samples: float32 [N] at 16 kHz.
@@ -99,36 +99,29 @@ class OmniBackend:
         return backend
 
     def reply(self, turns: Sequence[Turn], options: ReplyOptions) -> Iterator[Event]:
-        """See `Backend`."""
         return self._omni.stream(
             list(turns), emotion=options.emotion, seed=options.seed, speed=options.speed,
             max_new_tokens=options.max_tokens,
         )  # fmt: skip
 
     def write(self, turns: Sequence[Turn], options: ReplyOptions) -> Iterator[str]:
-        """See `Backend`."""
         tokens = self._omni.chat.reply(turns, max_new_tokens=options.max_tokens, seed=options.seed)
         return (token.text for token in tokens)
 
     def prefill(self, turns: Sequence[Turn]) -> Iterator[None]:
-        """See `Backend`."""
         return self._omni.chat.remember(turns)
 
     def say(self, text: str, options: ReplyOptions) -> Iterator[Event]:
-        """See `Backend`."""
         return self._omni.stream_speech(text, emotion=options.emotion, seed=options.seed, speed=options.speed)
 
     def animate(self, samples: np.ndarray, sample_rate: int, emotion: np.ndarray | None) -> Iterator[Event]:
-        """See `Backend`."""
         return self._omni.stream_animation(samples, sample_rate, emotion=emotion)
 
     def transcribe(self, samples: np.ndarray, trimmed: bool = False) -> str:
-        """See `Backend`."""
         try:
             return self._omni.transcribe(samples, ENCODER_SAMPLE_HZ)
         except NothingHeardError:
             return ""
 
     def detector(self, config: VadConfig) -> SpeechDetector:
-        """See `Backend`."""
         return SpeechDetector(config)

@@ -1,4 +1,4 @@
-"""How the server is set up: where it listens, who may come in, and how much anybody may ask of it."""
+"""How the server is set up: its address, who may connect, and its limits."""
 
 import ipaddress
 import re
@@ -25,7 +25,7 @@ class Settings(BaseModel):
 
 
 class Limits(Settings):
-    """How much anybody may ask of the server.
+    """How much clients may ask of the server.
 
     Attributes:
         sessions: WebSockets at once; more are told when to come again.
@@ -38,14 +38,14 @@ class Limits(Settings):
         turn_s: longest turn of speech.
         recording_s: longest recording that HTTP takes.
         session_s: longest session.
-        items: that a conversation remembers; one more, and the older half is forgotten.
+        items: that a conversation keeps; one more, and the older half is dropped.
         messages_per_s: of one session; beyond, its messages are read more slowly.
         audio_speed: seconds of speech that a session may send in a second; beyond, they are read more slowly.
         replies_per_minute: of one session.
         requests_per_minute: HTTP requests that need the model, of one address.
         outbox_bytes: waiting for one client; beyond, its reply waits too.
         slow_client_s: a client that takes nothing, or leaves a request half said, for as long is dropped.
-        kept_bytes: of replies that are remembered for downloads.
+        kept_bytes: of replies that are kept for downloads.
         exports: being written or waiting to be written at once.
     """
 
@@ -77,14 +77,14 @@ class Limits(Settings):
 
 
 class ServerConfig(Settings):
-    """Where the server listens and who may come in.
+    """Where the server listens and who may connect.
 
     Attributes:
         host: address to listen on; anything but loopback needs a token.
         port: 0 takes a free one.
         token: that every request must show, or None.
         origins: other pages that may talk to the server, such as `https://example.org`.
-        limits: how much anybody may ask.
+        limits: how much clients may ask.
         grace_s: how long replies may finish when the server is told to stop.
         log_content: whether logs may hold what was said; for finding mistakes on one's own machine.
     """

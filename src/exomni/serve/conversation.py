@@ -14,6 +14,7 @@ from .protocol.server import ItemAdded, ItemDeleted, ItemTruncated, SpokenWord
 from .refusals import Refusal
 from .uploads import decode_pcm16
 
+SAMPLES_PER_MS = SAMPLE_HZ // 1000
 _KINDS: dict[Role, tuple[ContentKind, ...]] = {
     "user": ("input_text", "input_audio"),
     "assistant": ("output_text", "output_audio"),
@@ -153,7 +154,7 @@ class Conversation:
         """A reply was played only so far: what comes after was never said."""
         item.played_samples = played_samples
         if self.find(item.id) is item:
-            self._outbox.put(ItemTruncated(item_id=item.id, audio_end_ms=ms_of_samples(played_samples)))
+            self._outbox.put(ItemTruncated(item_id=item.id, audio_end_ms=played_samples // SAMPLES_PER_MS))
 
     def delete(self, item_id: str) -> None:
         """Drop an item.
@@ -229,13 +230,3 @@ def turns_of(items: Sequence[ConversationItem], instructions: str = "") -> list[
             text = f"{turns.pop().content}{between}{text}"
         turns.append(Turn(item.role, text))
     return turns
-
-
-def samples_of_ms(duration_ms: int) -> int:
-    """Samples at 24 kHz of so many milliseconds."""
-    return duration_ms * SAMPLE_HZ // 1000
-
-
-def ms_of_samples(n_samples: int) -> int:
-    """Whole milliseconds of so many samples at 24 kHz."""
-    return n_samples * 1000 // SAMPLE_HZ

@@ -11,43 +11,18 @@ from ..core.events import SpeechEvent
 from ..core.timebase import SAMPLE_HZ
 from ..core.turns import Turn
 from .backend import ReplyOptions
-from .conversation import Conversation, item_of, ms_of_samples, samples_of_ms, turns_of, turns_to_answer
-from .hub import Hub
+from .conversation import SAMPLES_PER_MS, Conversation, item_of, turns_of, turns_to_answer
+from .hub import Bucket, Hub
 from .input_audio import InputTurn
 from .input_turns import InputTurns
 from .live_reply import LiveReply
-from .logs import log
 from .outbox import Outbox
-from .protocol.client import (
-    CLIENT_EVENTS,
-    AnyClientEvent,
-    InputAudioAppend,
-    InputAudioClear,
-    InputAudioCommit,
-    ItemCreate,
-    ItemDelete,
-    ItemRetrieve,
-    ItemTruncate,
-    ResponseCancel,
-    ResponseCreate,
-    ResponseOptions,
-    SessionUpdate,
-)
+from .protocol import client, server
 from .protocol.items import Status, new_id
-from .protocol.server import (
-    Cleared,
-    ErrorCode,
-    ItemRetrieved,
-    Response,
-    SessionCreated,
-    SessionState,
-    SessionUpdated,
-    StatusReason,
-)
 from .protocol.session import SessionConfig
-from .rates import Bucket
-from .refusals import Refusal, event_refusal, session_refusal
+from .refusals import Refusal, event_refusal, request_refusal
 from .scheduler import Job
+from .telemetry import log
 
 MOST_TOKENS = 1_024
 """What "inf" means, and more than it."""
@@ -75,21 +50,21 @@ class Dialogue:
         per_minute = hub.config.limits.replies_per_minute
         self._replies = Bucket(per_minute / 60, max(1.0, per_minute / 6), hub.clock)
         self._reply: LiveReply | None = None
-        self._wanted: ResponseOptions | None = None  # a reply that waits for the transcript of what it answers
+        self._wanted: client.ResponseOptions | None = None  # a reply that waits for the transcript of what it answers
         self._instructions = ""
         self._prefill_job: Job | None = None
         self._prefill_turns: list[Turn] = []
 
     def greet(self) -> None:
         """Say that the session is there."""
-        self._outbox.put(SessionCreated(session=self._state()))
+        self._outbox.put(server.SessionEvent(type="session.created", session=self._state()))
 
     async def receive(self, text: str | bytes) -> None:
         """Do what a message says; what cannot be done is answered with an `error`."""
         event_id = None
         try:
             try:
-                event = CLIENT_EVENTS.validate_json(text)
+                event = client.CLIENT_EVENTS.validate_json(text)
             except ValidationError as error:
                 raise event_refusal(error) from None
             event_id = event.event_id
@@ -122,58 +97,58 @@ class Dialogue:
 
     # --- what the client says ---------------------------------------------------------------------------------------
 
-    async def _handle(self, event: AnyClientEvent) -> None:
+    async def _handle(self, event: client.AnyClientEvent) -> None:
         match event:
-            case SessionUpdate():
+            case client.SessionUpdate():
                 self._update_session(event)
-            case InputAudioAppend():
+            case client.InputAudioAppend():
                 await self._input.append(event.audio)
-            case InputAudioCommit():
+            case client.InputAudioCommit():
                 self._input.commit()
-            case InputAudioClear():
+            case client.InputAudioClear():
                 self._input.clear()
-                self._outbox.put(Cleared())
-            case ItemCreate():
+                self._outbox.put(server.Cleared())
+            case client.ItemCreate():
                 self._create_item(event)
-            case ItemTruncate():
+            case client.ItemTruncate():
                 self._truncate_item(event)
-            case ItemDelete():
+            case client.ItemDelete():
                 self.conversation.delete(event.item_id)
-            case ItemRetrieve():
-                self._outbox.put(ItemRetrieved(item=self.conversation.get(event.item_id).as_wire()))
-            case ResponseCreate():
+            case client.ItemRetrieve():
+                self._outbox.put(server.ItemRetrieved(item=self.conversation.get(event.item_id).as_wire()))
+            case client.ResponseCreate():
                 self._create_response(event)
-            case ResponseCancel():
+            case client.ResponseCancel():
                 self._cancel_response(event)
 
-    def _update_session(self, event: SessionUpdate) -> None:
+    def _update_session(self, event: client.SessionUpdate) -> None:
         try:
             self.config = self.config.updated(event.session)
         except ValidationError as error:
-            raise session_refusal(error) from None
+            raise request_refusal(error, "session") from None
         self._input.set_up(self.config)
-        self._outbox.put(SessionUpdated(session=self._state()))
+        self._outbox.put(server.SessionEvent(type="session.updated", session=self._state()))
 
-    def _create_item(self, event: ItemCreate) -> None:
+    def _create_item(self, event: client.ItemCreate) -> None:
         most_s = self._hub.config.limits.turn_s
         item, samples = self.conversation.create(event.item, event.previous_item_id, most_s)
         if samples is not None:
             self._input.transcribe(InputTurn(samples=samples, item_id=item.id))
 
-    def _truncate_item(self, event: ItemTruncate) -> None:
-        item, played = self.conversation.get(event.item_id), samples_of_ms(event.audio_end_ms)
+    def _truncate_item(self, event: client.ItemTruncate) -> None:
+        item, played = self.conversation.get(event.item_id), event.audio_end_ms * SAMPLES_PER_MS
         if item.kind != "output_audio" or event.content_index:
             raise Refusal("invalid_event", "only the speech of a reply can be cut short", "item_id")
         if played > item.made_samples + TRUNCATE_SLACK_SAMPLES:
-            made_ms = ms_of_samples(item.made_samples)
+            made_ms = item.made_samples // SAMPLES_PER_MS
             raise Refusal("invalid_event", f"the reply has {made_ms} ms of speech", "audio_end_ms")
         if self._reply is not None and self._reply.item is item and not self._reply.done:
             self._interrupt("client_cancelled")
         self.conversation.truncate(item, played)
         self._prefill()
 
-    def _create_response(self, event: ResponseCreate) -> None:
-        options = event.response or ResponseOptions()
+    def _create_response(self, event: client.ResponseCreate) -> None:
+        options = event.response or client.ResponseOptions()
         if not self._input.transcribing or options.input is not None:
             self._answer(options)
         elif self._wanted is None:
@@ -181,7 +156,7 @@ class Dialogue:
         else:
             raise Refusal("response_active", "a reply is waiting for the turn to become words already")
 
-    def _cancel_response(self, event: ResponseCancel) -> None:
+    def _cancel_response(self, event: client.ResponseCancel) -> None:
         live = self._reply if self._reply is not None and not self._reply.done else None
         if live is not None and event.response_id in (None, live.id):
             self._interrupt("client_cancelled")
@@ -209,13 +184,13 @@ class Dialogue:
             if wanted is not None:
                 self._answer(wanted)
             elif unasked and turns_to_answer(self.conversation.items):
-                self._answer(ResponseOptions())
+                self._answer(client.ResponseOptions())
         except Refusal as refusal:
             self.refuse(refusal)
 
     # --- replies ----------------------------------------------------------------------------------------------------
 
-    def _answer(self, options: ResponseOptions) -> None:
+    def _answer(self, options: client.ResponseOptions) -> None:
         """Begin a reply.
 
         Raises:
@@ -231,7 +206,7 @@ class Dialogue:
             raise Refusal("rate_limited", "too many replies a minute", retry_after=int(wait_s) + 1)
         most = options.max_output_tokens or config.max_output_tokens
         n_tokens = MOST_TOKENS if most == "inf" else min(most, MOST_TOKENS)
-        response = Response(
+        response = server.Response(
             id=new_id("resp"), status="in_progress", max_output_tokens=most, metadata=options.metadata,
             output_modalities=options.output_modalities or config.output_modalities,
             conversation_id=self._conversation_id if joined else None,
@@ -256,7 +231,7 @@ class Dialogue:
         reply.begin()
         log("reply begins", session=self._id, reply=reply.id, turns=len(turns), **self._content(turns[-1].content))
 
-    def _turns(self, options: ResponseOptions, instructions: str) -> list[Turn]:
+    def _turns(self, options: client.ResponseOptions, instructions: str) -> list[Turn]:
         """What a reply answers: the conversation, or what the client gave in its place."""
         items = self.conversation.items
         if options.input is not None:
@@ -292,7 +267,7 @@ class Dialogue:
         else:
             self._end(reply, "completed")
 
-    def _interrupt(self, reason: StatusReason) -> None:
+    def _interrupt(self, reason: server.StatusReason) -> None:
         """Stop the reply that is being made or can still be playing; what was not played was not said."""
         self._wanted = None
         reply = self._reply
@@ -313,7 +288,11 @@ class Dialogue:
             self._hub.cancel(reply.job)
 
     def _end(
-        self, reply: LiveReply, status: Status, reason: StatusReason | None = None, code: ErrorCode | None = None
+        self,
+        reply: LiveReply,
+        status: Status,
+        reason: server.StatusReason | None = None,
+        code: server.ErrorCode | None = None,
     ) -> None:
         """Tell the client that a reply has ended; keep it for downloads, and be ready for what comes next."""
         reply.end(status, reason, code)
@@ -359,5 +338,5 @@ class Dialogue:
     def _content(self, text: Any) -> dict[str, Any]:
         return {"text": text} if self._hub.config.log_content else {}
 
-    def _state(self) -> SessionState:
-        return SessionState(id=self._id, expires_at=self._expires_at, **dict(self.config))
+    def _state(self) -> server.SessionState:
+        return server.SessionState(id=self._id, expires_at=self._expires_at, **dict(self.config))

@@ -22,7 +22,7 @@ STEM = "exomni"
 
 @dataclass(frozen=True)
 class KeptReply:
-    """A reply as it is remembered: frames [T, 52] float32, samples PCM16 [N], and the words with their times."""
+    """A reply that can be downloaded: frames [T, 52] float32, samples PCM16 [N], and the words with their times."""
 
     frames: np.ndarray
     samples: np.ndarray
@@ -59,7 +59,7 @@ class KeptReplies:
         self, reply_id: str, frames: list[np.ndarray], samples: list[np.ndarray], text: str,
         words: tuple[SpokenWord, ...],
     ) -> None:  # fmt: skip
-        """Remember a reply's pieces, and forget the oldest where there is no room; one without a frame is nothing."""
+        """Keep a reply's pieces, and drop the oldest where there is no room; one without frames is not."""
         if not frames:
             return
         sound = np.frombuffer(b"".join(map(pcm16, samples)), "<i2")
@@ -70,7 +70,7 @@ class KeptReplies:
             self.n_bytes -= self._replies.popitem(last=False)[1].n_bytes
 
     def get(self, reply_id: str) -> KeptReply | None:
-        """The reply of that id, while it is remembered."""
+        """The reply of that id, while it is kept."""
         return self._replies.get(reply_id)
 
 
@@ -78,7 +78,7 @@ def write_download(reply: KeptReply, format_name: str) -> tuple[str, bytes]:
     """Name and content of a file with a reply in a format; a zip where it is several files.
 
     Args:
-        reply: as it is remembered.
+        reply: as it is kept.
         format_name: of `exomni.export.FORMATS`.
     Raises:
         UserError: the format cannot hold this reply, such as captions of one without words.

@@ -3,18 +3,20 @@
 import asyncio
 import time
 from collections import OrderedDict
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .hub import Hub
-from .logs import log
-from .rates import Bucket
+from .hub import Bucket, Hub
 from .refusals import Refusal, busy
 from .security import HEADERS, refusal_of
+from .telemetry import log
+
+if TYPE_CHECKING:
+    from .http_connection import HttpConnection
 
 STATUS: dict[str, int] = {
     "unauthorized": 401,
@@ -44,16 +46,6 @@ def refuse(refusal: Refusal) -> JSONResponse:
     return JSONResponse(body, STATUS.get(refusal.code, 400), headers)
 
 
-class RequestWatch(Protocol):
-    """What a connection, `scope["state"]["connection"]`, is told of its requests."""
-
-    def request_begins(self) -> None:
-        """A request's head is whole."""
-
-    def request_ends(self, body_is_whole: bool) -> None:
-        """It has been answered; its body has come whole, as far as can be told, or not."""
-
-
 class Gate:
     """ASGI middleware around all of HTTP."""
 
@@ -68,7 +60,7 @@ class Gate:
             return
         began, status = time.monotonic(), 500
         body = _Body(self._hub, receive, Headers(scope=scope))
-        connection: RequestWatch | None = scope.get("state", {}).get("connection")
+        connection: HttpConnection | None = scope.get("state", {}).get("connection")
 
         async def answer(message: Message) -> None:
             nonlocal status

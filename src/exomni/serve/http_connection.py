@@ -14,7 +14,7 @@ from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from .gate import RequestWatch, refuse
+from .gate import refuse
 from .refusals import Refusal, busy
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ RETRY_AFTER_S = 5
 """When to come again where all connections are taken."""
 
 
-class HttpConnection(asyncio.Protocol, RequestWatch):
+class HttpConnection(asyncio.Protocol):
     """One client's connection, until it asks for a WebSocket.
 
     A request's head has to come whole in `slow_client_s`, and so has what is left of a body that nobody reads any more

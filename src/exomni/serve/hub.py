@@ -7,32 +7,25 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..core.errors import InputError
 from .backend import Backend
 from .config import ServerConfig
 from .downloads import KeptReplies
-from .logs import log
-from .metrics import Metrics
 from .refusals import Refusal, busy
 from .scheduler import Job, Scheduler
+from .telemetry import Metrics, log
 
 if TYPE_CHECKING:
     from .http_connection import HttpConnection
+    from .realtime import Connection
 
 Piece = TypeVar("Piece")
 MOST_WAITING_PIECES = 64
 """Pieces that wait for a request's connection before its reply waits too."""
 EXPORT_NICENESS = 10
-"""Writing films for downloads must not make anybody stutter."""
-
-
-class Closable(Protocol):
-    """A session, as the hub needs it."""
-
-    def close(self, code: int, refusal: Refusal) -> None:
-        """End it, and say why."""
+"""Of the thread that writes downloads, so that it takes no time from replies."""
 
 
 class Hub:
@@ -56,7 +49,7 @@ class Hub:
         self.scheduler = Scheduler(clock)
         self.metrics = Metrics()
         self.kept = KeptReplies(config.limits.kept_bytes)
-        self.sessions: set[Closable] = set()
+        self.sessions: set[Connection] = set()
         self.connections: set[HttpConnection] = set()
         self.draining = False
         self.exporting = self.upload_bytes = 0
@@ -132,7 +125,7 @@ class Hub:
             raise piece
 
     async def drain(self) -> None:
-        """Take nobody in any more, let replies finish for a while, then send everybody away."""
+        """Refuse new sessions and replies, let replies finish for `grace_s`, then close all sessions."""
         if self.draining:
             return
         self.draining = True
@@ -162,3 +155,36 @@ class Hub:
 def _be_nice() -> None:
     with suppress(OSError, AttributeError):  # on Linux the niceness of a thread is its own
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), EXPORT_NICENESS)
+
+
+class Bucket:
+    """How fast a client may go: it fills steadily, and is emptied by what is taken.
+
+    Args:
+        per_s: what flows in.
+        size: what fits in.
+        clock: seconds that only go forward.
+    """
+
+    def __init__(self, per_s: float, size: float, clock: Callable[[], float]):
+        self._per_s, self._size, self._clock = per_s, size, clock
+        self._level, self._at = size, clock()
+
+    def spend(self, amount: float) -> float:
+        """Take so much, even where it is not there; returns the seconds until the debt is paid."""
+        self._fill()
+        self._level -= amount
+        return max(0.0, -self._level / self._per_s)
+
+    def wait_s(self, amount: float = 1.0) -> float:
+        """Seconds until so much is there; 0 takes it."""
+        self._fill()
+        if self._level >= amount:
+            self._level -= amount
+            return 0.0
+        return (amount - self._level) / self._per_s
+
+    def _fill(self) -> None:
+        now = self._clock()
+        self._level = min(self._size, self._level + (now - self._at) * self._per_s)
+        self._at = now

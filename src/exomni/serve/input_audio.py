@@ -15,7 +15,7 @@ from .scheduler import Job
 TAIL_SAMPLES = ENCODER_SAMPLE_HZ // 10
 """How much of the silence after a turn belongs to it."""
 SPARE_S = 1.0
-"""What is kept while nobody speaks, beyond what a turn may reach back to."""
+"""How much audio without speech is kept, beyond what a turn may reach back to."""
 SHORTEST_COMMIT_SAMPLES = ENCODER_SAMPLE_HZ // 10
 
 
@@ -67,7 +67,7 @@ class InputAudioBuffer:
     def __init__(self, make_detector: Callable[[VadConfig], SpeechDetector], max_turn_samples: int):
         self._make_detector, self._max_samples = make_detector, max_turn_samples
         self._resampler = soxr.ResampleStream(SAMPLE_HZ, ENCODER_SAMPLE_HZ, 1, dtype="float32")
-        # A good filter is 37 ms late. Whether somebody speaks must be known sooner, and can be told without one.
+        # A good filter is 37 ms late. Whether there is speech must be known sooner, and can be told without one.
         self._hasty = soxr.ResampleStream(SAMPLE_HZ, ENCODER_SAMPLE_HZ, 1, dtype="float32", quality="QQ")
         self._pieces: list[np.ndarray] = []
         self._detector: SpeechDetector | None = None

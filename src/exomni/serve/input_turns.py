@@ -9,19 +9,12 @@ from ..parts.silero.vad import VadConfig
 from .conversation import Conversation, ConversationItem
 from .hub import Hub
 from .input_audio import SHORTEST_COMMIT_SAMPLES, InputAudioBuffer, InputTurn, TurnEdge
-from .logs import log
 from .outbox import Outbox
-from .protocol.server import (
-    Committed,
-    SpeechStarted,
-    SpeechStopped,
-    TranscriptionCompleted,
-    TranscriptionFailed,
-    TranscriptionUsage,
-)
+from .protocol import server
 from .protocol.session import SemanticVad, SessionConfig
 from .refusals import Refusal
 from .scheduler import Job
+from .telemetry import log
 from .uploads import decode_pcm16
 
 MOST_WAITING_TURNS = 4
@@ -130,18 +123,18 @@ class InputTurns:
 
     def _started(self, turn: InputTurn) -> None:
         started_ms = turn.start_sample * 1000 // ENCODER_SAMPLE_HZ
-        self._outbox.put(SpeechStarted(item_id=turn.item_id, audio_start_ms=started_ms))
+        self._outbox.put(server.SpeechStarted(item_id=turn.item_id, audio_start_ms=started_ms))
         self._on_speech()
 
     def _stopped(self, turn: InputTurn) -> None:
         stopped_ms = (turn.stop_sample or 0) * 1000 // ENCODER_SAMPLE_HZ
-        self._outbox.put(SpeechStopped(item_id=turn.item_id, audio_end_ms=stopped_ms))
+        self._outbox.put(server.SpeechStopped(item_id=turn.item_id, audio_end_ms=stopped_ms))
         self._commit(turn)
 
     def _commit(self, turn: InputTurn) -> None:
         item = ConversationItem(turn.item_id, "user", "input_audio")
         self._conversation.add(item)
-        self._outbox.put(Committed(item_id=item.id, previous_item_id=item.previous_id))
+        self._outbox.put(server.Committed(item_id=item.id, previous_item_id=item.previous_id))
         self._conversation.announce_added(item)
         self.transcribe(turn)
 
@@ -158,12 +151,14 @@ class InputTurns:
         if error is not None:
             log("hearing failed", level=40, error=error, session=self._session_id)
             refusal = Refusal("server_error", "the speech could not be understood")
-            self._outbox.put(TranscriptionFailed(item_id=turn.item_id, error=refusal.body()))
+            self._outbox.put(server.TranscriptionFailed(item_id=turn.item_id, error=refusal.body()))
         item = self._conversation.find(turn.item_id)
         if item is not None:
             self._conversation.set_transcript(item, turn.transcript)
             if self._sends_transcripts and error is None:
-                usage = TranscriptionUsage(seconds=round(len(turn.samples) / ENCODER_SAMPLE_HZ, 3))
-                self._outbox.put(TranscriptionCompleted(item_id=item.id, transcript=turn.transcript, usage=usage))
+                usage = server.TranscriptionUsage(seconds=round(len(turn.samples) / ENCODER_SAMPLE_HZ, 3))
+                self._outbox.put(
+                    server.TranscriptionCompleted(item_id=item.id, transcript=turn.transcript, usage=usage)
+                )
             self._conversation.announce_done(item)
         self._on_transcript(turn)

@@ -10,26 +10,8 @@ from ..core.events import DoneEvent, FaceEvent, SpeechEvent, TextEvent
 from ..core.timebase import FRAME_HZ, SAMPLE_HZ
 from .conversation import Conversation, ConversationItem
 from .outbox import Outbox
+from .protocol import server
 from .protocol.items import Status, new_id, pack_frames, pack_pcm16
-from .protocol.server import (
-    AudioDone,
-    CaptionDelta,
-    ContentPart,
-    Delta,
-    ErrorCode,
-    FaceDelta,
-    Facts,
-    OutputItem,
-    Part,
-    Response,
-    ResponseEvent,
-    SpokenWord,
-    StatusDetails,
-    StatusError,
-    StatusReason,
-    TextDone,
-    TranscriptDone,
-)
 from .protocol.session import FaceEncoding
 from .scheduler import Job
 from .word_times import WordTimer
@@ -67,7 +49,7 @@ class LiveReply:
     """
 
     def __init__(
-        self, outbox: Outbox, conversation: Conversation, response: Response, encoding: FaceEncoding,
+        self, outbox: Outbox, conversation: Conversation, response: server.Response, encoding: FaceEncoding,
         clock: Callable[[], float], max_pieces: int,
     ):  # fmt: skip
         self._outbox, self._conversation, self._clock = outbox, conversation, clock
@@ -85,7 +67,7 @@ class LiveReply:
         self.done = False
         self._made_frames = self._n_pieces = 0
         self._timer = WordTimer()
-        self._facts: Facts | None = None
+        self._facts: server.Facts | None = None
         self._face: FaceEvent | None = None
 
     @property
@@ -100,11 +82,11 @@ class LiveReply:
 
     def begin(self) -> None:
         """Say that the reply begins."""
-        self._outbox.put(ResponseEvent(type="response.created", response=self.response))
+        self._outbox.put(server.ResponseEvent(type="response.created", response=self.response))
         item = self.item.as_wire(has_content=False)
-        self._outbox.put(OutputItem(type="response.output_item.added", response_id=self.id, item=item))
+        self._outbox.put(server.OutputItem(type="response.output_item.added", response_id=self.id, item=item))
         self._conversation.announce_added(self.item)
-        self._outbox.put(ContentPart(type="response.content_part.added", part=self._part(""), **self._place()))
+        self._outbox.put(server.ContentPart(type="response.content_part.added", part=self._part(""), **self._place()))
 
     def add(self, piece: object) -> None:
         """Send what the model made: an event, or text where the reply is not spoken."""
@@ -116,25 +98,27 @@ class LiveReply:
             case SpeechEvent():
                 self._say(piece)
             case DoneEvent():
-                self._facts = Facts(n_samples=piece.n_samples, n_frames=piece.n_frames, timings=piece.timings)
+                self._facts = server.Facts(n_samples=piece.n_samples, n_frames=piece.n_frames, timings=piece.timings)
 
-    def end(self, status: Status, reason: StatusReason | None = None, code: ErrorCode | None = None) -> None:
+    def end(
+        self, status: Status, reason: server.StatusReason | None = None, code: server.ErrorCode | None = None
+    ) -> None:
         """Say that the reply has ended, and how; nothing is sent of it afterwards."""
-        error = StatusError(type="server_error", code=code) if code else None
-        details = StatusDetails(type=status, reason=reason, error=error)
+        error = server.StatusError(type="server_error", code=code) if code else None
+        details = server.StatusDetails(type=status, reason=reason, error=error)
         self.item.status = "completed" if status == "completed" else "incomplete"
         item, text = self.item.as_wire(), self.item.played_text
         if self.speaks:
-            self._outbox.put(AudioDone(**self._place()))
-            self._outbox.put(TranscriptDone(transcript=text, **self._place()))
+            self._outbox.put(server.AudioDone(**self._place()))
+            self._outbox.put(server.TranscriptDone(transcript=text, **self._place()))
         else:
-            self._outbox.put(TextDone(text=text, **self._place()))
-        self._outbox.put(ContentPart(type="response.content_part.done", part=self._part(text), **self._place()))
-        self._outbox.put(OutputItem(type="response.output_item.done", response_id=self.id, item=item))
+            self._outbox.put(server.TextDone(text=text, **self._place()))
+        self._outbox.put(server.ContentPart(type="response.content_part.done", part=self._part(text), **self._place()))
+        self._outbox.put(server.OutputItem(type="response.output_item.done", response_id=self.id, item=item))
         self._conversation.announce_done(self.item)
         changes = {"status": status, "status_details": details, "output": (item,), "exomni": self._facts}
         self.response = self.response.model_copy(update=changes)
-        self._outbox.put(ResponseEvent(type="response.done", response=self.response))
+        self._outbox.put(server.ResponseEvent(type="response.done", response=self.response))
         self.done = True
 
     def sent(self, end_sample: int) -> None:
@@ -155,7 +139,7 @@ class LiveReply:
         self._conversation.append(self.item, text)
         kind = "response.output_audio_transcript.delta" if self.speaks else "response.output_text.delta"
         if text:
-            self._outbox.put(Delta(type=kind, delta=text, **self._place()), self.id)
+            self._outbox.put(server.Delta(type=kind, delta=text, **self._place()), self.id)
 
     def _say(self, speech: SpeechEvent) -> None:
         words = self._timer.place(speech)
@@ -177,11 +161,11 @@ class LiveReply:
             sound = speech.samples[i * CHUNK_SAMPLES : None if last else (i + 1) * CHUNK_SAMPLES]
             self._send_face(face, first + i * CHUNK_FRAMES)
             end_sample = speech.start_sample + i * CHUNK_SAMPLES + len(sound)
-            delta = Delta(type="response.output_audio.delta", delta=pack_pcm16(sound), **self._place())
+            delta = server.Delta(type="response.output_audio.delta", delta=pack_pcm16(sound), **self._place())
             self._outbox.put(delta, self.id, end_sample)
 
-    def _send_words(self, words: tuple[SpokenWord, ...], start: int, stop: int) -> None:
-        caption = CaptionDelta(
+    def _send_words(self, words: tuple[server.SpokenWord, ...], start: int, stop: int) -> None:
+        caption = server.CaptionDelta(
             response_id=self.id, item_id=self.item.id, start_sample=start, end_sample=stop, words=words
         )
         self._outbox.put(caption, self.id)
@@ -189,7 +173,7 @@ class LiveReply:
     def _send_face(self, frames: np.ndarray, start_frame: int) -> None:
         if not len(frames):
             return
-        delta = FaceDelta(
+        delta = server.FaceDelta(
             response_id=self.id,
             item_id=self.item.id,
             start_sample=start_frame * SAMPLE_HZ // FRAME_HZ,
@@ -203,5 +187,5 @@ class LiveReply:
     def _place(self) -> _Place:
         return {"response_id": self.id, "item_id": self.item.id}
 
-    def _part(self, text: str) -> Part:
-        return Part(type="audio", transcript=text) if self.speaks else Part(type="text", text=text)
+    def _part(self, text: str) -> server.Part:
+        return server.Part(type="audio", transcript=text) if self.speaks else server.Part(type="text", text=text)

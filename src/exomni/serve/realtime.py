@@ -7,17 +7,16 @@ from contextlib import suppress
 from fastapi import WebSocket, WebSocketDisconnect
 
 from .dialogue import Dialogue
-from .hub import Hub
-from .logs import log
+from .hub import Bucket, Hub
 from .outbox import Outbox
 from .protocol.items import new_id
-from .rates import Bucket
 from .refusals import Refusal, busy
+from .telemetry import log
 
 BASE64_BYTES_PER_S = 24_000 * 2 * 4 / 3
 """Of speech in real time."""
 BURST_S = 5.0
-"""So much at once is nobody's haste."""
+"""So much may come at once before a client counts as too fast."""
 FAREWELL_S = 1.0
 """How long saying goodbye may take."""
 SUBPROTOCOL = "realtime"
@@ -72,7 +71,7 @@ class Connection:
             self._ending.set_result((code, refusal))
 
     def _verdict(self, reader: asyncio.Task, writer: asyncio.Task) -> tuple[int | None, Refusal | None]:
-        """How the session ends: the close code and what to say, or None where nobody is there to be told."""
+        """How the session ends: the close code and what to say, or None where the client has gone."""
         if self._ending.done():
             return self._ending.result()
         if not reader.done() and not writer.done():

@@ -70,16 +70,10 @@ def event_refusal(error: ValidationError) -> Refusal:
     return _refusal(first, place)
 
 
-def session_refusal(error: ValidationError) -> Refusal:
-    """Why a session cannot be like that."""
+def request_refusal(error: ValidationError, *parents: str) -> Refusal:
+    """Why a request, or what stands under some fields of a message, is not as described."""
     first = _telling(error)
-    return _refusal(first, ("session", *first["loc"]))
-
-
-def request_refusal(error: ValidationError) -> Refusal:
-    """Why a request is not as described."""
-    first = _telling(error)
-    return _refusal(first, first["loc"])
+    return _refusal(first, (*parents, *first["loc"]))
 
 
 def _telling(error: ValidationError) -> ErrorDetails:

@@ -14,10 +14,10 @@ from ..core.events import SpeechEvent
 QUANTUM_S = 0.05
 """A turn lasts as long, or one piece where that takes longer."""
 LEAD_S = 1.0
-"""Whose listener has speech for longer than this waits while others have less."""
+"""A reply whose client has speech for longer than this waits while others have less."""
 AHEAD_S = 3.0
 IDLE_RATIO = 1.0
-"""While every listener has speech for longer than `AHEAD_S` and the longest that a piece of speech has taken together,
+"""While every client has speech for longer than `AHEAD_S` and the longest that a piece of speech has taken together,
 the thread is idle for `IDLE_RATIO` times as long as its turn was: a browser on the same computer draws the face
 meanwhile, and a user who interrupts has had less made in vain."""
 USUAL_REPLY_S = 4.0
@@ -32,7 +32,7 @@ class Job:
         on_piece: told each piece, on the event loop.
         on_end: told once that it has ended and of the error that ended it, on the event loop; not after `cancel`.
         is_live: whether the speech is played as it comes; else all of it is wanted as soon as can be.
-        can_wait: whether nobody waits for it.
+        can_wait: whether it is done only while no other job needs the thread.
     """
 
     def __init__(
@@ -48,14 +48,14 @@ class Job:
         self.pieces: Iterator[Any] | None = None
 
     def lead_s(self, now: float) -> float:
-        """Seconds of speech that the listener has not played yet, if it plays since the first came."""
+        """Seconds of speech that the client has not played yet, if it plays since the first came."""
         if self.can_wait:
             return math.inf
         return 0.0 if self.first_speech_at is None else self.made_s - (now - self.first_speech_at)
 
 
 class Scheduler:
-    """The model's thread: every job gets a turn, and one whose listener has played all that was made comes first.
+    """The model's thread: every job gets a turn, and one whose client has played all that was made comes first.
 
     Args:
         clock: seconds that only go forward.
@@ -142,7 +142,7 @@ class Scheduler:
         return chosen
 
     def _idle(self, seconds: float) -> None:
-        """Leave the cores to others for a while, or until something is new, if nobody may run out of speech."""
+        """Leave the cores to others for a while, or until something is new, if no client may run out of speech."""
         now = self._clock()
         at_work = [job for job in self._jobs if job.cancelled or not job.paused]
         if self._stopping or self._hurrying or any(job.cancelled or not job.is_live for job in at_work):
@@ -185,15 +185,15 @@ class Scheduler:
             job.slowest_s = max(job.slowest_s, now - self._idled_s - job.waits_since)
             job.waits_since = now - self._idled_s
 
-    def _tell(self, job: Job, listener: Callable[[Any], None], news: object) -> None:
+    def _tell(self, job: Job, callback: Callable[[Any], None], news: object) -> None:
         assert self._loop is not None, "jobs are made once the schedule has begun"
-        with suppress(RuntimeError):  # the loop has closed: nobody is told any more
-            self._loop.call_soon_threadsafe(_tell_unless_cancelled, job, listener, news)
+        with suppress(RuntimeError):  # the loop has closed: there is no one to tell
+            self._loop.call_soon_threadsafe(_tell_unless_cancelled, job, callback, news)
 
 
-def _tell_unless_cancelled(job: Job, listener: Callable[[Any], None], news: object) -> None:
+def _tell_unless_cancelled(job: Job, callback: Callable[[Any], None], news: object) -> None:
     if not job.cancelled:
-        listener(news)
+        callback(news)
 
 
 def _close(job: Job) -> None:

@@ -16,7 +16,7 @@ from .backend import Backend
 from .config import ServerConfig
 from .http_connection import HttpConnection
 from .hub import Hub
-from .logs import log, set_up_logs
+from .telemetry import log, set_up_logs
 
 PING_S = 20.0
 """How often a client is asked whether it is still there, and how long it may take to say so."""
@@ -68,9 +68,9 @@ class Server:
         """Whether everybody can come in."""
         return self._loop is not None
 
-    def run(self, listening: socket.socket) -> None:
+    def run(self, bound: socket.socket) -> None:
         """Serve on a socket until `end`, or until a signal."""
-        self._uvicorn.run(sockets=[listening])
+        self._uvicorn.run(sockets=[bound])
 
     def end(self) -> None:
         """Begin to stop; from any thread, once the server has started."""
@@ -104,7 +104,7 @@ class Server:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket that has its address; who comes before the server runs is told that nobody is there.
+    """A socket that has its address; until the server runs, connections to it are refused.
 
     Raises:
         ServiceError: the port is taken, or there is no such address.
@@ -133,11 +133,11 @@ def serve(config: ServerConfig, load: Callable[[], Backend], ready: Callable[[st
         ServiceError: the port is taken.
     """
     set_up_logs()
-    with bind(config.host, config.port) as listening:
-        port = listening.getsockname()[1]
+    with bind(config.host, config.port) as bound:
+        port = bound.getsockname()[1]
         server = Server(config, load(), lambda: ready(page_address(config, port)))
         log("listening", host=config.host, port=port)
-        server.run(listening)
+        server.run(bound)
 
 
 def page_address(config: ServerConfig, port: int) -> str:

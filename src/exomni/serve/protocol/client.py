@@ -22,7 +22,7 @@ class SessionUpdate(ClientEvent):
 
 
 class InputAudioAppend(ClientEvent):
-    """More of what the microphone hears: base64 of PCM16, 24 kHz, mono."""
+    """More input audio: base64 of PCM16, 24 kHz, mono."""
 
     type: Literal["input_audio_buffer.append"]
     audio: str
@@ -35,7 +35,7 @@ class InputAudioCommit(ClientEvent):
 
 
 class InputAudioClear(ClientEvent):
-    """Forget what was heard."""
+    """Drop the audio since the last turn."""
 
     type: Literal["input_audio_buffer.clear"]
 
@@ -49,7 +49,7 @@ class ItemCreate(ClientEvent):
 
 
 class ItemTruncate(ClientEvent):
-    """The listener heard only so much of a reply; the rest was never said."""
+    """Only so much of a reply was played; what comes after was never said."""
 
     type: Literal["conversation.item.truncate"]
     item_id: Id

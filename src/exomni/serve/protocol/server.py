@@ -55,18 +55,12 @@ class SessionState(SessionConfig):
     expires_at: int | None = None
 
 
-class SessionCreated(ServerEvent):
-    """The first event: the connection is accepted."""
+class SessionEvent(ServerEvent):
+    """The first event: the connection is accepted; or `session.update` was understood."""
 
     NULLS = True
-    type: Literal["session.created"] = "session.created"
+    type: Literal["session.created", "session.updated"]
     session: SessionState
-
-
-class SessionUpdated(SessionCreated):
-    """`session.update` was understood."""
-
-    type: Literal["session.updated"] = "session.updated"
 
 
 ErrorKind = Literal["invalid_request_error", "rate_limit_error", "authentication_error", "server_error"]
@@ -116,7 +110,7 @@ class Committed(ServerEvent):
 
 
 class Cleared(ServerEvent):
-    """What was heard is forgotten."""
+    """The audio since the last turn was dropped."""
 
     type: Literal["input_audio_buffer.cleared"] = "input_audio_buffer.cleared"
 
@@ -168,7 +162,7 @@ class ItemRetrieved(ServerEvent):
 
 
 class ItemTruncated(ServerEvent):
-    """A reply ends where the listener stopped hearing it."""
+    """A reply ends where it was stopped playing."""
 
     type: Literal["conversation.item.truncated"] = "conversation.item.truncated"
     item_id: str
@@ -315,7 +309,7 @@ class FaceDelta(ServerEvent):
 
 
 class SpokenWord(BaseModel):
-    """A word and where it is heard, in samples of the response's speech at 24 kHz."""
+    """A word and where it is spoken, in samples of the response's speech at 24 kHz."""
 
     text: str
     start_sample: int
@@ -334,7 +328,7 @@ class CaptionDelta(ServerEvent):
 
 
 AnyServerEvent = Annotated[
-    SessionCreated | SessionUpdated | Error | SpeechStarted | SpeechStopped | Committed | Cleared
+    SessionEvent | Error | SpeechStarted | SpeechStopped | Committed | Cleared
     | TranscriptionCompleted | TranscriptionFailed | ItemAdded | ItemRetrieved | ItemTruncated | ItemDeleted
     | ResponseEvent | OutputItem | ContentPart | Delta | TextDone | TranscriptDone | AudioDone | FaceDelta
     | CaptionDelta,

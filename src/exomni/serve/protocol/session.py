@@ -41,7 +41,7 @@ class PcmFormat(Received):
 
 
 class ServerVad(Received):
-    """The server listens for speech; a turn ends when it has been quiet for `silence_duration_ms`."""
+    """The server looks for speech; a turn ends when it has been quiet for `silence_duration_ms`."""
 
     type: Literal["server_vad"] = "server_vad"
     threshold: Share = 0.5
