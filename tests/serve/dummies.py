@@ -14,7 +14,7 @@ from websockets.sync.client import connect
 
 from exomni.core.events import DoneEvent, FaceEvent, SpeechEvent, TextEvent
 from exomni.core.timebase import SAMPLES_PER_FRAME
-from exomni.parts.silero.vad import STATE_SHAPE, SpeechDetector
+from exomni.pipeline.speech_detector import SpeechDetector
 from exomni.serve.config import ServerConfig
 from exomni.serve.protocol.items import pack_pcm16
 from exomni.serve.server import Server, bind
@@ -27,8 +27,13 @@ LOUD = 0.01
 class LoudnessModel:
     """Stands in for Silero: what is loud is speech."""
 
-    def judge(self, samples, state):
-        return float(np.abs(samples).mean() > LOUD), np.zeros(STATE_SHAPE, np.float32)
+    window_samples = 512
+
+    def start(self) -> None:
+        """There is no state."""
+
+    def judge(self, window, state):
+        return float(np.abs(window).mean() > LOUD), state
 
 
 class DummyBackend:
@@ -107,7 +112,7 @@ class DummyBackend:
         return self.transcript
 
     def detector(self, config) -> SpeechDetector:
-        return SpeechDetector(config, LoudnessModel())
+        return SpeechDetector(LoudnessModel(), config)
 
 
 def speech_of(text: str, start_sample: int) -> SpeechEvent:

@@ -7,8 +7,10 @@ import time
 import numpy as np
 import pytest
 
+from exomni.assets.table import ASSETS, locate
 from exomni.core.events import SpeechEvent
-from exomni.parts.silero.vad import SpeechDetector, VadConfig
+from exomni.parts.silero.vad import SileroVoiceActivity
+from exomni.pipeline.speech_detector import SpeechDetector, VadConfig
 from exomni.serve.conversation import Conversation, ConversationItem, turns_to_answer
 from exomni.serve.downloads import KeptReplies
 from exomni.serve.hub import Bucket
@@ -352,7 +354,7 @@ def test_an_error_ends_one_job_and_no_other():
 
 
 def audio_buffer(most_s: float = 10, **config) -> InputAudioBuffer:
-    made = InputAudioBuffer(lambda config: SpeechDetector(config, LoudnessModel()), round(most_s * 16_000))
+    made = InputAudioBuffer(lambda config: SpeechDetector(LoudnessModel(), config), round(most_s * 16_000))
     made.detect(VadConfig(**config))
     return made
 
@@ -403,11 +405,12 @@ def test_the_documented_settings_are_those_that_hold(tmp_path):
 
 def test_a_real_voice_is_noticed_within_a_tenth_of_a_second(question):
     """So that of the 150 ms in which an interrupted reply must fall silent, there is time left to tell."""
+    activity = SileroVoiceActivity(locate(ASSETS["silero-vad"])[0])
     onset = int(np.argmax(np.convolve(np.abs(question), np.ones(240) / 240, "same") > 0.01))
     for offset_ms in range(0, 40, 8):
         pause = quiet(1 + offset_ms / 1000)
         samples = np.concatenate([pause, question])
-        buffer = InputAudioBuffer(SpeechDetector, 10 * 16_000)
+        buffer = InputAudioBuffer(lambda config: SpeechDetector(activity, config), 10 * 16_000)
         buffer.detect(VadConfig())
         for stop in range(480, len(samples), 480):
             if buffer.add(samples[stop - 480 : stop]):

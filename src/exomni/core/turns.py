@@ -1,8 +1,13 @@
-"""One turn of a conversation, as everything that writes or reads conversations takes it."""
+"""One turn of a conversation, as everything that talks reads it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+
+Content = str | Path | np.ndarray
+"""Of a turn: typed text, a file with a recording, or an array (see `Turn`)."""
 
 
 @dataclass(frozen=True)
@@ -11,8 +16,14 @@ class Turn:
 
     Attributes:
         role: "user" or "assistant".
-        content: a text, or texts and speech in turns; speech is what the LLM reads for it, float32 [T, D].
+        content: a text, or several pieces. In a prompt, speech is a file or samples, float32 [N]; a `Writer` is given
+            what the LLM reads in its place, float32 [T, D].
     """
 
     role: str
-    content: str | tuple[str | np.ndarray, ...]
+    content: Content | Sequence[Content]
+
+    @property
+    def pieces(self) -> tuple[Content, ...]:
+        """What the turn is made of, in order."""
+        return (self.content,) if isinstance(self.content, str | Path | np.ndarray) else tuple(self.content)

@@ -11,7 +11,7 @@ from ..core.errors import NothingHeardError
 from ..core.events import Event
 from ..core.timebase import ENCODER_SAMPLE_HZ, SAMPLE_HZ
 from ..core.turns import Turn
-from ..parts.silero.vad import SpeechDetector, VadConfig, voice_model
+from ..pipeline.speech_detector import SpeechDetector, VadConfig
 
 if TYPE_CHECKING:
     from ..pipeline.exomni import ExOmni
@@ -95,7 +95,6 @@ class OmniBackend:
         reply = omni.respond("Hello!", max_new_tokens=8)
         backend = cls(omni)
         backend.transcribe(resample(reply.samples, SAMPLE_HZ, ENCODER_SAMPLE_HZ))
-        voice_model()
         return backend
 
     def reply(self, turns: Sequence[Turn], options: ReplyOptions) -> Iterator[Event]:
@@ -105,11 +104,11 @@ class OmniBackend:
         )  # fmt: skip
 
     def write(self, turns: Sequence[Turn], options: ReplyOptions) -> Iterator[str]:
-        tokens = self._omni.chat.reply(turns, max_new_tokens=options.max_tokens, seed=options.seed)
+        tokens = self._omni.parts.writer.write(turns, max_new_tokens=options.max_tokens, seed=options.seed)
         return (token.text for token in tokens)
 
     def prefill(self, turns: Sequence[Turn]) -> Iterator[None]:
-        return self._omni.chat.remember(turns)
+        return self._omni.parts.writer.prefill(turns)
 
     def say(self, text: str, options: ReplyOptions) -> Iterator[Event]:
         return self._omni.stream_speech(text, emotion=options.emotion, seed=options.seed, speed=options.speed)
@@ -119,9 +118,9 @@ class OmniBackend:
 
     def transcribe(self, samples: np.ndarray, trimmed: bool = False) -> str:
         try:
-            return self._omni.transcribe(samples, ENCODER_SAMPLE_HZ)
+            return self._omni.transcribe(samples, ENCODER_SAMPLE_HZ, trimmed=trimmed)
         except NothingHeardError:
             return ""
 
     def detector(self, config: VadConfig) -> SpeechDetector:
-        return SpeechDetector(config)
+        return SpeechDetector(self._omni.parts.voice_activity, config)

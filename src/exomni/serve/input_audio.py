@@ -8,7 +8,7 @@ import numpy as np
 import soxr
 
 from ..core.timebase import ENCODER_SAMPLE_HZ, SAMPLE_HZ
-from ..parts.silero.vad import SpeechDetector, SpeechEdge, VadConfig
+from ..pipeline.speech_detector import SpeechDetector, SpeechEdge, VadConfig
 from .protocol.items import new_id
 from .scheduler import Job
 

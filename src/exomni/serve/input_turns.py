@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from ..core.timebase import ENCODER_SAMPLE_HZ
-from ..parts.silero.vad import VadConfig
+from ..pipeline.speech_detector import VadConfig
 from .conversation import Conversation, ConversationItem
 from .hub import Hub
 from .input_audio import SHORTEST_COMMIT_SAMPLES, InputAudioBuffer, InputTurn, TurnEdge
