@@ -79,7 +79,7 @@ class OmniBackend:
         omni: the loaded model.
     """
 
-    def __init__(self, omni: "ExOmni"):
+    def __init__(self, omni: "ExOmni") -> None:
         self._omni = omni
 
     @classmethod

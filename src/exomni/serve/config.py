@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ..core.errors import ConfigError
+from ..model.config import Section
 
 PORT = 8400
 TOKEN = re.compile(r"[A-Za-z0-9._~-]{8,128}")
@@ -18,13 +19,7 @@ Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
-class Settings(BaseModel):
-    """Base of both: unknown keys are refused and nothing is changed after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Limits(Settings):
+class Limits(Section):
     """How much clients may ask of the server.
 
     Attributes:
@@ -76,7 +71,7 @@ class Limits(Settings):
         return self
 
 
-class ServerConfig(Settings):
+class ServerConfig(Section):
     """Where the server listens and who may connect.
 
     Attributes:

@@ -74,7 +74,7 @@ class Conversation:
         items: the items.
     """
 
-    def __init__(self, most: int, outbox: Outbox):
+    def __init__(self, most: int, outbox: Outbox) -> None:
         self._most, self._outbox = most, outbox
         self.items: list[ConversationItem] = []
 

@@ -40,7 +40,7 @@ class Dialogue:
         expires_at: when the session ends, in seconds since 1970.
     """
 
-    def __init__(self, hub: Hub, outbox: Outbox, session_id: str, expires_at: int | None = None):
+    def __init__(self, hub: Hub, outbox: Outbox, session_id: str, expires_at: int | None = None) -> None:
         self._hub, self._outbox, self._id, self._expires_at = hub, outbox, session_id, expires_at
         self.config = SessionConfig()
         self.conversation = Conversation(hub.config.limits.items, outbox)

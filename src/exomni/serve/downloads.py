@@ -50,7 +50,7 @@ class KeptReplies:
         most_bytes: of all together.
     """
 
-    def __init__(self, most_bytes: int):
+    def __init__(self, most_bytes: int) -> None:
         self._most = most_bytes
         self._replies: OrderedDict[str, KeptReply] = OrderedDict()
         self.n_bytes = 0

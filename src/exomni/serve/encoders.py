@@ -40,7 +40,7 @@ class SpeechEncoder:
         name: of the format.
     """
 
-    def __init__(self, name: SpeechFormat):
+    def __init__(self, name: SpeechFormat) -> None:
         import av
         from av.audio.stream import AudioStream
 

@@ -49,7 +49,7 @@ def refuse(refusal: Refusal) -> JSONResponse:
 class Gate:
     """ASGI middleware around all of HTTP."""
 
-    def __init__(self, app: ASGIApp, hub: Hub):
+    def __init__(self, app: ASGIApp, hub: Hub) -> None:
         self._app, self._hub = app, hub
         self._buckets: OrderedDict[str, Bucket] = OrderedDict()
 
@@ -126,7 +126,7 @@ class _Body:
         headers: of the request.
     """
 
-    def __init__(self, hub: Hub, receive: Receive, headers: Headers):
+    def __init__(self, hub: Hub, receive: Receive, headers: Headers) -> None:
         self._hub, self._receive, self._headers = hub, receive, headers
         self._n_bytes, self._ended = 0, False
         self._ends_at = time.monotonic() + hub.config.limits.upload_s

@@ -41,7 +41,7 @@ class HttpConnection(asyncio.Protocol):
     def __init__(
         self, config: Config, server_state: ServerState, app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
-    ):  # fmt: skip
+    ) -> None:  # fmt: skip
         self._hub: Hub = app_state["hub"]
         # The gate finds it in the state of every request.
         self._inner: asyncio.Protocol = H11Protocol(config, server_state, {**app_state, "connection": self}, _loop)

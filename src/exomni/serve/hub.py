@@ -44,7 +44,7 @@ class Hub:
         exporters: where downloads are written.
     """
 
-    def __init__(self, config: ServerConfig, backend: Backend, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, config: ServerConfig, backend: Backend, clock: Callable[[], float] = time.monotonic) -> None:
         self.config, self.backend, self.clock = config, backend, clock
         self.scheduler = Scheduler(clock)
         self.metrics = Metrics()
@@ -166,7 +166,7 @@ class Bucket:
         clock: seconds that only go forward.
     """
 
-    def __init__(self, per_s: float, size: float, clock: Callable[[], float]):
+    def __init__(self, per_s: float, size: float, clock: Callable[[], float]) -> None:
         self._per_s, self._size, self._clock = per_s, size, clock
         self._level, self._at = size, clock()
 

@@ -64,7 +64,7 @@ class InputAudioBuffer:
         first_sample, n_samples: what is kept: from which sample of the session, up to which.
     """
 
-    def __init__(self, make_detector: Callable[[VadConfig], SpeechDetector], max_turn_samples: int):
+    def __init__(self, make_detector: Callable[[VadConfig], SpeechDetector], max_turn_samples: int) -> None:
         self._make_detector, self._max_samples = make_detector, max_turn_samples
         self._resampler = soxr.ResampleStream(SAMPLE_HZ, ENCODER_SAMPLE_HZ, 1, dtype="float32")
         # A good filter is 37 ms late. Whether there is speech must be known sooner, and can be told without one.

@@ -36,7 +36,7 @@ class InputTurns:
     def __init__(
         self, hub: Hub, outbox: Outbox, conversation: Conversation, session_id: str,
         on_speech: Callable[[], None], on_transcript: Callable[[InputTurn], None],
-    ):  # fmt: skip
+    ) -> None:  # fmt: skip
         self._hub, self._outbox, self._conversation, self._session_id = hub, outbox, conversation, session_id
         self._on_speech, self._on_transcript = on_speech, on_transcript
         self._buffer = InputAudioBuffer(hub.backend.detector, round(hub.config.limits.turn_s * ENCODER_SAMPLE_HZ))

@@ -51,7 +51,7 @@ class LiveReply:
     def __init__(
         self, outbox: Outbox, conversation: Conversation, response: server.Response, encoding: FaceEncoding,
         clock: Callable[[], float], max_pieces: int,
-    ):  # fmt: skip
+    ) -> None:  # fmt: skip
         self._outbox, self._conversation, self._clock = outbox, conversation, clock
         self._encoding: FaceEncoding = encoding
         self.response, self._max_pieces = response, max_pieces

@@ -30,7 +30,7 @@ class Connection:
         socket: accepted.
     """
 
-    def __init__(self, hub: Hub, socket: WebSocket):
+    def __init__(self, hub: Hub, socket: WebSocket) -> None:
         self._hub, self._socket = hub, socket
         limits = hub.config.limits
         self.id = new_id("sess")

@@ -33,7 +33,7 @@ class Refusal(Exception):  # noqa: N818  it is no fault of ours
         retry_after: seconds to wait before trying again.
     """
 
-    def __init__(self, code: ErrorCode, message: str, param: str | None = None, retry_after: int | None = None):
+    def __init__(self, code: ErrorCode, message: str, param: str | None = None, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.code: ErrorCode = code
         self.message, self.param, self.retry_after = message, param, retry_after

@@ -38,7 +38,7 @@ class Job:
     def __init__(
         self, make: Callable[[], Iterator[Any]], on_piece: Callable[[Any], None],
         on_end: Callable[[Exception | None], None], is_live: bool = False, can_wait: bool = False,
-    ):  # fmt: skip
+    ) -> None:  # fmt: skip
         self.make, self.on_piece, self.on_end = make, on_piece, on_end
         self.is_live, self.can_wait = is_live, can_wait
         self.cancelled = self.paused = False
@@ -61,7 +61,7 @@ class Scheduler:
         clock: seconds that only go forward.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()

@@ -38,7 +38,7 @@ class Server:
         hub: what the server's parts share.
     """
 
-    def __init__(self, config: ServerConfig, backend: Backend, ready: Callable[[], None] = lambda: None):
+    def __init__(self, config: ServerConfig, backend: Backend, ready: Callable[[], None] = lambda: None) -> None:
         self.hub, self._ready = Hub(config, backend), ready
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ending: asyncio.Task[None] | None = None
