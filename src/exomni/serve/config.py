@@ -8,8 +8,8 @@ from typing import Annotated
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from ..core.configuration import StrictConfig
 from ..core.errors import ConfigError
-from ..model.config import Section
 
 PORT = 8400
 TOKEN = re.compile(r"[A-Za-z0-9._~-]{8,128}")
@@ -19,7 +19,7 @@ Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
-class Limits(Section):
+class Limits(StrictConfig):
     """How much clients may ask of the server.
 
     Attributes:
@@ -71,7 +71,7 @@ class Limits(Section):
         return self
 
 
-class ServerConfig(Section):
+class ServerConfig(StrictConfig):
     """Where the server listens and who may connect.
 
     Attributes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.audio import resample
-from ..core.timebase import ENCODER_SAMPLE_HZ, SAMPLE_HZ
+from ..core.timebase import ENCODER_SAMPLE_HZ, SAMPLE_HZ, exact_ratio
 from ..core.turns import Turn
 from .outbox import Outbox
 from .protocol.items import Content, ContentKind, Item, ItemStatus, Role, new_id
@@ -14,7 +14,7 @@ from .protocol.server import ItemAdded, ItemDeleted, ItemTruncated, SpokenWord
 from .refusals import Refusal
 from .uploads import decode_pcm16
 
-SAMPLES_PER_MS = SAMPLE_HZ // 1000
+SAMPLES_PER_MS = exact_ratio(SAMPLE_HZ, 1000)
 _KINDS: dict[Role, tuple[ContentKind, ...]] = {
     "user": ("input_text", "input_audio"),
     "assistant": ("output_text", "output_audio"),

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from ..core.emotion import emotion_vector
 from ..core.errors import InputError
 from ..core.events import SpeechEvent
-from ..core.timebase import SAMPLE_HZ
+from ..core.timebase import SAMPLE_HZ, exact_ratio
 from ..core.turns import Turn
 from .backend import ReplyOptions
 from .conversation import SAMPLES_PER_MS, Conversation, item_of, turns_of, turns_to_answer
@@ -26,7 +26,7 @@ from .telemetry import log
 
 MOST_TOKENS = 1_024
 """What "inf" means, and more than it."""
-TRUNCATE_SLACK_SAMPLES = SAMPLE_HZ // 10
+TRUNCATE_SLACK_SAMPLES = exact_ratio(SAMPLE_HZ, 10)
 """How far beyond the end of a reply a client may think that it was played."""
 
 

@@ -33,7 +33,7 @@ class _Sink:
         return data
 
 
-class SpeechEncoder:
+class SpeechFileEncoder:
     """Turns samples into a file's bytes, by FFmpeg's libraries.
 
     Args:

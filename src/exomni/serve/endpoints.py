@@ -27,7 +27,7 @@ from .backend import ReplyOptions
 from .conversation import ConversationItem, turns_to_answer
 from .description import docs_page, request_body
 from .downloads import write_download
-from .encoders import MEDIA_TYPES, SpeechEncoder
+from .encoders import MEDIA_TYPES, SpeechFileEncoder
 from .hub import Hub
 from .protocol.items import new_id, pack_frames
 from .protocol.server import SpokenWord
@@ -93,7 +93,7 @@ async def speech(request: Request) -> Response:
         raise Refusal("nothing_to_answer", "there is nothing in the text to say", "input")
 
     async def body() -> AsyncIterator[bytes]:
-        encoder = SpeechEncoder(wanted.response_format)
+        encoder = SpeechFileEncoder(wanted.response_format)
         async with aclosing(pieces):
             yield encoder.add(first)
             async for samples in sounds:
