@@ -23,8 +23,12 @@ ALLOWED_SKIPS = (
 )
 """Reasons for which a test may be skipped where everything that can be installed is: patterns."""
 SLOW = (
-    "export/test_players.py",
+    "export/test_docs.py",
+    "export/test_exporting.py",
     "export/test_fuzz.py",
+    "export/test_gltf.py",
+    "export/test_live_command.py",
+    "export/test_players.py",
     "export/video/",
     "serve/page/",
     "serve/test_fuzz.py",

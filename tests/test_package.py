@@ -139,10 +139,12 @@ def test_a_room_imports_what_its_extras_bring():
             assert module in UNDECLARED or _package(module) in allowed, (file, module)
 
 
-def test_types_are_shipped():
-    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["package-data"]
-    assert "py.typed" in patterns["exomni"]
-    assert (SRC / "py.typed").is_file()
+def test_every_file_is_shipped():
+    setup = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
+    shipped = {path for pattern in setup["package-data"]["exomni"] for path in SRC.glob(pattern)}
+    files = {p for p in SRC.rglob("*") if p.is_file() and p.suffix != ".py" and "__pycache__" not in p.parts}
+    assert files <= shipped
+    assert SRC / "py.typed" in shipped
 
 
 @pytest.mark.slow
