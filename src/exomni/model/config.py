@@ -7,7 +7,7 @@ choose ourselves.
 import math
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -289,21 +289,39 @@ class OmniConfig(Section):
         return self
 
 
-def load_config(source: str | Path) -> OmniConfig:
-    """Read a preset by name (`nano`, `paper`) or a YAML file by path.
+def read_preset(source: str | Path) -> dict[str, Any]:
+    """The mapping in a preset by name (`nano`, `paper`) or in a YAML file by path.
 
     Raises:
-        ConfigError: no such preset or file, not YAML, or not a valid configuration; says which field.
+        ConfigError: no such preset or file, not YAML, or not a mapping.
     """
     presets = resources.files("exomni") / "configs"
     packaged = presets / f"{source}.yaml"
     file = packaged if packaged.is_file() else Path(source)
     try:
-        return OmniConfig.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError:
         names = sorted(p.name.removesuffix(".yaml") for p in presets.iterdir() if p.name.endswith(".yaml"))
         raise ConfigError(f"'{source}' is neither a preset ({', '.join(names)}) nor a file") from None
-    except (yaml.YAMLError, ValidationError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{source}: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{source}: a preset is a mapping of sections")
+    return values
+
+
+def load_config(source: str | Path) -> OmniConfig:
+    """The networks of a preset by name (`nano`, `paper`) or of a YAML file by path.
+
+    The section `parts`, which names what a pipeline is put together from, is read by `exomni.parts.loading`.
+
+    Raises:
+        ConfigError: no such preset or file, not YAML, or not a valid configuration; says which field.
+    """
+    values = {name: section for name, section in read_preset(source).items() if name != "parts"}
+    try:
+        return OmniConfig.model_validate(values)
+    except ValidationError as error:
         raise ConfigError(f"{source}: {error}") from error
 
 
