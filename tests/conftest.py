@@ -33,6 +33,7 @@ SLOW = (
     "serve/page/",
     "serve/test_fuzz.py",
     "serve/test_half_open.py",
+    "serve/test_limits.py",
     "serve/test_nano.py",
     "serve/test_shutdown.py",
     "serve/test_soak.py",
