@@ -74,7 +74,7 @@ def _without_skips(report):
 
 
 class FakeLLM:
-    """Stands in for `exomni.parts.smollm.chat.SmolLM`, as writer and reader: it says `answer`, token by token, whatever is asked.
+    """Stands in for `exomni.parts.smollm.chat.SmolLM`: whatever is asked, it says `answer`, token by token.
 
     Attributes:
         answer: its reply to every prompt.
@@ -294,9 +294,9 @@ def listener():
     import torch
 
     from exomni.model.config import SpeechProjectorConfig
-    from exomni.model.ctc_listener import Listener
+    from exomni.model.ctc_listener import CTCListener
 
     torch.manual_seed(0)
-    made = Listener(8, 6, SpeechProjectorConfig(stack_frames=5, d_hidden=16))
+    made = CTCListener(8, 6, SpeechProjectorConfig(stack_frames=5, d_hidden=16))
     made.blank.data.fill_(5.0)
     return made.requires_grad_(False)

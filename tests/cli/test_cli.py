@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -82,10 +83,10 @@ def test_help_is_quick_and_needs_no_torch():
 
 def test_talk_answers_a_recording(run, ready, question, monkeypatch):
     from exomni.pipeline.results import wav_bytes
-    from exomni.pipeline.spoken_prompts import Ear
 
     Path("question.wav").write_bytes(wav_bytes(question))
-    monkeypatch.setattr(Ear, "transcriber", staticmethod(lambda features: "What is the capital of France?"))
+    said = "What is the capital of France?"
+    ready.parts._built["transcriber"] = SimpleNamespace(prepare=lambda: None, transcribe=lambda samples: said)
     ended = run("talk", "Tell me:", "--audio", "question.wav", "--listen", "transcribe")
     assert ended.code == 0
     assert "heard: Tell me: What is the capital of France?" in ended.err
@@ -258,7 +259,7 @@ def test_stopping_by_hand_is_no_traceback(run, ready, monkeypatch):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ready.llm, "states", interrupted)
+    monkeypatch.setattr(ready.llm, "read", interrupted)
     ended = run("speak", "Hello there.")
     assert ended.code in (1, 130)
     assert not Path("out").exists()

@@ -117,7 +117,7 @@ def assert_close(states, expected):
 def same(a, b):
     """Two replies, bit for bit."""
     return all(
-        x is not None and y is not None and x.text == y.text and torch.equal(x.state, y.state)
+        x is not None and y is not None and x.text == y.text and torch.equal(x.hidden_state, y.hidden_state)
         for x, y in zip_longest(a, b)
     )
 
@@ -156,7 +156,7 @@ def test_states_of_a_later_part_know_what_came_before(chat):
 
 def test_a_reply_has_the_states_of_its_text(chat, reference, tokenizer):
     written = list(chat.write(HELLO, temperature=0.0, max_new_tokens=20, repetition_penalty=1.0))
-    states = torch.stack([token.state for token in written])
+    states = torch.stack([token.hidden_state for token in written])
     ids = tokenizer.encode(chat.prompt(HELLO)).ids
     scores = states @ reference.embed_tokens.weight.T
     ids += scores.argmax(-1).tolist()  # the likeliest were taken
@@ -227,7 +227,7 @@ def test_replies_written_at_once_do_not_disturb_each_other(chat):
 
 def test_what_was_read_and_what_came_of_it_stay_where_they_are(chat):
     expected = list(chat.write(HELLO, seed=1, **SAMPLED))
-    expected_states = [token.state.clone() for token in expected]
+    expected_states = [token.hidden_state.clone() for token in expected]
     spoiled, written = [], []
     for token in chat.write(HELLO, seed=1, **SAMPLED):
         written.append(token)
@@ -235,7 +235,7 @@ def test_what_was_read_and_what_came_of_it_stay_where_they_are(chat):
         spoiled += [np.full((1, N_KV_HEADS, chat_module.CACHE_TOKENS, HEAD_DIM), np.nan, np.float32) for _ in range(8)]
         spoiled += [np.full((1, 1, n), np.nan, np.float32) for n in (D_MODEL, 258) for _ in range(50)]
     assert same(expected, written)
-    assert all(torch.equal(t.state, s) for t, s in zip(expected, expected_states, strict=True))
+    assert all(torch.equal(t.hidden_state, s) for t, s in zip(expected, expected_states, strict=True))
 
 
 def test_only_some_conversations_are_remembered(chat, monkeypatch):
@@ -269,8 +269,8 @@ def test_what_is_kept_is_read_at_once_and_before_the_next_question(chat, folder,
     monkeypatch.setattr(chat_module, "CONTEXT_TOKENS", 400)
     monkeypatch.setattr(chat_module, "QUESTION_TOKENS", 40)
     turns, read, again = [], [], []
-    read_at_once = chat._session.read
-    monkeypatch.setattr(chat._session, "read", lambda m, ids: read.append(len(ids)) or read_at_once(m, ids))
+    read_at_once = chat._session.forward
+    monkeypatch.setattr(chat._session, "forward", lambda m, ids: read.append(len(ids)) or read_at_once(m, ids))
     for i in range(20):
         turns.append(Turn("user", f"Question number {i:2d}?"))
         read.clear()
@@ -294,12 +294,12 @@ def test_a_reply_that_is_cut_short_after_the_beginning_was_forgotten(chat, monke
     list(chat.write(turns, max_new_tokens=2))
     whole, cut = ([*turns, Turn("assistant", text)] for text in ("y" * 70, "y"))
     assert chat._kept_turns(whole)[0] > chat._kept_turns(cut)[0]
-    output = chat.prefill(whole)
+    steps = chat.prefill(whole)
     if is_whole:
-        list(reading)
+        list(steps)
     else:
-        next(reading)
-        reading.close()
+        next(steps)
+        steps.close()
     list(chat.prefill(cut))
     read, prefill_steps = [], chat._session.prefill_steps
     monkeypatch.setattr(
@@ -315,9 +315,9 @@ def test_reading_that_is_stopped_does_no_harm(chat, monkeypatch):
     said = [*HELLO, Turn("assistant", "Nobody, as far as we know.")]
     expected = list(chat.write([*said, HELLO[0]], **SAMPLED))
     list(chat.write(HELLO, **SAMPLED))
-    output = chat.prefill(said)
-    next(reading)
-    reading.close()
+    steps = chat.prefill(said)
+    next(steps)
+    steps.close()
     assert same(expected, chat.write([*said, HELLO[0]], **SAMPLED))
 
 
@@ -371,8 +371,8 @@ def adapters():
 
 
 def test_speech_that_lies_on_words_is_answered_as_they_are(chat):
-    typed = [(t.text, t.state) for t in chat.write(HELLO, **SAMPLED)]
-    heard = [(t.text, t.state) for t in chat.write([spoken(chat, HELLO[0].content)], **SAMPLED)]
+    typed = [(t.text, t.hidden_state) for t in chat.write(HELLO, **SAMPLED)]
+    heard = [(t.text, t.hidden_state) for t in chat.write([spoken(chat, HELLO[0].content)], **SAMPLED)]
     assert [t for t, _ in heard] == [t for t, _ in typed]
     assert all(torch.allclose(a, b, atol=1e-5) for (_, a), (_, b) in zip(heard, typed, strict=True))
 
@@ -444,13 +444,14 @@ def test_nobody_can_type_speech(chat):
 
 def test_adapters_in_the_graph_do_what_they_do_in_training(folder, reference, adapters):
     import copy
-    import types
 
     from exomni.model.adapters import Adapters
     from exomni.parts.smollm.session import LLMSession
 
     changed = copy.deepcopy(reference)
-    trained = Adapters(types.SimpleNamespace(model=changed), 2)
+    llm = torch.nn.Module()
+    llm.model = changed
+    trained = Adapters(llm, 2)
     trained.layers.load_state_dict({f"{k}.weight": torch.from_numpy(v).float() for k, v in adapters.items()})
     ids = torch.arange(40, 60)
     with torch.inference_mode():
@@ -465,14 +466,14 @@ def test_adapters_in_the_graph_do_what_they_do_in_training(folder, reference, ad
 
 
 def test_adapters_leave_typed_turns_alone(folder, adapters):
-    before = [(t.text, t.state) for t in SmolLM(folder, n_threads=1).write(HELLO, **SAMPLED)]
+    before = [(t.text, t.hidden_state) for t in SmolLM(folder, n_threads=1).write(HELLO, **SAMPLED)]
     chat = SmolLM(folder, n_threads=1)
     question = spoken(chat, HELLO[0].content)
-    heard = [t.state for t in chat.write([question], **SAMPLED)]
+    heard = [t.hidden_state for t in chat.write([question], **SAMPLED)]
     chat.use_adapters(adapters)
-    adapted = [t.state for t in chat.write([question], **SAMPLED)]
+    adapted = [t.hidden_state for t in chat.write([question], **SAMPLED)]
     assert not torch.allclose(heard[0], adapted[0], atol=1e-3)
-    after = [(t.text, t.state) for t in chat.write(HELLO, **SAMPLED)]
+    after = [(t.text, t.hidden_state) for t in chat.write(HELLO, **SAMPLED)]
     assert [t for t, _ in after] == [t for t, _ in before]
     assert all(torch.equal(a, b) for (_, a), (_, b) in zip(after, before, strict=True))
 
@@ -481,9 +482,9 @@ def test_a_conversation_mixes_typed_and_spoken_turns(folder, adapters):
     chat = SmolLM(folder, n_threads=1)
     chat.use_adapters(adapters)
     turns = [*HELLO, Turn("assistant", "Me."), spoken(chat, "And who am I?")]
-    twice = [[t.state for t in chat.write(turns, **SAMPLED)] for _ in range(2)]
+    twice = [[t.hidden_state for t in chat.write(turns, **SAMPLED)] for _ in range(2)]
     fresh = SmolLM(folder, n_threads=1)
     fresh.use_adapters(adapters)
-    cold = [t.state for t in fresh.write(turns, **SAMPLED)]
+    cold = [t.hidden_state for t in fresh.write(turns, **SAMPLED)]
     for other in (twice[1], cold):
         assert all(torch.equal(a, b) for a, b in zip(twice[0], other, strict=True))

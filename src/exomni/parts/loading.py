@@ -29,6 +29,7 @@ from .ports import (
     TeacherVoice,
     Transcriber,
     UnitGenerator,
+    Vocabulary,
     Voice,
     VoiceActivity,
     Writer,
@@ -64,6 +65,7 @@ PORTS = {
         Port("recording_tokenizer", "make a face for a recording"),
         Port("face_maker", "make faces"),
         Port("voice_activity", "tell speech from silence"),
+        Port("vocabulary", "read speech in its LLM's tokens"),
         Port("trainable_llm", "train its LLM"),
         Port("judge_folder", "be judged by what is understood of it"),
     )
@@ -191,6 +193,11 @@ class Parts:
     def voice_activity(self) -> VoiceActivity:
         """Tells speech from silence."""
         return self.part("voice_activity")
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Tokens of the LLM and their embeddings, without the LLM."""
+        return self.part("vocabulary")
 
     @property
     def trainable_llm(self) -> Path:

@@ -103,6 +103,11 @@ class Writer(Protocol):
 class Reader(Protocol):
     """Reads texts into the hidden states that fusion was trained on."""
 
+    @property
+    def stamp(self) -> str:
+        """Names the LLM whose states they are, for data that is made of them."""
+        ...
+
     def read(self, text: str, prompt: str = "", before: str = "") -> Clause:
         """A clause of a given reply with its hidden states.
 
@@ -300,6 +305,19 @@ class VoiceActivity(Protocol):
 
     def judge(self, window: np.ndarray, state: Any) -> tuple[float, Any]:
         """Probability of speech in float32 [window_samples], and the state after it."""
+        ...
+
+
+class Vocabulary(Protocol):
+    """The tokens of the LLM that speech is read in."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """Of `tokenizers`."""
+        ...
+
+    def embeddings(self) -> np.ndarray:
+        """All word embeddings, float32 [n_tokens, D]."""
         ...
 
 

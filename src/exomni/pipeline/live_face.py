@@ -12,12 +12,12 @@ import numpy as np
 
 from ..core.audio import resample_pieces
 from ..core.events import FaceEvent
-from ..core.timebase import ENCODER_SAMPLE_HZ, SAMPLES_PER_FRAME, UNIT_HZ, units_to_frames
+from ..core.timebase import ENCODER_SAMPLE_HZ, SAMPLES_PER_FRAME, UNIT_HZ, exact_ratio, units_to_frames
 from ..face.eyes import EyeMovements
 from ..parts.loading import Parts
 from .speaking import with_eyes
 
-SAMPLES_PER_UNIT = int(ENCODER_SAMPLE_HZ / UNIT_HZ)
+SAMPLES_PER_UNIT = exact_ratio(ENCODER_SAMPLE_HZ, UNIT_HZ)
 CONTEXT_UNITS = 20
 """What is read before the frames that a step gives: 1.6 s."""
 LOOKAHEAD_UNITS = 3

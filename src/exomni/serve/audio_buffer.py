@@ -9,14 +9,14 @@ import numpy as np
 import soxr
 
 from ..core.errors import InputError
-from ..core.timebase import ENCODER_SAMPLE_HZ, SAMPLE_HZ
+from ..core.timebase import ENCODER_SAMPLE_HZ, SAMPLE_HZ, exact_ratio
 from ..pipeline.speech_detector import SpeechDetector, SpeechEdge, VadConfig
 
-TAIL_SAMPLES = ENCODER_SAMPLE_HZ // 10
+TAIL_SAMPLES = exact_ratio(ENCODER_SAMPLE_HZ, 10)
 """How much of the silence after a turn belongs to it."""
 SPARE_S = 1.0
 """What is kept while nobody speaks, beyond what a turn may reach back to."""
-SHORTEST_COMMIT_SAMPLES = ENCODER_SAMPLE_HZ // 10
+SHORTEST_COMMIT_SAMPLES = exact_ratio(ENCODER_SAMPLE_HZ, 10)
 
 
 class InvalidAudioError(InputError):

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from ...model.config import OmniConfig
-from ...model.ctc_hypotheses import likely_wordings, most_sensible
-from ...model.ctc_listener import Listening, load_listening
+from ...model.ctc_hypotheses import beam_search, rescore
+from ...model.ctc_listener import CTCListenerWeights, load_ctc_listener
 from ..ports import SpeechEncoder
 from ..smollm.chat import SmolLM
 
@@ -26,7 +26,7 @@ class CTCSpeechListener:
 
     def __init__(self, folder: Path, config: OmniConfig, encoder: SpeechEncoder, llm: SmolLM):
         self._encoder, self._llm = encoder, llm
-        self.weights: Listening = load_listening(folder, config)
+        self.weights: CTCListenerWeights = load_ctc_listener(folder, config)
         self._is_adapted = False
 
     @cached_property
@@ -49,8 +49,7 @@ class CTCSpeechListener:
         def text_of(ids: Sequence[int]) -> str:
             return self._llm.tokenizer.decode(self.weights.known[list(ids)].tolist()).strip()
 
-        hypotheses = likely_wordings(log_probs.numpy())
-        return text_of(most_sensible(hypotheses, text_of, self._llm.log_likelihood_ratios))
+        return text_of(rescore(beam_search(log_probs.numpy()), text_of, self._llm.log_likelihood_ratios))
 
     def vectors(self, text: str) -> np.ndarray:
         """The LLM's embeddings of a text, float32 [T, D]: what it is given for speech that reads so."""

@@ -10,7 +10,7 @@ from ...core.turns import Turn
 from ...model.config import SamplingConfig
 from ...model.flow_decoder import PublishedSpeechDecoder
 from ...model.free_pace import FreeUnitGenerator
-from ...model.prompt import SYSTEM_TEXT, Message
+from ...model.prompt import SYSTEM_TEXT, ChatMessage
 from ...model.sampling import UnitSampler
 from ..ports import Clause, SpeechUnits, SpokenText, WrittenToken
 from .checkpoint import PublishedModel
@@ -32,6 +32,11 @@ class PublishedLLM:
         if model.tokenizer is None:
             raise CheckpointError("the checkpoint's folder holds no tokenizer")
         self._model, self._llm = model, model.omni.language_model
+
+    @property
+    def stamp(self) -> str:
+        """The checkpoint's hash is not taken: it would be read whole."""
+        return "published"
 
     def write(
         self, turns: Sequence[Turn], *, max_new_tokens: int = 256, temperature: float = 0.0, seed: int = 0
@@ -69,12 +74,12 @@ class PublishedLLM:
         return self._model.tokenizer.encode(text, add_special_tokens=False)
 
 
-def _messages(turns: Sequence[Turn]) -> list[Message]:
-    messages = [Message("system", SYSTEM_TEXT)]
+def _messages(turns: Sequence[Turn]) -> list[ChatMessage]:
+    messages = [ChatMessage("system", SYSTEM_TEXT)]
     for turn in turns:
         if not isinstance(turn.content, str):
             raise UnsupportedError("a published checkpoint reads typed turns only here; use --listen transcribe")
-        messages.append(Message("assistant" if turn.role == "assistant" else "user", turn.content))
+        messages.append(ChatMessage("assistant" if turn.role == "assistant" else "user", turn.content))
     return messages
 
 

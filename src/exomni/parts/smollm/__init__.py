@@ -7,6 +7,7 @@ from ..loading import Parts
 
 if TYPE_CHECKING:
     from .chat import SmolLM
+    from .session import SmolVocabulary
 
 
 def build_writer(parts: Parts) -> "SmolLM":
@@ -14,7 +15,7 @@ def build_writer(parts: Parts) -> "SmolLM":
     from .chat import SmolLM
     from .conversion import LLM
 
-    return SmolLM(LLM.folder())
+    return SmolLM(LLM.folder(), stamp=LLM.stamp)
 
 
 def build_reader(parts: Parts) -> "SmolLM":
@@ -22,6 +23,14 @@ def build_reader(parts: Parts) -> "SmolLM":
     from .chat import SmolLM
 
     return parts.writer if isinstance(parts.writer, SmolLM) else build_writer(parts)
+
+
+def build_vocabulary(parts: Parts) -> "SmolVocabulary":
+    """The tokenizer and the word embeddings alone."""
+    from .conversion import LLM
+    from .session import SmolVocabulary
+
+    return SmolVocabulary(LLM.folder())
 
 
 def build_trainable_llm(parts: Parts) -> Path:

@@ -11,12 +11,10 @@ import torch
 from ...core.errors import InputError
 from ...core.sequences import n_shared_ends
 from ...core.turns import Turn
+from ...model.prompt import ASSISTANT, ASSISTANT_TURN, AUDIO_MARKER, USER_TURN
 from ..ports import Clause, WrittenToken
 from .session import TOKENIZER_FILE, KVCache, LLMSession, Token
 
-SYSTEM_FREE_USER = "<|im_start|>user\n{}<|im_end|>\n"
-ASSISTANT = "<|im_start|>assistant\n"
-ASSISTANT_TURN = ASSISTANT + "{}<|im_end|>\n"
 CONTEXT_TOKENS = 2048
 """What the LLM was tuned on; older turns are dropped beyond it."""
 QUESTION_TOKENS = 256
@@ -29,8 +27,6 @@ MAX_THREADS = 4
 """More have nothing to share of a token's work."""
 TOKENS_AFTER = 2
 """Tokens after a change of a text that are read to see what the LLM thinks of it; more read no better."""
-AUDIO_MARKER = "\ue000"
-"""Stands in a turn's text where speech belongs; a character that no language uses."""
 
 
 class SmolLM:
@@ -38,6 +34,7 @@ class SmolLM:
 
     Args:
         folder: the converted LLM (`exomni.parts.smollm.conversion.LLM`).
+        stamp: names the conversion (`exomni.assets.table.Converted.stamp`).
         n_threads: that work on one token; None for as many as torch uses, up to `MAX_THREADS`.
 
     What it reads with the adapters of `use_adapters` are turns with vectors of speech (beside typed words, see
@@ -45,10 +42,11 @@ class SmolLM:
     nothing of them.
     """
 
-    def __init__(self, folder: Path, n_threads: int | None = None):
+    def __init__(self, folder: Path, n_threads: int | None = None, stamp: str = ""):
         from tokenizers import Tokenizer
 
         self.tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+        self.stamp = stamp
         self.end_id = self.tokenizer.token_to_id("<|im_end|>")
         self._n_threads, self._folder = n_threads or min(MAX_THREADS, torch.get_num_threads()), folder
         self._session = self._adapted = LLMSession(folder, self._n_threads)
@@ -160,7 +158,7 @@ class SmolLM:
         Raises:
             InputError: the text is longer than the LLM's cache.
         """
-        read = self._ids((SYSTEM_FREE_USER.format(_plain(prompt)) if prompt else "") + ASSISTANT)
+        read = self._ids((USER_TURN.format(_plain(prompt)) if prompt else "") + ASSISTANT)
         if before:
             read, text = read + self._ids(_plain(before)), f" {text}"
         tokens = self._ids(_plain(text))
@@ -184,7 +182,7 @@ class SmolLM:
         Returns:
             The log-likelihood ratio of each; below 0 where the text is likelier.
         """
-        before, after = (self._ids(part) for part in SYSTEM_FREE_USER.split("{}"))
+        before, after = (self._ids(part) for part in USER_TURN.split("{}"))
         own, *changed = ([*self._ids(_plain(said)), after[0]] for said in (text, *others))
         # How many tokens, from the last on, are not looked at.
         unread = [max(0, n_shared_ends(own, run) - TOKENS_AFTER) for run in changed]
@@ -285,7 +283,7 @@ def _parts(turn: Turn) -> list[str | np.ndarray]:
 
 def _turn_text(turn: Turn) -> str:
     text = "".join(_plain(part) if isinstance(part, str) else AUDIO_MARKER for part in _parts(turn))
-    return {"user": SYSTEM_FREE_USER, "assistant": ASSISTANT_TURN}[turn.role].format(text)
+    return {"user": USER_TURN, "assistant": ASSISTANT_TURN}[turn.role].format(text)
 
 
 def _plain(text: str) -> str:

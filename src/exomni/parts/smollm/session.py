@@ -62,6 +62,24 @@ class ForwardOutput:
     logits: np.ndarray
 
 
+class SmolVocabulary:
+    """The LLM's tokens without the LLM (`Vocabulary`).
+
+    Args:
+        folder: the converted LLM.
+    """
+
+    def __init__(self, folder: Path):
+        from tokenizers import Tokenizer
+
+        self._folder = folder
+        self.tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+
+    def embeddings(self) -> np.ndarray:
+        """All word embeddings, float32 [n_tokens, D]."""
+        return np.load(self._folder / EMBEDDINGS_FILE).astype(np.float32)
+
+
 class LLMSession:
     """The graph in ONNX Runtime, on the CPU.
 
