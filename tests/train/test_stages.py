@@ -3,16 +3,17 @@
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from exomni.core.errors import CheckpointError, ConfigError, UserError
+from exomni.core.errors import AssetError, CheckpointError, ConfigError, UserError
 from exomni.data.store import PASSES, data_hash, read_shard
 from exomni.parts.nano import PARTS, Nano
 from exomni.train.loop import LoopConfig, train
-from exomni.train.release import RUN_PARTS, release, release_expression, stand_in
+from exomni.train.release import RUN_PARTS, release, release_expression, released_folder, released_weights, stand_in
 from exomni.train.stages import STAGES, load_recipe, provenance
 
 TALKING = {name: stage for name, stage in STAGES.items() if stage.recipe == "nano"}
@@ -206,3 +207,17 @@ def test_expression_goes_on_with_the_decoder_and_learns_to_read_emotion(run_fold
 
 def test_only_stages_that_can_go_on_from_a_release_do(tiny_config, tmp_path):
     assert {name for name, stage in STAGES.items() if stage.continues} == {"joint", "reading"}
+
+
+def test_shipped_weights_are_named_by_hash_and_stay_when_others_take_their_place(tmp_path, monkeypatch):
+    monkeypatch.setenv("EXOMNI_CACHE", str(tmp_path / "cache"))
+    folder = released_folder(Path("shipped"))
+    assert {p.name for p in folder.glob("*.safetensors")} == {f"{part}.safetensors" for part in (*PARTS, "listening")}
+    assert released_weights(folder, "joint").keys() > {"generator.start"}
+    (tmp_path / "other").write_bytes(b"others")
+    monkeypatch.setenv("EXOMNI_ASSET_NANO_UNIT_GENERATOR", str(tmp_path / "other"))
+    assert released_folder(Path("shipped")) == folder
+    monkeypatch.setenv("EXOMNI_CACHE", str(tmp_path / "empty"))
+    with pytest.raises(AssetError, match="nano-unit-generator"):
+        released_folder(Path("shipped"))
+    assert released_folder(tmp_path) == tmp_path

@@ -111,17 +111,18 @@ def train(
         str | None, typer.Option(help="Of the blendshape decoder: tqgf, units_only, hidden_only or concat.")
     ] = None,
     start_from: Annotated[
-        Path | None, typer.Option(help="Folder of released weights to begin with (stages joint, reading).")
+        Path | None, typer.Option(help="Folder of released weights to begin with, or: shipped (stages joint, reading).")
     ] = None,
     released: Annotated[
-        Path | None, typer.Option(help="Folder of released weights that stand for earlier stages that were not run.")
+        Path | None,
+        typer.Option(help="Folder of released weights, or: shipped, that stand for stages that were not run."),
     ] = None,
 ) -> None:
     """Train one stage; a stopped run goes on at its step."""
     from ..model.config import load_config, with_fusion
     from ..train.loop import ContinuedTask, checked_device
     from ..train.loop import train as train_loop
-    from ..train.release import released_weights, stand_in
+    from ..train.release import released_folder, released_weights, stand_in
     from ..train.stages import checked_stage, provenance
 
     row = checked_stage(stage, continued=start_from is not None)
@@ -132,12 +133,12 @@ def train(
         model = with_fusion(model, fusion)
     data, out = _data_folder(folder, config), _runs_folder(runs, config)
     _check_data(row, data, f"--config {config}" + (f" --folder {folder}" if folder else ""))
-    if released is not None and (written := stand_in(released, out)):
+    if released is not None and (written := stand_in(released_folder(released), out)):
         _tell(f"{released} stands for the runs {', '.join(written)} in {out}")
     with waiting(f"Reading {data}"):
         task = row.setup(recipe, model, data, out)
         if start_from is not None:
-            cast(ContinuedTask, task).start_from(released_weights(start_from, stage))
+            cast(ContinuedTask, task).start_from(released_weights(released_folder(start_from), stage))
     target, origin = out / (stage if fusion is None else f"{stage}-{fusion}"), provenance(data, row.passes)
     figures = train_loop(task, getattr(recipe, stage).loop, target, origin=origin, device=device)
     print(" ".join(f"{k}={v:.4g}" for k, v in figures.items()))
