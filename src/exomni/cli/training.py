@@ -42,29 +42,24 @@ def data_build(
 
     from ..data import build, label, report
     from ..data.teachers import get_teacher
-    from ..parts.hibari.conversion import VOICE
-    from ..parts.hibari.voice import Phonemizer
-    from ..parts.smollm.chat import ChatModel
-    from ..parts.smollm.conversion import LLM
-    from ..parts.whisper.conversion import WHISPER
+    from ..parts.loading import load_parts
     from ..train.stages import load_recipe
 
     recipe = load_recipe(config)
     target = _data_folder(folder, config)
     teacher = get_teacher(recipe.data.teacher, recipe.data.teacher_options)
-    for part in (LLM, VOICE, WHISPER):
-        part.folder()  # converted here once, not by every worker
+    parts = load_parts("nano")
+    voice, reader, _ = parts.teacher_voice, parts.reader, parts.speech_encoder  # converted here, not by every worker
     for source in recipe.data.hours:
         with waiting(f"Texts of {source}"):
             build.plan_texts(target, recipe.data, source)
     build.speak_all(target, recipe.data, workers, report=_tell)
-    symbols, chat = Phonemizer().symbols, ChatModel(LLM.folder())
     # States are of the texts, spoken or not: what they feel like can be learned from all of them.
     passes = {
-        "hidden": ("texts", ["text", "prompt"], label.hidden_label(chat), {"llm": LLM.stamp, "of": "texts"}),
-        "faces": ("speech", label.face_columns(teacher), label.face_label(teacher, symbols), {"teacher": teacher.name}),
+        "hidden": ("texts", ["text", "prompt"], label.hidden_label(reader), {"llm": reader.stamp, "of": "texts"}),
+        "faces": ("speech", label.face_columns(teacher), label.face_label(teacher, voice.symbols), {"teacher": teacher.name}),
         "posed": (
-            "speech", label.face_columns(teacher), label.face_label(teacher, symbols, label.drawn),
+            "speech", label.face_columns(teacher), label.face_label(teacher, voice.symbols, label.drawn),
             {"teacher": teacher.name},
         ),
     }  # fmt: skip
@@ -84,13 +79,12 @@ def data_hear(
 ) -> None:
     """Build a training set for listening: many voices in many rooms; a stopped build goes on."""
     from ..data import asr_build
-    from ..parts.smollm.conversion import LLM_WEIGHTS
-    from ..parts.whisper.conversion import WHISPER
+    from ..parts.loading import load_parts
     from ..train.listener_recipe import load_listener_recipe, own_folder
 
     recipe, target = load_listener_recipe(config), _data_folder(folder, config)
-    for part in (LLM_WEIGHTS, WHISPER):
-        part.folder()  # converted here once, not by every worker
+    parts = load_parts("nano")
+    parts.trainable_llm, parts.speech_encoder  # noqa: B018  converted here once, not by every worker
     asr_build.build(own_folder(recipe, target), target, recipe.data, n_workers=workers, report=_tell)
 
 

@@ -7,12 +7,12 @@ choose ourselves.
 import math
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from ..core.arkit import K
-from ..core.configuration import StrictConfig, read_config
+from ..core.configuration import StrictConfig, as_config, read_yaml
 from ..core.errors import ConfigError
 
 Size = Annotated[int, Field(gt=0)]
@@ -279,15 +279,30 @@ class OmniConfig(StrictConfig):
         return self
 
 
+def read_preset(source: str | Path) -> dict[str, Any]:
+    """The mapping in a preset by name (`nano`, `paper`) or in a YAML file by path.
+
+    Raises:
+        ConfigError: no such preset or file, not YAML, or not a mapping.
+    """
+    presets = resources.files("exomni") / "configs"
+    names = sorted(p.name.removesuffix(".yaml") for p in presets.iterdir() if p.name.endswith(".yaml"))
+    values = read_yaml(source, "configs", f"a preset ({', '.join(names)})")
+    if not isinstance(values, dict):
+        raise ConfigError(f"{source}: a preset is a mapping of sections")
+    return values
+
+
 def load_config(source: str | Path) -> OmniConfig:
-    """Read a preset by name (`nano`, `paper`) or a YAML file by path.
+    """The networks of a preset by name (`nano`, `paper`) or of a YAML file by path.
+
+    The section `parts`, which names what a pipeline is put together from, is read by `exomni.parts.loading`.
 
     Raises:
         ConfigError: no such preset or file, not YAML, or not a valid configuration; says which field.
     """
-    presets = resources.files("exomni") / "configs"
-    names = sorted(p.name.removesuffix(".yaml") for p in presets.iterdir() if p.name.endswith(".yaml"))
-    return read_config(source, OmniConfig, "configs", f"a preset ({', '.join(names)})")
+    values = {name: section for name, section in read_preset(source).items() if name != "parts"}
+    return as_config(values, OmniConfig, source)
 
 
 def with_fusion(config: OmniConfig, mode: str) -> OmniConfig:

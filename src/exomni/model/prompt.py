@@ -10,6 +10,11 @@ from torch import Tensor
 from ..core.errors import InputError
 from .tokens import IGNORE_INDEX, SPEECH_MARKER
 
+USER_TURN = "<|im_start|>user\n{}<|im_end|>\n"
+ASSISTANT = "<|im_start|>assistant\n"
+ASSISTANT_TURN = ASSISTANT + "{}<|im_end|>\n"
+AUDIO_MARKER = "\ue000"
+"""Stands in a turn's text where its input audio belongs; a character that no language uses."""
 SYSTEM_TEXT = (
     "You are a multimodal assistant that understands both speech and text, and can respond using natural "
     "language or synthesized speech."

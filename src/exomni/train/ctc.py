@@ -16,7 +16,7 @@ from ..data.asr_rows import ASRRow
 from ..model.config import SpeechProjectorConfig
 from ..model.ctc_listener import CTCListener
 from .ctc_spelling import Spelling
-from .loop import load_parts, rows_of_one_length, weights_of
+from .loop import load_modules, rows_of_one_length, weights_of
 
 N_STATISTICS_ROWS = 300
 """Rows that the mean and spread of the encoder's channels are taken from."""
@@ -75,7 +75,7 @@ class CTCTask:
             CheckpointError: a missing, surplus or misshapen tensor other than those layers.
         """
         new = {k: v for k, v in weights_of(self.modules).items() if k.startswith(LATER_LAYERS)}
-        load_parts(self.modules, new | dict(weights))
+        load_modules(self.modules, new | dict(weights))
 
     def batch(self, generator: torch.Generator, size: int) -> dict[str, torch.Tensor]:
         """Rows of about one length, noisy and with holes, and the tokens that compete."""

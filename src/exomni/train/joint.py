@@ -20,7 +20,7 @@ from ..model.blendshape_decoder import BlendshapeDecoder
 from ..model.config import BlendshapeDecoderConfig, UnitGeneratorConfig
 from ..model.duration_pace import PacedUnitGenerator
 from ..model.tokens import IGNORE_INDEX
-from .loop import load_parts, rows_of_one_length, weights_of
+from .loop import load_modules, rows_of_one_length, weights_of
 from .losses import blendshape_loss, duration_loss, emotion_loss, token_loss
 
 UNIT_TABLES = ("unit_embedding", "unit_head")
@@ -193,7 +193,7 @@ class JointTask:
         """
         tables = () if same_units else UNIT_TABLES
         new = {k: v for k, v in weights_of(self.modules).items() if k.split(".")[1] in (*tables, READER)}
-        load_parts(self.modules, new | {k: v.float() for k, v in weights.items() if k.split(".")[1] not in tables})
+        load_modules(self.modules, new | {k: v.float() for k, v in weights.items() if k.split(".")[1] not in tables})
 
     def batch(self, generator: torch.Generator, size: int) -> dict[str, torch.Tensor]:
         """Rows of about one length, so that little is padded."""

@@ -14,10 +14,11 @@ from ..data import asr_build
 from ..data.asr_rows import ASRRow, own_replies, read_own_voice
 from ..model.config import OmniConfig
 from ..model.ctc_listener import CTCListener
+from ..parts.loading import load_parts
 from .ctc import CTCTask
 from .ctc_spelling import Spelling
 from .listener_stages import LLMListenerConfig, LLMListenerTask
-from .loop import LoopConfig, load_parts
+from .loop import LoopConfig, load_modules
 from .stage import SHIPPED_RECIPES, Stage, earlier_weights
 
 if TYPE_CHECKING:
@@ -117,15 +118,8 @@ def _spread(rows: Iterable[ASRRow], n: int) -> list[ASRRow]:
 
 def _table_and_tokenizer() -> tuple[torch.Tensor, "Tokenizer"]:
     """The LLM's word embeddings, float32 [n_tokens, D], and its tokenizer."""
-    import numpy as np
-    from tokenizers import Tokenizer
-
-    from ..parts.smollm.conversion import LLM
-    from ..parts.smollm.session import EMBEDDINGS_FILE, TOKENIZER_FILE
-
-    folder = LLM.folder()
-    table = torch.from_numpy(np.load(folder / EMBEDDINGS_FILE).astype(np.float32))
-    return table, Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+    vocabulary = load_parts("nano").vocabulary
+    return torch.from_numpy(vocabulary.embeddings()), vocabulary.tokenizer
 
 
 def _reading(recipe: ListenerRecipe, config: OmniConfig, data: Path, runs: Path) -> CTCTask:
@@ -149,7 +143,7 @@ def _through_llm(
     (_, tokenizer), (llm, _) = _table_and_tokenizer(), load_talker()
     known = known_tokens(recipe, data)
     task = LLMListenerTask(train, held_out, listener, llm, tokenizer, known, section.task, section.loop.seed)
-    load_parts({name: m for name, m in task.modules.items() if before != "reading" or name == "listener"}, weights)
+    load_modules({name: m for name, m in task.modules.items() if before != "reading" or name == "listener"}, weights)
     return task
 
 

@@ -18,15 +18,15 @@ from ..core.errors import InputError
 from ..data.asr_rows import ASRRow
 from ..model.adapters import Adapters
 from ..model.ctc_listener import CTCListener
+from ..model.prompt import ASSISTANT, AUDIO_MARKER, USER_TURN
 from ..model.tokens import IGNORE_INDEX
-from ..parts.smollm.chat import ASSISTANT, SPEECH, SYSTEM_FREE_USER
 from .ctc import pad_frames, with_noise
 from .mixtures import as_written, mixed_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-REPEAT = f"Repeat what you hear: {SPEECH}"
+REPEAT = f"Repeat what you hear: {AUDIO_MARKER}"
 """The prompt of the repeat-what-you-hear task."""
 
 
@@ -92,13 +92,13 @@ class LLMListenerTask:
         frames, lengths = pad_frames([row.features for row, _ in picked])
         befores, afters, replies, typed = [], [], [], []
         for row, repeat in picked:
-            before, after = SYSTEM_FREE_USER.format(REPEAT if repeat else SPEECH).split(SPEECH)
+            before, after = USER_TURN.format(REPEAT if repeat else AUDIO_MARKER).split(AUDIO_MARKER)
             befores.append(self._ids(before))
             afters.append(self._ids(after + ASSISTANT))
             reply = self._ids(row.text if repeat else row.reply)
             cut = reply[: self.config.reply_tokens]
             replies.append(cut if len(cut) < len(reply) else [*cut, self.end_id])
-            typed.append([] if repeat else self._ids(SYSTEM_FREE_USER.format(row.text) + ASSISTANT))
+            typed.append([] if repeat else self._ids(USER_TURN.format(row.text) + ASSISTANT))
         parts = {"before": befores, "after": afters, "reply": replies, "typed": typed}
         return {"frames": frames, "lengths": lengths, **{k: _padded(v) for k, v in parts.items()}}
 

@@ -259,7 +259,7 @@ def rows_of_one_length(n_rows: int, size: int, generator: torch.Generator) -> li
 def _validate(task: Task, state: _State) -> dict[str, float]:
     """Validate with the averaged weights, then put the trained ones back."""
     trained = {name: {k: v.clone() for k, v in m.state_dict().items()} for name, m in task.modules.items()}
-    load_parts(task.modules, averaged_state(task, state))
+    load_modules(task.modules, averaged_state(task, state))
     for module in task.modules.values():
         module.eval()
     try:
@@ -270,7 +270,7 @@ def _validate(task: Task, state: _State) -> dict[str, float]:
             module.load_state_dict(trained[name])
 
 
-def load_parts(modules: Mapping[str, nn.Module], weights: Mapping[str, torch.Tensor]) -> None:
+def load_modules(modules: Mapping[str, nn.Module], weights: Mapping[str, torch.Tensor]) -> None:
     """Load `part.key` weights into parts, strictly.
 
     Raises:

@@ -16,7 +16,7 @@ from ..model.config import OmniConfig, SpeechDecoderConfig
 from ..model.unit_tokenizer import UnitTokenizer
 from .joint import JointConfig, JointTask
 from .listener_recipe import LISTENER_STAGES
-from .loop import LoopConfig, load_parts
+from .loop import LoopConfig, load_modules
 from .speech import SpeechTask
 from .stage import SHIPPED_RECIPES, Stage, earlier_weights
 
@@ -66,7 +66,7 @@ def _speech(recipe: Recipe, config: OmniConfig, data: Path, runs: Path) -> Speec
 
 def _decoder(recipe: Recipe, config: OmniConfig, data: Path, runs: Path) -> SpeechTask:
     task = _speech(recipe, config, data, runs)
-    load_parts(task.modules, earlier_weights(runs, "speech", "needs the tokenizer of"))
+    load_modules(task.modules, earlier_weights(runs, "speech", "needs the tokenizer of"))
     return task
 
 
@@ -74,7 +74,7 @@ def _joint_task(section: JointRecipe, config: OmniConfig, data: Path, runs: Path
     """A task on units of every row by the tokenizer that stage "speech" left."""
     assert config.unit_tokenizer is not None
     tokenizer = UnitTokenizer(config.unit_tokenizer)
-    load_parts({"tokenizer": tokenizer}, earlier_weights(runs, "speech", "needs the tokenizer of"))
+    load_modules({"tokenizer": tokenizer}, earlier_weights(runs, "speech", "needs the tokenizer of"))
     digest = hashlib.sha256(b"".join(v.numpy().tobytes() for v in tokenizer.state_dict().values())).hexdigest()
     label_units(data, tokenizer, {"tokenizer": digest})
     return JointTask(data, config.unit_generator, config.blendshape_decoder, section.losses, section.loop.seed)
@@ -94,7 +94,7 @@ def _expression(recipe: Recipe, config: OmniConfig, data: Path, runs: Path) -> J
 def _face(recipe: Recipe, config: OmniConfig, data: Path, runs: Path) -> JointTask:
     weights = earlier_weights(runs, "joint", "needs the generator of")
     task = _joint_task(recipe.face, config, data, runs)
-    load_parts({"generator": task.generator}, weights)
+    load_modules({"generator": task.generator}, weights)
     return task
 
 

@@ -29,6 +29,8 @@ class SpeechFeatures(nn.Module):
         folder: holds `encoder.safetensors`, whose shapes tell the sizes.
     """
 
+    filters: torch.Tensor
+
     def __init__(self, folder: Path):
         super().__init__()
         from safetensors.torch import load_file
