@@ -11,7 +11,11 @@ from safetensors.torch import load_file
 
 from exomni.core.errors import AssetError, CheckpointError, ConfigError, UserError
 from exomni.data.store import PASSES, data_hash, read_shard
-from exomni.parts.nano import PARTS, Nano
+from exomni.model.numbers import numbers
+from exomni.parts import hibari, nano
+from exomni.parts.loading import Parts
+from exomni.parts.nano.weights import NETWORKS, read_facts
+from exomni.parts.ports import Clause
 from exomni.train.loop import LoopConfig, train
 from exomni.train.release import RUN_PARTS, release, release_expression, released_folder, released_weights, stand_in
 from exomni.train.stages import STAGES, load_recipe, provenance
@@ -120,14 +124,19 @@ def test_provenance_without_git(tiny_data, monkeypatch):
     assert provenance(tiny_data)["commit"] == ""
 
 
-def test_released_weights_make_a_nano(run_folders, tiny_config, voice_folder, tmp_path):
-    size = release(run_folders, tmp_path / "weights", {"data": "d" * 64, "commit": "c"})
-    assert {p.name for p in (tmp_path / "weights").iterdir()} == {f"{p}.safetensors" for p in PARTS} | {"facts.json"}
-    assert size == sum(p.stat().st_size for p in (tmp_path / "weights").iterdir())
-    nano = Nano(tiny_config, tmp_path / "weights", voice_folder, lambda: None)
-    assert nano.data_hash == "d" * 64
-    made = nano.clause_units("hˈI ðˈɛɹ", None, seed=0, speed=1.0, sampling=tiny_config.unit_generator.sampling)
-    assert nano.clause_samples(made.units, 0).shape == (1920 * len(made.units),)
+def test_released_weights_make_a_nano(run_folders, tiny_config, tmp_path):
+    folder = tmp_path / "weights"
+    size = release(run_folders, folder, {"data": "d" * 64, "commit": "c"})
+    assert {p.name for p in folder.iterdir()} == {f"{p}.safetensors" for p in NETWORKS} | {"facts.json"}
+    assert size == sum(p.stat().st_size for p in folder.iterdir())
+    facts = read_facts(folder, "tiny")
+    assert facts.data == "d" * 64
+    assert json.loads((folder / "facts.json").read_text())["numbers"] == numbers()
+    builders = {"voice": hibari.build_voice, "unit_generator": nano.build_unit_generator}
+    parts = Parts(facts, config=tiny_config, weights=folder, builders=builders)
+    (piece,) = parts.unit_generator.pieces(Clause("Hi there."))
+    made = parts.unit_generator.generate(piece, seed=0, speed=1.0)
+    assert parts.voice.speak(made, 0).shape == (1920 * len(made.units),)
 
 
 def test_each_part_comes_from_its_run(run_folders, tmp_path):
@@ -212,7 +221,9 @@ def test_only_stages_that_can_go_on_from_a_release_do(tiny_config, tmp_path):
 def test_shipped_weights_are_named_by_hash_and_stay_when_others_take_their_place(tmp_path, monkeypatch):
     monkeypatch.setenv("EXOMNI_CACHE", str(tmp_path / "cache"))
     folder = released_folder(Path("shipped"))
-    assert {p.name for p in folder.glob("*.safetensors")} == {f"{part}.safetensors" for part in (*PARTS, "listening")}
+    assert {p.name for p in folder.glob("*.safetensors")} == {
+        f"{part}.safetensors" for part in (*NETWORKS, "listening")
+    }
     assert released_weights(folder, "joint").keys() > {"generator.start"}
     (tmp_path / "other").write_bytes(b"others")
     monkeypatch.setenv("EXOMNI_ASSET_NANO_UNIT_GENERATOR", str(tmp_path / "other"))

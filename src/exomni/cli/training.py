@@ -55,17 +55,15 @@ def data_build(
             build.plan_texts(target, recipe.data, source)
     build.speak_all(target, recipe.data, workers, report=_tell)
     # States are of the texts, spoken or not: what they feel like can be learned from all of them.
+    columns = label.face_columns(teacher)
     passes = {
         "hidden": ("texts", ["text", "prompt"], label.hidden_label(reader), {"llm": reader.stamp, "of": "texts"}),
-        "faces": ("speech", label.face_columns(teacher), label.face_label(teacher, voice.symbols), {"teacher": teacher.name}),
-        "posed": (
-            "speech", label.face_columns(teacher), label.face_label(teacher, voice.symbols, label.drawn),
-            {"teacher": teacher.name},
-        ),
-    }  # fmt: skip
-    for name, (source, columns, row_label, made_by) in passes.items():
+        "faces": ("speech", columns, label.face_label(teacher, voice.symbols), {"teacher": teacher.name}),
+        "posed": ("speech", columns, label.face_label(teacher, voice.symbols, label.drawn), {"teacher": teacher.name}),
+    }
+    for name, (source, wanted, row_label, made_by) in passes.items():
         bar = lambda shards, name=name: tqdm(shards, desc=name)  # noqa: E731
-        label.run_pass(target, name, columns, row_label, made_by, bar, source)
+        label.run_pass(target, name, wanted, row_label, made_by, bar, source)
     summary = report.summarize(target)
     print(report.table(summary))
     print(f"dropped: {dict(report.dropped(target))}\nplot: {report.plot(target)}")
@@ -84,7 +82,7 @@ def data_hear(
 
     recipe, target = load_listener_recipe(config), _data_folder(folder, config)
     parts = load_parts("nano")
-    parts.trainable_llm, parts.speech_encoder  # noqa: B018  converted here once, not by every worker
+    _ = parts.trainable_llm, parts.speech_encoder  # converted here once, not by every worker
     asr_build.build(own_folder(recipe, target), target, recipe.data, n_workers=workers, report=_tell)
 
 

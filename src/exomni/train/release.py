@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from ..assets.table import Converted
 from ..core.errors import CheckpointError
 from ..model.ctc_listener import LISTENER_FILE, read_ctc_listener, save_ctc_listener
+from ..model.numbers import KEY, numbers
 from .loop import load_weights, weights_of_part
 
 RUN_PARTS = {
@@ -140,7 +141,7 @@ def release(runs: dict[str, Path], folder: Path, origin: dict) -> int:
         CheckpointError: a run or a part of it is missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    facts: dict = {**origin, "runs": {}}
+    facts: dict = {**origin, KEY: numbers(), "runs": {}}
     for run, parts in RUN_PARTS.items():
         if run not in runs:
             raise CheckpointError(f"no folder is given for the run {run!r}")
