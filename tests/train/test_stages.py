@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from exomni.core.errors import AssetError, CheckpointError, ConfigError, UserError
 from exomni.data.store import PASSES, data_hash, read_shard
 from exomni.model.numbers import numbers
-from exomni.parts import hibari, nano
-from exomni.parts.loading import Parts
-from exomni.parts.nano.weights import NETWORKS, read_facts
-from exomni.parts.ports import Clause
+from exomni.parts.loading import load_parts
+from exomni.parts.nano.weights import NETWORKS
+from exomni.parts.ports import Clause, SpokenText
 from exomni.train.loop import LoopConfig, train
 from exomni.train.release import RUN_PARTS, release, release_expression, released_folder, released_weights, stand_in
 from exomni.train.stages import STAGES, load_recipe, provenance
@@ -124,18 +124,16 @@ def test_provenance_without_git(tiny_data, monkeypatch):
     assert provenance(tiny_data)["commit"] == ""
 
 
-def test_released_weights_make_a_nano(run_folders, tiny_config, tmp_path):
-    folder = tmp_path / "weights"
-    size = release(run_folders, folder, {"data": "d" * 64, "commit": "c"})
-    assert {p.name for p in folder.iterdir()} == {f"{p}.safetensors" for p in NETWORKS} | {"facts.json"}
-    assert size == sum(p.stat().st_size for p in folder.iterdir())
-    facts = read_facts(folder, "tiny")
-    assert facts.data == "d" * 64
-    assert json.loads((folder / "facts.json").read_text())["numbers"] == numbers()
-    builders = {"voice": hibari.build_voice, "unit_generator": nano.build_unit_generator}
-    parts = Parts(facts, config=tiny_config, weights=folder, builders=builders)
-    (piece,) = parts.unit_generator.pieces(Clause("Hi there."))
-    made = parts.unit_generator.generate(piece, seed=0, speed=1.0)
+def test_released_weights_make_a_nano(run_folders, tiny_config, voice_folder, tmp_path):
+    size = release(run_folders, tmp_path / "weights", {"data": "d" * 64, "commit": "c"})
+    assert {p.name for p in (tmp_path / "weights").iterdir()} == {f"{p}.safetensors" for p in NETWORKS} | {"facts.json"}
+    assert size == sum(p.stat().st_size for p in (tmp_path / "weights").iterdir())
+    assert json.loads((tmp_path / "weights" / "facts.json").read_text())["numbers"] == numbers()
+    preset = {"parts": {"voice": "hibari", "unit_generator": "nano"}} | tiny_config.model_dump(mode="json")
+    (tmp_path / "weights" / "preset.yaml").write_text(yaml.safe_dump(preset))
+    parts = load_parts(tmp_path / "weights")
+    assert parts.facts.data == "d" * 64
+    made = parts.unit_generator.generate(SpokenText(Clause(""), "hˈI ðˈɛɹ"), seed=0, speed=1.0)
     assert parts.voice.speak(made, 0).shape == (1920 * len(made.units),)
 
 

@@ -196,8 +196,11 @@ def evaluate(
     recordings: Annotated[
         Path | None, typer.Option(help="Recordings with phone times, for the lag; spoken questions with a TSV.")
     ] = None,
+    teacher: Annotated[
+        str, typer.Option(help="The face teacher that faces are measured against: openfacefx or audio2face3d.")
+    ] = "openfacefx",
 ) -> None:
     """Measure on held-out text, with the cascade beside it in the same run."""
     from ..evaluate import run
 
-    run(suite, system, limit, out, weights, recordings)
+    run(suite, system, limit, out, weights, recordings, teacher)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from .render import HEAD_VIEW, View, render
 
@@ -30,6 +29,8 @@ def contact_sheet(
     Returns:
         RGB picture, uint8.
     """
+    from PIL import Image, ImageDraw
+
     captions = captions if captions is not None else [""] * len(faces)
     rows = -(-len(faces) // columns)
     sheet = np.full((rows * (size + CAPTION_PX), min(columns, max(len(faces), 1)) * size, 3), 255, np.uint8)
