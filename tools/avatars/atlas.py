@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from exomni.face.raster import rasterize
-
+from .raster import rasterize
 from .skin import Mesh
 
 # Pieces of MakeHuman's layout and ours, as left, top, right, bottom from the upper left corner.

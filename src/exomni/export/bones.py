@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .turns import angles, matrix, product, quaternions
+from ..face.rotations import angles, matrix, product, quaternions
 
 if TYPE_CHECKING:
     from pygltflib import GLTF2, Node

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .column_orders import doubted_order
 from .formats import FORMATS, Format, Options, find, guess
-from .orders import doubted_order
 from .profile import Profile, load_profile
 from .retarget import retarget
 from .sources import load

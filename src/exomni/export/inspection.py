@@ -9,7 +9,7 @@ import numpy as np
 
 from exomni.core import arkit
 
-from .orders import doubted_order
+from .column_orders import doubted_order
 from .plot import write_plot
 from .sources import load
 from .track import FaceTrack

@@ -81,6 +81,11 @@ def read_livelink_csv(path: str | os.PathLike[str], fps: Any = None) -> Reading:
         raise FormatError(f"{path}: {error}") from None
 
 
+def is_livelink_csv(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is such a recording, by its first line. Raises InputError or FormatError as `read_text` does."""
+    return is_livelink_header(read_text(path).split("\n", 1)[0])
+
+
 def is_livelink_header(line: str) -> bool:
     """Whether a first line is the header of such a file: it has a timecode and a count."""
     cells = {cell.strip().strip('"').lower() for cell in re.split("[,;]", line.lstrip("\ufeff"))}

@@ -17,9 +17,9 @@ from exomni.core.errors import FormatError
 
 from ..core.atomic import atomic_path, write_text
 from .a2f import shortest
+from .column_orders import name_columns
 from .livelink_csv import delimiter_of, rotations
 from .names import ROTATIONS, understand
-from .orders import name_columns
 from .reading import Reading, read_bytes, read_text
 from .track import FaceTrack, as_rate
 
@@ -88,7 +88,7 @@ def read_csv(path: str | os.PathLike[str], fps: Any = None, order: str | None = 
     Args:
         path: the file.
         fps: frames a second; needed where no column is a clock.
-        order: of the columns, where they have no names (`orders.ORDERS`).
+        order: of the columns, where they have no names (`column_orders.ORDERS`).
     Raises:
         InputError: the file cannot be read.
         FormatError: a line cannot be understood; the message has its number and the reason.

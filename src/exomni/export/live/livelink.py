@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from exomni.core.errors import InputError
 
-from ..orders import ORDERS
+from ..column_orders import ORDERS
 from .frames import LiveFrame
 from .udp import UdpSocket
 

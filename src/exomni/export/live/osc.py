@@ -7,9 +7,9 @@ from fractions import Fraction
 from exomni.core import arkit
 from exomni.core.errors import InputError
 
+from ...face.rotations import quaternions
 from ..names import pascal
 from ..track import FaceTrack
-from ..turns import quaternions
 from ..visemes import blinks, vowels
 from .frames import LiveFrame
 from .udp import UdpSocket

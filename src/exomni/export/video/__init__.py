@@ -8,24 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from exomni.core.errors import InputError
-
+from ...core.errors import InputError
+from ...face.camera import CAMERAS, Camera, Viewpoint
+from ...face.render_mesh import RenderMesh
 from ..captions import caption_at, caption_cues
-from ..heads import HEADS
-from ..orders import doubted_order
+from ..column_orders import doubted_order
+from ..gltf_mesh import gltf_head_mesh, shipped_head_mesh
 from ..profile import Profile
 from ..reading import Reading
 from ..resample import resample
 from ..retarget import reroute, retarget
+from ..shipped_heads import HEADS
 from ..sources import load
 from ..track import FaceTrack
-from .camera import CAMERAS, Camera
 from .encode import CODECS, write_gif, write_sheet, write_video
-from .film import Film
-from .puppet import Puppet, gltf_puppet, named_puppet, own_puppet
-from .shooting import Shot, drawn
+from .parallel import Shot, draw_frames
 
-__all__ = ["CAMERAS", "FILMED", "Camera", "Film", "Rendered", "gltf_puppet", "own_puppet", "render"]
+__all__ = ["CAMERAS", "FILMED", "Camera", "Rendered", "render"]
 
 SMALLEST, LARGEST = 32, 4096
 FILM_FPS = 60
@@ -58,7 +57,7 @@ def render(
     out: str | os.PathLike[str],
     *,
     head: str | os.PathLike[str] = FILMED,
-    camera: str | Camera = "head",
+    camera: str | Viewpoint = "head",
     size: tuple[int, int] | None = None,
     captions: bool = False,
     profile: Profile | None = None,
@@ -74,7 +73,7 @@ def render(
     Args:
         source: anything that `sources.load` takes.
         out: the file; its suffix says what it is.
-        head: a name in `heads.HEADS`, or a `.glb`, `.gltf` or `.vrm` with ARKit morph targets.
+        head: a name in `shipped_heads.HEADS`, or a `.glb`, `.gltf` or `.vrm` with ARKit morph targets.
         camera: a key of `CAMERAS`, or one of your own.
         size: width and height in pixels; 512 x 512 without it, 256 x 256 for a GIF and each picture of a sheet.
         captions: write what is said into the picture.
@@ -96,12 +95,12 @@ def render(
     if isinstance(camera, str) and camera not in CAMERAS:
         raise InputError(f"no camera '{camera}'; there are {', '.join(CAMERAS)}")
     shot_size = _size(size, kind)
-    puppet = named_puppet(head) if head in HEADS else gltf_puppet(head)
-    track, notes = _fitted(load(source, fps=fps, order=order, audio=audio), profile, puppet)
+    mesh = shipped_head_mesh(str(head)) if head in HEADS else gltf_head_mesh(head)
+    track, notes = _fitted(load(source, fps=fps, order=order, audio=audio), profile, mesh)
     chosen = _moments(track) if kind == ".png" else np.arange(track.n_frames)
     weights = track.arkit()
     shot = Shot(
-        puppet=puppet,
+        mesh=mesh,
         size=shot_size,
         camera=CAMERAS[camera] if isinstance(camera, str) else camera,
         used=np.abs(weights).max(axis=0),
@@ -109,7 +108,7 @@ def render(
         turned_rad=0.0 if track.head is None else float(np.linalg.norm(track.head, axis=1).max()),
     )
     turns = None if track.head is None else track.head[chosen]
-    pictures = drawn(shot, weights[chosen], turns, threads or os.cpu_count() or 1, progress)
+    pictures = draw_frames(shot, weights[chosen], turns, threads or os.cpu_count() or 1, progress)
     if captions:
         pictures = _captioned(pictures, track, chosen)
     if kind == ".png":
@@ -123,13 +122,13 @@ def render(
     return Rendered(out, track.n_frames, float(track.fps), notes)
 
 
-def _fitted(reading: Reading, profile: Profile | None, puppet: Puppet) -> tuple[FaceTrack, tuple[str, ...]]:
+def _fitted(reading: Reading, profile: Profile | None, mesh: RenderMesh) -> tuple[FaceTrack, tuple[str, ...]]:
     """The face as the character and the head take it, and what a person should know of it."""
     track, notes = reading.track, (*reading.notes, *doubted_order(reading.track))
     if profile is not None:
         fitted = retarget(track, profile)
         track, notes = fitted.track, notes + fitted.notes
-    fitted = reroute(track, puppet.shapes)
+    fitted = reroute(track, mesh.shapes)
     track = resample(fitted.track, FILM_FPS) if fitted.track.fps > FILM_FPS else fitted.track
     return track, notes + fitted.notes
 

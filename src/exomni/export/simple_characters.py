@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.atomic import atomic_path, write_text
-from .keys import curves
+from .keyframes import curves
 from .resample import resample
 from .track import FaceTrack
 from .visemes import blinks, mean_of, rhubarb_shapes, vowels
