@@ -31,16 +31,16 @@ def main() -> None:
     speaking = [i for i, name in enumerate(arkit.NAMES) if name.startswith(("jawOpen", "mouth", "brow", "eyeBlink"))]
     weights = np.zeros((options.frames, arkit.K), np.float32)
     weights[:, speaking] = 0.15 + 0.15 * np.sin(times_s * np.linspace(4, 20, len(speaking)))
-    puppet = shipped_head_mesh(options.head)
+    mesh = shipped_head_mesh(options.head)
     print(f"{options.head}, {options.size} x {options.size}, {options.threads} threads")
     for samples in (1, 2):
         for camera in ("head", "face"):
-            shot = Shot(puppet, (options.size,) * 2, CAMERAS[camera], weights.max(axis=0), samples)
-            film = shot.film()
-            film.frame(weights[0])
+            shot = Shot(mesh, (options.size,) * 2, CAMERAS[camera], weights.max(axis=0), samples)
+            renderer = shot.renderer()
+            renderer.frame(weights[0])
             start = time.process_time()
             for frame in weights[:10]:
-                film.frame(frame)
+                renderer.frame(frame)
             cpu_s = (time.process_time() - start) / 10
             pictures = draw_frames(shot, weights, None, options.threads)
             next(pictures)

@@ -114,7 +114,7 @@ def _shared_out(tokens: Sequence[str], lengths_s: Sequence[float]) -> list[Seque
 def _voiced_spans_s(track: FaceTrack) -> list[tuple[float, float]]:
     """Stretches of voice between pauses, in seconds; the whole track where there is no audio or no sound."""
     whole = [(0.0, float(track.duration_s))]
-    if track.audio is None or not len(track.audio):
+    if track.audio is None or track.sample_hz is None or not len(track.audio):
         return whole
     window = max(1, int(track.sample_hz * WINDOW_S))
     n_windows = -(-len(track.audio) // window)

@@ -53,10 +53,12 @@ def morph_meshes(gltf: "GLTF2") -> list[MorphMesh]:
     found = []
     binds = _vrm_binds(gltf)
     for node_index, node in enumerate(gltf.nodes or []):
-        if node.mesh is None or not gltf.meshes[node.mesh].primitives[0].targets:
+        if node.mesh is None:
             continue
         mesh = gltf.meshes[node.mesh]
-        n_targets = len(mesh.primitives[0].targets)
+        n_targets = len(mesh.primitives[0].targets or [])
+        if not n_targets:
+            continue
         names = target_names(gltf, node.mesh)
         if names and len(names) != n_targets:
             raise FormatError(f"mesh '{mesh.name}' has {len(names)} names for {n_targets} morph targets")
@@ -208,21 +210,21 @@ def read_gltf(path: str | os.PathLike[str], fps: Any = None) -> Reading:
         FormatError: there is no such animation, or its targets have no ARKit name.
     """
     gltf = load_gltf(path)
-    named = {mesh.node: mesh for mesh in morph_meshes(gltf)}
+    named: dict[int | None, MorphMesh] = {mesh.node: mesh for mesh in morph_meshes(gltf)}
     for animation in gltf.animations or []:
-        channels = [c for c in animation.channels if c.target.path == "weights" and c.target.node in named]
-        if channels:
+        weights = [channel for channel in animation.channels if channel.target.path == "weights"]
+        moved = [(channel, named[channel.target.node]) for channel in weights if channel.target.node in named]
+        if moved:
             break
     else:
         raise FormatError(f"{path}: no animation moves a morph target")
     columns: dict[str, np.ndarray] = {}
     notes: tuple[str, ...] = ()
     try:
-        for channel in channels:
+        for channel, mesh in moved:
             sampler = animation.samplers[channel.sampler]
             times = decode_at(gltf, sampler.input)
             values = decode_at(gltf, sampler.output).reshape(len(times), -1)
-            mesh = named[channel.target.node]
             if sampler.interpolation == "CUBICSPLINE":
                 values = values[:, mesh.n_targets : 2 * mesh.n_targets]
                 notes = ("its cubic tangents were left out: lines between the keys",)
@@ -240,6 +242,8 @@ def read_gltf(path: str | os.PathLike[str], fps: Any = None) -> Reading:
 def _head_turns(gltf: "GLTF2", animation: "Animation", n_frames: int) -> dict[str, np.ndarray]:
     """Columns of the head's turns, where its bone has a key for each frame."""
     node = bone(gltf, "head")
+    if node is None:
+        return {}
     for channel in animation.channels:
         if channel.target.node == node and channel.target.path == "rotation":
             rotations = decode_at(gltf, animation.samplers[channel.sampler].output)

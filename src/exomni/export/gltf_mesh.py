@@ -165,10 +165,11 @@ def _stands(gltf: "GLTF2", node: int, primitive: "Primitive", place: np.ndarray,
     if skin_index is None:
         return place[None]
     skin = gltf.skins[skin_index]
-    bound = np.tile(np.eye(4), (len(skin.joints), 1, 1))
+    joints = skin.joints or []
+    bound = np.tile(np.eye(4), (len(joints), 1, 1))
     if skin.inverseBindMatrices is not None:
         bound = decode_at(gltf, skin.inverseBindMatrices).reshape(-1, 4, 4).swapaxes(1, 2)
-    bones = np.stack([places[joint] for joint in skin.joints]) @ bound
+    bones = np.stack([places[joint] for joint in joints]) @ bound
     if np.allclose(bones, bones[0], atol=1e-6 * np.abs(bones[0]).max()):
         return bones[:1]
     own, shares = decode_at(gltf, primitive.attributes.JOINTS_0), decode_at(gltf, primitive.attributes.WEIGHTS_0)

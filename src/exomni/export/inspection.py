@@ -139,7 +139,7 @@ def inspect(
         foreign=tuple(name for name in track.names if name not in arkit.INDEX),
         has_head=track.head is not None,
         has_eyes=track.eyes is not None,
-        audio_s=None if track.audio is None else len(track.audio) / track.sample_hz,
+        audio_s=track.audio_s,
         text=track.text,
         shapes=shapes,
         notes=reading.notes,
@@ -206,9 +206,9 @@ def _jumps(track: FaceTrack) -> Iterator[str]:
 
 
 def _nothing_said(track: FaceTrack) -> Iterator[str]:
-    if track.audio is None:
+    if track.audio is None or track.audio_s is None:
         return
-    apart_s = len(track.audio) / track.sample_hz - float(track.duration_s)
+    apart_s = track.audio_s - float(track.duration_s)
     if abs(apart_s) > AUDIO_FRAMES / track.fps:
         yield f"the audio is {abs(apart_s):.3f} s {'longer' if apart_s > 0 else 'shorter'} than the animation"
     if np.abs(track.audio).max(initial=0) > MOUTH_MIN and np.ptp(track.column("jawOpen")) < MOUTH_MIN:

@@ -30,7 +30,7 @@ class OneEuro:
 
     def step(self, frame: np.ndarray) -> np.ndarray:
         """Filter the next frame, [K]."""
-        if self.value is None:
+        if self.value is None or self.speed is None:
             self.value, self.speed = np.asarray(frame, np.float64), np.zeros(len(frame))
             return self.value
         speed = (frame - self.value) * self.fps

@@ -89,23 +89,24 @@ def add_vrma_turns(gltf: "GLTF2", track: FaceTrack, *, gaze: bool) -> None:
     """
     from pygltflib import Node
 
-    extension = gltf.extensions["VRMC_vrm_animation"]
-    animation, times = gltf.animations[0], None
-    first = len(gltf.nodes)
+    gaze = gaze and track.eyes is not None
+    if track.head is None and not gaze:
+        return
+    extension, animation = (gltf.extensions or {})["VRMC_vrm_animation"], gltf.animations[0]
+    times = add_accessor(gltf, track.times_s.astype(np.float32), "SCALAR", with_range=True)
+    roots = gltf.scenes[0].nodes or []
     if track.head is not None:
-        places = {name: first + i for i, name in enumerate(BONES)}
+        places = {name: len(gltf.nodes) + i for i, name in enumerate(BONES)}
+        children: dict[str, list[int]] = {name: [] for name in BONES}
         for name, (above, offset) in BONES.items():
-            gltf.nodes.append(Node(name=name, translation=list(offset), children=[]))
-            siblings = gltf.scenes[0].nodes if above is None else gltf.nodes[places[above]].children
-            siblings.append(places[name])
-        times = add_accessor(gltf, track.times_s.astype(np.float32), "SCALAR", with_range=True)
+            gltf.nodes.append(Node(name=name, translation=list(offset), children=children[name]))
+            (roots if above is None else children[above]).append(places[name])
         add_channel(gltf, animation, times, places["head"], "rotation", quaternions(track.head).astype(np.float32))
         extension["humanoid"] = {"humanBones": {name: {"node": node} for name, node in places.items()}}
     if track.eyes is not None and gaze:
-        if times is None:
-            times = add_accessor(gltf, track.times_s.astype(np.float32), "SCALAR", with_range=True)
         looks = quaternions(track.eyes.mean(axis=1) * [1, 1, 0]).astype(np.float32)
         add_channel(gltf, animation, times, len(gltf.nodes), "rotation", looks)
         extension["lookAt"] = {"node": len(gltf.nodes), "offsetFromHeadBone": [0.0, 0.06, 0.0]}
-        gltf.scenes[0].nodes.append(len(gltf.nodes))
+        roots.append(len(gltf.nodes))
         gltf.nodes.append(Node(name="lookAt"))
+    gltf.scenes[0].nodes = roots

@@ -4,6 +4,8 @@ import struct
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
+import numpy as np
+
 from exomni.core import arkit
 from exomni.core.errors import InputError
 
@@ -118,7 +120,7 @@ def expressions(frame: LiveFrame, names: str) -> Mapping[str, float]:
     if names in ("camel", "pascal"):
         spell = pascal if names == "pascal" else str
         return {spell(name): frame.weights.get(name, 0.0) for name in arkit.NAMES}
-    track = FaceTrack(tuple(frame.weights), Fraction(frame.fps), [list(frame.weights.values())])
+    track = FaceTrack(tuple(frame.weights), Fraction(frame.fps), np.array([list(frame.weights.values())]))
     simple = {name: float(curve[0]) for name, curve in {**vowels(track), **blinks(track)}.items()}
     return simple if names == "vrm1" else {VRM0_NAMES[name]: value for name, value in simple.items()}
 

@@ -1,5 +1,6 @@
 """This machine's sound card: what plays a voice, and what hears one; each is the clock of its sound."""
 
+import importlib
 import time
 from collections.abc import Iterator
 from queue import SimpleQueue
@@ -26,12 +27,11 @@ def sound_library() -> ModuleType:
         ServiceError: it, or the PortAudio library that it needs, is not installed.
     """
     try:
-        import sounddevice
+        return importlib.import_module("sounddevice")
     except ImportError as error:
         raise ServiceError("sound needs the package sounddevice: pip install 'exomni[sound]'") from error
     except OSError as error:
         raise ServiceError(f"sound needs PortAudio ({error}), such as: apt install libportaudio2") from error
-    return sounddevice
 
 
 class Player(SampleClock):

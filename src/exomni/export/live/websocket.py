@@ -13,7 +13,7 @@ from exomni.core.errors import FormatError, InputError, ServiceError
 from exomni.core.timebase import FRAME_HZ
 
 from ..names import understand
-from ..track import FaceTrack, as_rate
+from ..track import FaceTrack, as_rate, numbers
 from .frames import LiveFrame, neutral
 
 DECIMALS = 5
@@ -53,12 +53,16 @@ def from_json(text: str | bytes, index: int) -> LiveFrame:
         raise FormatError('not {"type": "face", "weights": {NAME: VALUE, …}}')
     names, values = list(given["weights"]), list(given["weights"].values())
     columns = understand(names).columns
-    still: dict[str, Any] = {"head": np.zeros(3), "eyes": np.zeros((2, 3))}
-    turns = {key: [given[key]] if given.get(key) is not None else zero[None] for key, zero in still.items()}
-    frame = [[values[i] for i in columns.values()]]
-    track = FaceTrack(tuple(columns), as_rate(given.get("fps", FRAME_HZ)), frame, **turns)
-    weights = dict(zip(track.names, track.frames[0].tolist(), strict=True))
-    return LiveFrame(index, track.fps, weights, track.head[0], track.eyes[0])
+    frames = numbers("frames", [[values[i] for i in columns.values()]], (1, len(columns)), list(columns))
+    track = FaceTrack(tuple(columns), as_rate(given.get("fps", FRAME_HZ)), frames)
+    head, eyes = given.get("head"), given.get("eyes")
+    return LiveFrame(
+        index=index,
+        fps=track.fps,
+        weights=dict(zip(track.names, track.frames[0].tolist(), strict=True)),
+        head=np.zeros(3) if head is None else numbers("head rotation", [head], (1, 3))[0],
+        eyes=np.zeros((2, 3)) if eyes is None else numbers("eye rotation", [eyes], (1, 2, 3))[0],
+    )
 
 
 class WebSocketSender:
