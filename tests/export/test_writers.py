@@ -222,7 +222,7 @@ def test_captions_need_text(track, tmp_path):
 def test_a_picture_of_the_curves(n_frames, moving, tmp_path):
     from PIL import Image
 
-    write_plot(FaceTrack(arkit.NAMES, 30, moving(n_frames)), tmp_path / "a.png", "a title")
+    write_plot(FaceTrack(arkit.NAMES, 30, moving(n_frames)), tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as image:
         assert image.width == 1400
         assert len(image.convert("RGB").getcolors(1 << 24)) > 50

@@ -9,7 +9,6 @@ from .raster import rasterize
 from .skin import Mesh
 
 # Pieces of MakeHuman's layout and ours, as left, top, right, bottom from the upper left corner.
-HEAD_PIECE = (0.638, 0.18, 0.996, 0.86)
 PIECES = {
     "body": ((0.0, 0.0, 0.63, 0.35), (0.01, 0.815, 0.55, 0.99)),
     "ears": ((0.0, 0.355, 0.16, 0.47), (0.57, 0.815, 0.78, 0.99)),

@@ -80,11 +80,6 @@ def caption_cues(track: FaceTrack) -> Sequence["CaptionCue"]:
     return [cue._replace(end=min(cue.end, max(end_s, cue.words[-1][2]))) for cue in cues]
 
 
-def caption_at(cues: Sequence["CaptionCue"], time_s: float) -> Sequence[str]:
-    """The lines to show at a moment; empty between captions."""
-    return next((cue.lines for cue in cues if cue.start <= time_s < cue.end), ())
-
-
 def _letters(token: str) -> float:
     digits = sum(character.isdigit() for character in token)
     return max(1.0, len(re.findall(r"[^\W\d_]", token)) + DIGIT_LETTERS * digits)

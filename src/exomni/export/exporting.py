@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .column_orders import doubted_order
 from .formats import FORMATS, Format, Options, find, guess
 from .profile import Profile, load_profile
-from .retarget import retarget
-from .sources import load
+from .sources import load_fitted
 
 
 @dataclass(frozen=True)
@@ -59,15 +57,12 @@ def export(
         OutputError: a place cannot be written; the files before it are there.
     """
     wanted = [_target(item, _folder(source, out), _stem(source)) for item in to]
-    reading = load(source, fps=fps, order=order, audio=audio)
-    track, notes = reading.track, (*reading.notes, *doubted_order(reading.track))
-    if profile is not None:
-        fitted = retarget(track, profile if isinstance(profile, Profile) else load_profile(profile))
-        track, notes = fitted.track, notes + fitted.notes
+    character = load_profile(profile) if isinstance(profile, str | os.PathLike) else profile
+    fitted = load_fitted(source, character, fps=fps, order=order, audio=audio)
     done = []
     for chosen, path in wanted:
-        more = chosen.write(track, path, options or Options()) or ()
-        done.append(Export(path, chosen.name, (*notes, *more)))
+        more = chosen.write(fitted.track, path, options or Options()) or ()
+        done.append(Export(path, chosen.name, (*fitted.notes, *more)))
     return done
 
 

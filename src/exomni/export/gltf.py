@@ -1,7 +1,7 @@
 """glTF: a face's animation into any head with morph targets, and out of it again."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -266,25 +266,20 @@ def _name_targets(gltf: "GLTF2", mesh: MorphMesh) -> None:
 
 def _vrm_binds(gltf: "GLTF2") -> dict[int, dict[str, dict[int, float]]]:
     """Morph targets of VRM expressions with ARKit names (perfect sync): {node: {name: {target: weight}}}."""
-    found: dict[int, dict[str, dict[int, float]]] = {}
+    binds: list[tuple[int, str, int, float]] = []
     extensions = gltf.extensions or {}
     groups = (extensions.get("VRMC_vrm", {}).get("expressions") or {}).get("custom") or {}
     for name, expression in groups.items():
         for bind in expression.get("morphTargetBinds") or []:
-            _bind(found, bind["node"], name, bind["index"], bind["weight"])
+            binds.append((bind["node"], name, bind["index"], bind["weight"]))
     master = extensions.get("VRM", {}).get("blendShapeMaster") or {}
     for group in master.get("blendShapeGroups") or []:
         for bind in group.get("binds") or []:
-            for node in _nodes_of(gltf, bind["mesh"]):
-                _bind(found, node, group.get("name", ""), bind["index"], bind["weight"] / 100)
+            nodes = [i for i, node in enumerate(gltf.nodes) if node.mesh == bind["mesh"]]
+            binds += [(node, group.get("name", ""), bind["index"], bind["weight"] / 100) for node in nodes]
+    found: dict[int, dict[str, dict[int, float]]] = {}
+    for node, name, target, weight in binds:
+        shape = canonical(name)
+        if shape is not None:
+            found.setdefault(node, {}).setdefault(shape, {})[target] = weight
     return found
-
-
-def _bind(found: dict, node: int, name: str, target: int, weight: float) -> None:
-    shape = canonical(name)
-    if shape is not None:
-        found.setdefault(node, {}).setdefault(shape, {})[target] = weight
-
-
-def _nodes_of(gltf: "GLTF2", mesh: int) -> Sequence[int]:
-    return [i for i, node in enumerate(gltf.nodes) if node.mesh == mesh]

@@ -29,13 +29,12 @@ LONG_S = 60
 MAP_COLUMNS = 1200
 
 
-def write_plot(track: FaceTrack, path: str | os.PathLike[str], title: str = "") -> None:
+def write_plot(track: FaceTrack, path: str | os.PathLike[str]) -> None:
     """Draw every shape that moves, by part of the face, under the audio if there is any.
 
     Args:
         track: the face.
         path: a PNG.
-        title: above the picture.
     Raises:
         OutputError: the place cannot be written.
     """
@@ -47,7 +46,7 @@ def write_plot(track: FaceTrack, path: str | os.PathLike[str], title: str = "") 
     heights += [5.0] if track.duration_s > LONG_S else [1.0] * len(rows)
     figure = Figure(figsize=(WIDTH_INCHES, ROW_INCHES * sum(heights) + 0.8), layout="tight")
     axes = list(np.atleast_1d(figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)))
-    figure.suptitle(title or f"{track.n_frames} frames, {float(track.fps):g} a second")
+    figure.suptitle(f"{track.n_frames} frames, {float(track.fps):g} a second")
     if track.audio is not None and track.sample_hz is not None:
         _draw_audio(axes.pop(0), track.audio, track.sample_hz)
     if track.duration_s > LONG_S:

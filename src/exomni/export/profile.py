@@ -141,11 +141,7 @@ def load_profile(path: str | os.PathLike[str]) -> Profile:
 
 
 def save_profile(profile: Profile, path: str | os.PathLike[str]) -> None:
-    """Write a profile; only what differs from the defaults.
-
-    Raises:
-        OutputError: the place cannot be written.
-    """
+    """Write a profile; only what differs from the defaults. Raises OutputError where it cannot be written."""
     document = profile.model_dump(mode="json", exclude_defaults=True)
     write_text(path, yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
 

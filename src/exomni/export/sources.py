@@ -10,11 +10,14 @@ import numpy as np
 from ..core.errors import FormatError, InputError
 from .a2f import read_a2f
 from .audio_files import read_audio
+from .column_orders import doubted_order
 from .formats import read_file
 from .livelink_csv import read_livelink_csv
+from .profile import Profile
 from .reading import Reading, read_json
+from .retarget import Fitted, retarget
 from .tables import from_table
-from .track import FaceTrack, Word
+from .track import FaceTrack, Word, audio_mismatch
 
 FACE, CAPTURE, SPEECH, REPLY = "face.json", "face.csv", "speech.wav", "reply.json"
 """The files of a saved result."""
@@ -47,6 +50,21 @@ def load(source: Any, *, fps: Any = None, order: str | None = None, audio: Any =
         return reading
     samples, sample_hz = read_audio(audio)
     return _with_audio(reading, samples, sample_hz)
+
+
+def load_fitted(
+    source: Any, profile: Profile | None, *, fps: Any = None, order: str | None = None, audio: Any = None
+) -> Fitted:
+    """Read a face and fit it to a character; notes say how it was understood, what looks wrong, what was rerouted.
+
+    Args and errors are those of `load`; `profile` is of the character, or None.
+    """
+    reading = load(source, fps=fps, order=order, audio=audio)
+    notes = (*reading.notes, *doubted_order(reading.track))
+    if profile is None:
+        return Fitted(reading.track, notes)
+    fitted = retarget(reading.track, profile)
+    return Fitted(fitted.track, notes + fitted.notes)
 
 
 def _from_object(source: Any, fps: Any, order: str | None) -> Reading:
@@ -106,9 +124,4 @@ def _words(path: Path, words: Any) -> tuple[Word, ...]:
 
 def _with_audio(reading: Reading, samples: np.ndarray, sample_hz: int) -> Reading:
     track = reading.track.replace(audio=samples, sample_hz=sample_hz)
-    apart_s = len(samples) / sample_hz - float(track.duration_s)
-    if abs(apart_s) <= 1 / track.fps:
-        return Reading(track, reading.format, reading.notes)
-    longer = "longer" if apart_s > 0 else "shorter"
-    note = f"the audio is {abs(apart_s):.3f} s {longer} than the animation"
-    return Reading(track, reading.format, (*reading.notes, note))
+    return Reading(track, reading.format, (*reading.notes, *audio_mismatch(track)))

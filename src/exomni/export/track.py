@@ -1,6 +1,6 @@
 """The one object that every reader makes and every writer takes: a face over time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -145,6 +145,13 @@ class FaceTrack:
     def replace(self, **changes: Any) -> "FaceTrack":
         """A copy with other values for the named fields, checked again."""
         return replace(self, **changes)
+
+
+def audio_mismatch(track: FaceTrack) -> Iterator[str]:
+    """Says by how much the audio is longer or shorter than the animation, where that is more than a frame."""
+    apart_s = 0.0 if track.audio_s is None else track.audio_s - float(track.duration_s)
+    if abs(apart_s) > 1 / track.fps:
+        yield f"the audio is {abs(apart_s):.3f} s {'longer' if apart_s > 0 else 'shorter'} than the animation"
 
 
 def _names(names: Sequence[str]) -> tuple[str, ...]:

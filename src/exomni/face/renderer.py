@@ -65,10 +65,10 @@ class Renderer:
         self._deltas = mesh.deltas[self._active][:, self._moving].reshape(n_values)
         self._normal_deltas = mesh.normal_deltas[self._active][:, self._moving].reshape(n_values)
         moves, near = np.isin(mesh.triangles, self._moving).any(axis=1), self._looks[:, 2]
-        self._still = _Layer.of(mesh, ~moves & ~mesh.blended, near, opaque=True)
+        self._still = _TriangleLayer.of(mesh, ~moves & ~mesh.blended, near, opaque=True)
         self._layers = (
-            _Layer.of(mesh, moves & ~mesh.blended, near, opaque=True),
-            _Layer.of(mesh, mesh.blended, near, opaque=False),
+            _TriangleLayer.of(mesh, moves & ~mesh.blended, near, opaque=True),
+            _TriangleLayer.of(mesh, mesh.blended, near, opaque=False),
         )
         self._linear = _background(self._height, self._width)
         self._picture = np.empty((size[1], size[0], 3), np.uint8)
@@ -147,7 +147,7 @@ class Renderer:
         for layer in self._layers:
             self._lay(layer, box, depth, picture)
 
-    def _lay(self, layer: "_Layer", box: Box, depth: np.ndarray, picture: np.ndarray) -> None:
+    def _lay(self, layer: "_TriangleLayer", box: Box, depth: np.ndarray, picture: np.ndarray) -> None:
         """Draw a layer over a part of the picture, where nothing is nearer; `depth` takes it in."""
         from .kernels import coloured, nearest
 
@@ -168,7 +168,7 @@ class Renderer:
 
 
 @dataclass(frozen=True, eq=False)
-class _Layer:
+class _TriangleLayer:
     """Triangles that are drawn together, those in front first, since they hide most others; as in `RenderMesh`."""
 
     opaque: bool
@@ -178,7 +178,7 @@ class _Layer:
     texture: np.ndarray
 
     @classmethod
-    def of(cls, mesh: RenderMesh, chosen: np.ndarray, near: np.ndarray, *, opaque: bool) -> "_Layer":
+    def of(cls, mesh: RenderMesh, chosen: np.ndarray, near: np.ndarray, *, opaque: bool) -> "_TriangleLayer":
         order = np.flatnonzero(chosen)
         in_front = near[mesh.triangles[order]].max(axis=1)
         order = order[np.lexsort((-in_front, mesh.cutoff[order] > 0))]

@@ -10,16 +10,13 @@ import numpy as np
 
 from ...core.errors import InputError
 from ...face.camera import CAMERAS, Camera, Viewpoint
-from ...face.render_mesh import RenderMesh
-from ..captions import caption_at, caption_cues
-from ..column_orders import doubted_order
+from ..captions import caption_cues
 from ..gltf_mesh import gltf_head_mesh, shipped_head_mesh
 from ..profile import Profile
-from ..reading import Reading
 from ..resample import resample
-from ..retarget import reroute, retarget
+from ..retarget import reroute
 from ..shipped_heads import HEADS
-from ..sources import load
+from ..sources import load_fitted
 from ..track import FaceTrack
 from .encode import CODECS, write_gif, write_sheet, write_video
 from .parallel import Shot, draw_frames
@@ -96,7 +93,11 @@ def render(
         raise InputError(f"no camera '{camera}'; there are {', '.join(CAMERAS)}")
     shot_size = _size(size, kind)
     mesh = shipped_head_mesh(str(head)) if head in HEADS else gltf_head_mesh(head)
-    track, notes = _fitted(load(source, fps=fps, order=order, audio=audio), profile, mesh)
+    character = load_fitted(source, profile, fps=fps, order=order, audio=audio)
+    fitted = reroute(character.track, mesh.shapes)
+    track, notes = fitted.track, character.notes + fitted.notes
+    if track.fps > FILM_FPS:
+        track = resample(track, FILM_FPS)
     chosen = _moments(track) if kind == ".png" else np.arange(track.n_frames)
     weights = track.arkit()
     shot = Shot(
@@ -122,17 +123,6 @@ def render(
     return Rendered(out, track.n_frames, float(track.fps), notes)
 
 
-def _fitted(reading: Reading, profile: Profile | None, mesh: RenderMesh) -> tuple[FaceTrack, tuple[str, ...]]:
-    """The face as the character and the head take it, and what a person should know of it."""
-    track, notes = reading.track, (*reading.notes, *doubted_order(reading.track))
-    if profile is not None:
-        fitted = retarget(track, profile)
-        track, notes = fitted.track, notes + fitted.notes
-    fitted = reroute(track, mesh.shapes)
-    track = resample(fitted.track, FILM_FPS) if fitted.track.fps > FILM_FPS else fitted.track
-    return track, notes + fitted.notes
-
-
 def _size(size: tuple[int, int] | None, kind: str) -> tuple[int, int]:
     usual = {".gif": GIF_SIZE, ".png": SHEET_SIZE}.get(kind, 512)
     width, height = size or (usual, usual)
@@ -154,7 +144,8 @@ def _captioned(pictures: Iterator[np.ndarray], track: FaceTrack, chosen: np.ndar
 
     cues = caption_cues(track)
     for picture, index in zip(pictures, chosen.tolist(), strict=True):
-        lines = caption_at(cues, float(index / track.fps))
+        time_s = float(index / track.fps)
+        lines = next((cue.lines for cue in cues if cue.start <= time_s < cue.end), ())
         if not lines:
             yield picture
             continue
