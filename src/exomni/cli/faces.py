@@ -153,7 +153,7 @@ def _follow_microphone(device: str | None, urls: list[str]) -> None:
             nano = ExOmni.load("nano").nano
             nano.speech_features  # noqa: B018  loaded now, so that the first face is not late
 
-        def heard() -> Iterator[FaceEvent]:
+        def faces() -> Iterator[FaceEvent]:
             for event in listen(nano, microphone.pieces(), microphone.sample_hz):
                 microphone.follow(event.start_sample / SAMPLE_HZ)
                 print(f"\r{1000 * microphone.behind_s:.0f} ms behind the voice; Ctrl-C ends it ", end="",
@@ -161,7 +161,7 @@ def _follow_microphone(device: str | None, urls: list[str]) -> None:
                 yield event
 
         with suppress(KeyboardInterrupt):
-            perform(ahead(heard()), urls, clock=microphone)
+            perform(ahead(faces()), urls, clock=microphone)
         print(file=sys.stderr)
 
 

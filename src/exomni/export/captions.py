@@ -43,7 +43,7 @@ def write_vtt(track: FaceTrack, path: str | os.PathLike[str]) -> None:
 
 
 def spoken_words(track: FaceTrack) -> tuple[Word, ...]:
-    """The track's words with their times; estimated from the text's length where nobody measured them.
+    """The track's words with their times; estimated from the text's length where they were not measured.
 
     Args:
         track: the face, with `words` or `text`.

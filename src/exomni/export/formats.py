@@ -30,7 +30,7 @@ class Options:
     casing: str = "camel"
 
     def __post_init__(self) -> None:
-        """Refuse a casing that nobody has.
+        """Refuse a casing that is not in `vrma.CASINGS`.
 
         Raises:
             InputError: no such casing.
@@ -46,7 +46,7 @@ class Format:
     Attributes:
         name: as in `--to`.
         suffix: of its files.
-        what: what it is and who reads it.
+        what: what it is and which programs read it.
         write: writes a track to a path and returns notes, if there are any.
         read: reads a path, given a frame rate and an order of columns or None for both; None where a face cannot
             be had back.

@@ -42,7 +42,7 @@ def as_rate(value: Any) -> Fraction:
 
 @dataclass(frozen=True)
 class Word:
-    """One spoken word and when it is heard, in seconds from the first frame."""
+    """One spoken word and when it sounds, in seconds from the first frame."""
 
     text: str
     start_s: float
@@ -63,7 +63,7 @@ class FaceTrack:
         sample_hz: samples a second, given exactly when `audio` is.
         start_s: timecode of the first frame, in seconds since midnight.
         text: what is said, or None.
-        words: the words of `text` with their times, or empty where nobody knows them.
+        words: the words of `text` with their times, or empty where they are not known.
     """
 
     names: tuple[str, ...]

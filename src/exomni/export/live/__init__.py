@@ -52,7 +52,7 @@ def sender(url: str) -> Sender:
         url: one of the kinds in `DESTINATIONS`.
     Raises:
         InputError: it is none of them.
-        ServiceError: nobody answers there, or the port is taken.
+        ServiceError: no server answers there, or the port is taken.
     """
     try:
         parts = urlsplit(url)
@@ -83,7 +83,7 @@ def live(
     fps: Any = None,
     order: str | None = None,
 ) -> Performance:
-    """Send a face to other programs at its own pace, and leave them with a face at rest.
+    """Send a face to other programs at its own pace, and leave them with a neutral face.
 
     Args:
         source: anything that `sources.load` takes, or an iterator of stream events (`frames_of_events`).

@@ -27,7 +27,7 @@ SMALLEST, LARGEST = 32, 4096
 FILM_FPS = 60
 """A film has the track's own rate, but not more than this."""
 FILMED = "woman"
-"""Whom to film where nobody says it."""
+"""The head that is filmed if no other is named."""
 GIF_SIZE = 256
 SHEET_PICTURES, SHEET_COLUMNS, SHEET_SIZE = 24, 6, 256
 
