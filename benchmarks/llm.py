@@ -16,7 +16,7 @@ import torch
 from torch.nn.functional import cosine_similarity, cross_entropy
 
 from exomni.assets.table import ASSETS, locate
-from exomni.parts.smollm.chat import ChatModel, Turn
+from exomni.parts.smollm.chat import SmolLM, Turn
 from exomni.parts.smollm.conversion import LLM, LLM_WEIGHTS
 
 QUESTION = "Why is the sky blue? Explain it to a child in a few sentences."
@@ -88,13 +88,13 @@ def speed(n_threads: int, seconds: float) -> None:
     old = Reference({"pretrained_model_name_or_path": str(LLM_WEIGHTS.folder())}, torch.bfloat16)
     folder = LLM.folder()
     began = time.perf_counter(), time.process_time()
-    new = ChatModel(folder, n_threads)
+    new = SmolLM(folder, n_threads)
     print(f"load {time.perf_counter() - began[0]:.2f} s, {time.process_time() - began[1]:.2f} s of work")
     turns = [Turn("user", QUESTION)]
     ids = new.tokenizer.encode(new.prompt(turns)).ids
     runs = {
         "transformers": lambda: islice(old.steps(ids), N_STEPS),
-        "onnxruntime": lambda: islice(new.reply(turns, repetition_penalty=1.0), N_STEPS),
+        "onnxruntime": lambda: islice(new.write(turns, repetition_penalty=1.0), N_STEPS),
     }
     spans: dict[str, list] = {name: [] for name in runs}
     until = time.perf_counter() + seconds
@@ -118,11 +118,11 @@ def quality() -> None:
     gguf = locate(ASSETS["smollm2-135m-instruct"])[0]
     exact = Reference({"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}, torch.float32)
     halved = Reference({"pretrained_model_name_or_path": str(LLM_WEIGHTS.folder())}, torch.bfloat16)
-    chat = ChatModel(LLM.folder())
+    chat = SmolLM(LLM.folder())
     head = exact.model.lm_head.weight.detach()
     before = chat.tokenizer.encode("<|im_start|>assistant\n").ids
     page = chat.tokenizer.encode(PAGE).ids
-    all_states = {"onnxruntime": chat.states(PAGE)}
+    all_states = {"onnxruntime": chat.hidden_states(PAGE)}
     for name, model in (("float32", exact), ("bfloat16", halved)):
         all_states[name] = model.states(before + page)[len(before) - 1 : -1]
     for name, states in all_states.items():
@@ -137,13 +137,13 @@ def quality() -> None:
               f"{statistics.mean(whole):.1%} of replies alike")  # fmt: skip
 
 
-def _agreement(question: str, exact: Reference, chat: ChatModel, other: Reference | None) -> tuple[float, bool]:
+def _agreement(question: str, exact: Reference, chat: SmolLM, other: Reference | None) -> tuple[float, bool]:
     """Share of a reply's first tokens before it parts from the reference's, and whether it never does."""
     turns = [Turn("user", question)]
     ids = chat.tokenizer.encode(chat.prompt(turns)).ids
     wanted = _text(chat, exact, ids)
     if other is None:
-        tokens = islice(chat.reply(turns, repetition_penalty=1.0), N_COMPARED)
+        tokens = islice(chat.write(turns, repetition_penalty=1.0), N_COMPARED)
         written = chat.tokenizer.encode("".join(token.text for token in tokens)).ids
     else:
         written = _text(chat, other, ids)
@@ -151,7 +151,7 @@ def _agreement(question: str, exact: Reference, chat: ChatModel, other: Referenc
     return n / len(wanted), n == len(wanted)
 
 
-def _text(chat: ChatModel, model: Reference, ids: list[int]) -> list[int]:
+def _text(chat: SmolLM, model: Reference, ids: list[int]) -> list[int]:
     tokens = [token for _, token in islice(model.steps(ids), N_COMPARED)]
     return tokens[: tokens.index(chat.end_id)] if chat.end_id in tokens else tokens
 

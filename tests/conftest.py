@@ -15,8 +15,8 @@ D_WHISPER = 64
 F0_HZ = 140.0
 
 
-class FakeChat:
-    """Stands in for `exomni.parts.smollm.chat.ChatModel`: it says `answer`, token by token, whatever is asked.
+class FakeLLM:
+    """Stands in for `exomni.parts.smollm.chat.SmolLM`: whatever is asked, it says `answer`, token by token.
 
     Attributes:
         answer: its reply to every prompt.
@@ -30,10 +30,10 @@ class FakeChat:
         self.n_written = self.n_states = 0
         self.closed = False
 
-    def reply(self, turns, *, max_new_tokens=256, temperature=0.0, repetition_penalty=1.05, seed=0) -> Iterator:
+    def write(self, turns, *, max_new_tokens=256, temperature=0.0, repetition_penalty=1.05, seed=0) -> Iterator:
         import torch
 
-        from exomni.parts.smollm.chat import ChatToken
+        from exomni.parts.ports import WrittenToken
 
         self.n_written, self.closed = 0, False
         for turn in turns:
@@ -43,17 +43,22 @@ class FakeChat:
         try:
             for piece in pieces[:max_new_tokens]:
                 self.n_written += 1
-                yield ChatToken(piece, torch.randn(D_LLM, generator=draw))
+                yield WrittenToken(piece, torch.randn(D_LLM, generator=draw))
         finally:
             self.closed = True
 
-    def states(self, text: str, prompt: str = "", before: str = ""):
+    def prefill(self, turns) -> Iterator:
+        return iter(())
+
+    def read(self, text: str, prompt: str = "", before: str = ""):
         import torch
+
+        from exomni.parts.ports import Clause
 
         self.n_states += 1
         text.encode("utf-8")
         draw = torch.Generator().manual_seed(len(text))
-        return torch.randn(max(1, len(text) // 4), D_LLM, generator=draw)
+        return Clause(text, torch.randn(max(1, len(text) // 4), D_LLM, generator=draw))
 
 
 @pytest.fixture(scope="session")
@@ -154,23 +159,51 @@ def voice_folder():
 
 
 @pytest.fixture(scope="session")
-def tiny_nano(tiny_config, tiny_weights, tiny_whisper, voice_folder):
-    """All parts of the tiny model but the LLM."""
+def tiny_parts(tiny_config, tiny_weights, tiny_whisper):
+    """Function that puts the tiny model together around an LLM."""
     import torch
 
-    from exomni.parts.nano import Nano
+    from exomni.parts import hibari, nano, silero
+    from exomni.parts.loading import Parts
+    from exomni.parts.nano.weights import read_facts
+    from exomni.parts.whisper.encoder import SpeechFeatures
 
     torch.set_num_threads(1)
-    return Nano(tiny_config, tiny_weights, voice_folder, lambda: tiny_whisper)
+    builders = {
+        "voice": hibari.build_voice,
+        "unit_generator": nano.build_unit_generator,
+        "face_maker": nano.build_face_maker,
+        "recording_tokenizer": nano.build_recording_tokenizer,
+        "voice_activity": silero.build_voice_activity,
+        "speech_encoder": lambda parts: SpeechFeatures(tiny_whisper),
+    }
+
+    def make(**given) -> Parts:
+        facts = read_facts(tiny_weights, "tiny")
+        left = {port: build for port, build in builders.items() if port not in given}
+        return Parts(facts, config=tiny_config, weights=tiny_weights, builders=left, **given)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_nano(tiny_parts):
+    """All parts of the tiny model but the LLM, built once."""
+    parts = tiny_parts()
+    for port in ("voice", "unit_generator", "face_maker", "recording_tokenizer", "voice_activity", "speech_encoder"):
+        parts.part(port)
+    return parts
 
 
 @pytest.fixture
-def omni(tiny_nano):
-    """A whole talking face whose LLM is a `FakeChat`."""
+def omni(tiny_nano, tiny_parts):
+    """A whole talking face whose LLM is a `FakeLLM`."""
     from exomni.pipeline.exomni import ExOmni
 
-    made = ExOmni(tiny_nano, None)
-    made.chat = FakeChat()
+    llm = FakeLLM()
+    ports = ("voice", "unit_generator", "face_maker", "recording_tokenizer", "voice_activity", "speech_encoder")
+    made = ExOmni(tiny_parts(writer=llm, reader=llm, **{port: tiny_nano.part(port) for port in ports}))
+    made.llm = llm
     return made
 
 
@@ -203,9 +236,9 @@ def listener():
     import torch
 
     from exomni.model.config import SpeechProjectorConfig
-    from exomni.model.ctc_listener import Listener
+    from exomni.model.ctc_listener import CTCListener
 
     torch.manual_seed(0)
-    made = Listener(8, 6, SpeechProjectorConfig(stack_frames=5, d_hidden=16))
+    made = CTCListener(8, 6, SpeechProjectorConfig(stack_frames=5, d_hidden=16))
     made.blank.data.fill_(5.0)
     return made.requires_grad_(False)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -82,10 +83,10 @@ def test_help_is_quick_and_needs_no_torch():
 
 def test_talk_answers_a_recording(run, ready, question, monkeypatch):
     from exomni.pipeline.results import wav_bytes
-    from exomni.pipeline.spoken_prompts import Ear
 
     Path("question.wav").write_bytes(wav_bytes(question))
-    monkeypatch.setattr(Ear, "transcriber", staticmethod(lambda features: "What is the capital of France?"))
+    said = "What is the capital of France?"
+    ready.parts._built["transcriber"] = SimpleNamespace(prepare=lambda: None, transcribe=lambda samples: said)
     ended = run("talk", "Tell me:", "--audio", "question.wav", "--listen", "transcribe")
     assert ended.code == 0
     assert "heard: Tell me: What is the capital of France?" in ended.err
@@ -99,10 +100,10 @@ def test_talk_answers_a_recording(run, ready, question, monkeypatch):
 def test_talk_says_and_writes_the_reply(run, ready):
     ended = run("talk", "What is the capital of France?", "-o", "out", "--seed", "4")
     assert ended.code == 0
-    assert ended.out.strip() == ready.chat.answer
+    assert ended.out.strip() == ready.llm.answer
     assert set(os.listdir("out")) == FILES
     facts = json.loads(Path("out/reply.json").read_text())
-    assert facts["text"] == ready.chat.answer
+    assert facts["text"] == ready.llm.answer
     assert facts["seed"] == 4
     assert "real-time factor" in ended.err
 
@@ -142,7 +143,7 @@ def test_stream_prints_a_line_of_json_for_each_event(run, ready):
     events = [json.loads(line) for line in ended.out.splitlines()]
     kinds = [e["event"] for e in events]
     assert kinds[-1] == "done"
-    assert "".join(e["text"] for e in events if e["event"] == "text") == ready.chat.answer
+    assert "".join(e["text"] for e in events if e["event"] == "text") == ready.llm.answer
     faces = [i for i, kind in enumerate(kinds) if kind == "face"]
     assert faces
     assert all(kinds[i + 1] == "speech" for i in faces)
@@ -258,7 +259,7 @@ def test_stopping_by_hand_is_no_traceback(run, ready, monkeypatch):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ready.chat, "states", interrupted)
+    monkeypatch.setattr(ready.llm, "read", interrupted)
     ended = run("speak", "Hello there.")
     assert ended.code in (1, 130)
     assert not Path("out").exists()

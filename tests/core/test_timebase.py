@@ -12,6 +12,7 @@ from exomni.core.timebase import (
     FRAME_HZ,
     SAMPLE_HZ,
     UNIT_HZ,
+    exact_ratio,
     rescale_ceil,
     rescale_floor,
     samples_to_frames,
@@ -75,6 +76,19 @@ def test_any_clocks_at_any_length(count, from_hz, to_hz):
     assert low <= count * to_hz / from_hz <= high
     assert high - low in (0, 1)
     assert rescale_ceil(low, to_hz, from_hz) <= count <= rescale_floor(high, to_hz, from_hz)
+
+
+@pytest.mark.parametrize(
+    ("fast", "slow", "ratio"), [(24_000, Fraction(25, 2), 1920), (50, 50, 1), (Fraction(9, 2), Fraction(3, 2), 3)]
+)
+def test_a_rate_that_divides_gives_a_whole_number(fast, slow, ratio):
+    assert exact_ratio(fast, slow) == ratio
+
+
+@pytest.mark.parametrize(("fast", "slow"), [(22_050, 80), (30, Fraction(25, 2)), (12, 24_000)])
+def test_a_rate_that_does_not_divide_is_refused_and_not_cut_down(fast, slow):
+    with pytest.raises(ValueError, match="whole multiple"):
+        exact_ratio(fast, slow)
 
 
 def test_derived_counts_are_whole_and_agree():

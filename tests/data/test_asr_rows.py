@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from exomni.core.errors import AssetError, ConfigError, InputError
-from exomni.data import asr_build as hearing
-from exomni.data import rooms, store
+from exomni.data import asr_build, rooms, store
 from exomni.data.asr_rows import as_frames
 from exomni.data.questions import question
 from exomni.data.voices import voice
@@ -27,14 +26,14 @@ def own(tmp_path):
 
 @pytest.fixture
 def config():
-    return hearing.HearingConfig(
+    return asr_build.ASRDataConfig(
         seed=3, repeats=9, questions=8, voices={"a:x": 3, "b:y": 1}, held_out_voices=("c:z", "c:w"), held_out_texts=2,
         rows_per_shard=6, snrs_db=(10.0,),
     )  # fmt: skip
 
 
 def test_held_out_voices_and_texts_are_never_trained_on(own, config):
-    rows = [row for shard in hearing.plan(own, config) for row in shard]
+    rows = [row for shard in asr_build.plan(own, config) for row in shard]
     by_split = {split: [r for r in rows if r.split == split] for split in ("train", "validation", "test")}
     assert len(by_split["train"]) == 17
     assert sum(r.is_question for r in by_split["train"]) == 8
@@ -47,8 +46,8 @@ def test_held_out_voices_and_texts_are_never_trained_on(own, config):
 
 
 def test_a_plan_is_the_same_each_time(own, config):
-    assert hearing.plan(own, config) == hearing.plan(own, config)
-    assert hearing.plan(own, config) != hearing.plan(own, config.model_copy(update={"seed": 4}))
+    assert asr_build.plan(own, config) == asr_build.plan(own, config)
+    assert asr_build.plan(own, config) != asr_build.plan(own, config.model_copy(update={"seed": 4}))
 
 
 # Worker processes find what follows by its name.
@@ -67,7 +66,7 @@ def hum(name, folder):
 
 
 def humming_tools():
-    return hearing.Tools(about, first_samples, hum)
+    return asr_build.Tools(about, first_samples, hum)
 
 
 def deaf(samples):
@@ -75,7 +74,7 @@ def deaf(samples):
 
 
 def deaf_tools():
-    return hearing.Tools(about, deaf, hum)
+    return asr_build.Tools(about, deaf, hum)
 
 
 def missing_tools():
@@ -90,33 +89,33 @@ def test_a_build_is_whole_and_goes_on(own, config, tmp_path):
         return hum(name, folder)
 
     def build():
-        tools = hearing.Tools(about, first_samples, voice_that_counts)
-        hearing.build(own, tmp_path / "out", config, tools=lambda: tools, report=str)
+        tools = asr_build.Tools(about, first_samples, voice_that_counts)
+        asr_build.build(own, tmp_path / "out", config, tools=lambda: tools, report=str)
 
     build()
     n_said = len(said)
-    assert n_said == sum(map(len, hearing.plan(own, config)))
+    assert n_said == sum(map(len, asr_build.plan(own, config)))
     (tmp_path / "out" / "heard" / "0001.parquet").unlink()
     build()
     assert len(said) == n_said + config.rows_per_shard
-    rows = list(hearing.read_rows(tmp_path / "out", "train"))
+    rows = list(asr_build.read_rows(tmp_path / "out", "train"))
     assert len(rows) == 17
     assert all(r.reply == f"About {r.text}" for r in rows if r.reply)
     assert sum(bool(r.reply) for r in rows) == 8
     assert all(1.0 < r.seconds < 4.0 for r in rows)
-    assert {r.snr_db == hearing.CLEAN_DB for r in rows} == {True, False}
-    tests = list(hearing.read_rows(tmp_path / "out", "test"))
+    assert {r.snr_db == asr_build.CLEAN_DB for r in rows} == {True, False}
+    tests = list(asr_build.read_rows(tmp_path / "out", "test"))
     assert len(tests) == 8 * 2  # clean, and with noise
     other = config.model_copy(update={"seed": 4})
     with pytest.raises(InputError, match="another seed"):
-        hearing.build(own, tmp_path / "out", other, report=str)
+        asr_build.build(own, tmp_path / "out", other, report=str)
 
 
 def test_workers_build_what_one_process_does(own, config, tmp_path):
     rows = {}
     for n_workers in (1, 2):
         folder = tmp_path / str(n_workers)
-        hearing.build(own, folder, config, tools=humming_tools, n_workers=n_workers, report=str)
+        asr_build.build(own, folder, config, tools=humming_tools, n_workers=n_workers, report=str)
         paths = sorted((folder / "heard").iterdir())
         rows[n_workers] = [(path.name, row) for path in paths for row in store.read_shard(path)]
     assert len(rows[1]) == len(rows[2]) > 0
@@ -128,25 +127,25 @@ def test_workers_build_what_one_process_does(own, config, tmp_path):
 
 def test_each_build_has_its_own_tools_and_makes_none_in_vain(own, config, tmp_path):
     folder = tmp_path / "out"
-    hearing.build(own, folder, config, tools=humming_tools, report=str)
+    asr_build.build(own, folder, config, tools=humming_tools, report=str)
     for n_workers in (1, 2):
-        hearing.build(own, folder, config, tools=missing_tools, n_workers=n_workers, report=str)  # nothing to do
+        asr_build.build(own, folder, config, tools=missing_tools, n_workers=n_workers, report=str)  # nothing to do
     (folder / "heard" / "0001.parquet").unlink()
     with pytest.raises(InputError, match="nothing is heard"):
-        hearing.build(own, folder, config, tools=deaf_tools, report=str)
+        asr_build.build(own, folder, config, tools=deaf_tools, report=str)
 
 
 @pytest.mark.parametrize("n_workers", [1, 2])
 @pytest.mark.parametrize(("tools", "complaint"), [(deaf_tools, "nothing is heard"), (missing_tools, "not installed")])
 def test_what_fails_ends_the_build_with_its_error(own, config, tmp_path, n_workers, tools, complaint):
     with pytest.raises((InputError, AssetError), match=complaint):
-        hearing.build(own, tmp_path / "out", config, tools=tools, n_workers=n_workers, report=str)
+        asr_build.build(own, tmp_path / "out", config, tools=tools, n_workers=n_workers, report=str)
     assert not list(tmp_path.glob("out/heard/*.parquet"))
 
 
 def test_texts_are_needed(tmp_path, config):
     with pytest.raises(InputError, match="data build"):
-        hearing.plan(tmp_path, config)
+        asr_build.plan(tmp_path, config)
 
 
 @pytest.mark.parametrize("kind", rooms.NOISES)

@@ -341,7 +341,7 @@ def test_the_command_makes_every_pass_and_says_what_it_made(tmp_path, worker, in
     monkeypatch.setattr("exomni.parts.smollm.conversion.LLM", Part)
     monkeypatch.setattr("exomni.parts.hibari.conversion.VOICE", Part)
     monkeypatch.setattr("exomni.parts.whisper.conversion.WHISPER", Part)
-    monkeypatch.setattr("exomni.parts.smollm.chat.ChatModel", Chat)
+    monkeypatch.setattr("exomni.parts.smollm.chat.SmolLM", Chat)
     folder = tmp_path / "data"
     data_build("nano", folder, 1)
     said = capsys.readouterr().out

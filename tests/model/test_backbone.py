@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from exomni.model.backbone import Backbone, RMSNorm
+from exomni.model.backbone import Backbone
 from exomni.model.config import BackboneConfig
 from exomni.model.stepping import BackboneStepper
 
@@ -68,7 +68,7 @@ def test_full_cache_is_refused(backbone):
 @pytest.mark.parametrize("batch", [1, 3])
 @torch.inference_mode()
 def test_fast_steps_equal_plain_ones(backbone, batch):
-    for norm in (m for m in backbone.modules() if isinstance(m, RMSNorm)):
+    for norm in (m for m in backbone.modules() if isinstance(m, torch.nn.RMSNorm)):
         norm.weight.uniform_(0.5, 1.5)
     inputs, stepper = torch.randn(batch, 7, 32), BackboneStepper(backbone)
     cache = backbone.empty_cache(batch, 7)

@@ -6,14 +6,14 @@ import torch
 
 from exomni.core.errors import AssetError, CheckpointError
 from exomni.model.config import ContextLayersConfig, SpeechProjectorConfig
-from exomni.model.ctc_listener import FILE, Listener, load_listening, save_listening
+from exomni.model.ctc_listener import LISTENER_FILE, CTCListener, load_ctc_listener, save_ctc_listener
 
 
 def test_blanks_go_and_repeats_merge(listener):
     table = 9 * torch.eye(6)[:3]
     steps = torch.stack([listener.blank, table[1], 1.1 * table[1], listener.blank, table[1], table[0], listener.blank])
-    assert listener.read(steps, table).tolist() == [1, 1, 0]
-    assert listener.read(listener.blank.repeat(4, 1), table).tolist() == []
+    assert listener.greedy_tokens(steps, table).tolist() == [1, 1, 0]
+    assert listener.greedy_tokens(listener.blank.repeat(4, 1), table).tolist() == []
 
 
 def test_scores_are_distances(listener):
@@ -29,7 +29,7 @@ def contextual():
     """A listener whose tokens hear each other."""
     torch.manual_seed(2)
     context = ContextLayersConfig(d_model=16, n_layers=2, n_heads=2, ff_mult=2, dropout=0.0)
-    return Listener(8, 6, SpeechProjectorConfig(stack_frames=5, d_hidden=16, context=context)).requires_grad_(False)
+    return CTCListener(8, 6, SpeechProjectorConfig(stack_frames=5, d_hidden=16, context=context)).requires_grad_(False)
 
 
 def test_context_adds_nothing_before_it_is_trained(contextual):
@@ -55,15 +55,15 @@ def shipped(tiny_config, tmp_path):
     """A folder with weights of listening, and what they were made from."""
     torch.manual_seed(1)
     sizes = tiny_config.speech_encoder.d_model, tiny_config.language_model.d_model, tiny_config.speech_projector
-    made = Listener(*sizes).requires_grad_(False)
+    made = CTCListener(*sizes).requires_grad_(False)
     adapters = {"0.q.down": torch.randn(2, 6), "0.q.up": torch.randn(6, 2)}
-    save_listening(tmp_path / FILE, made.state_dict(), torch.tensor([3, 70_000]), adapters)
+    save_ctc_listener(tmp_path / LISTENER_FILE, made.state_dict(), torch.tensor([3, 70_000]), adapters)
     return tmp_path, made, adapters
 
 
 def test_what_ships_is_what_was_trained(shipped, tiny_config):
     folder, made, adapters = shipped
-    read = load_listening(folder, tiny_config)
+    read = load_ctc_listener(folder, tiny_config)
     frames = torch.randn(1, 20, tiny_config.speech_encoder.d_model)
     before, after = made(frames), read.listener(frames)
     assert (before - after).norm() < 0.02 * before.norm()
@@ -75,10 +75,10 @@ def test_what_ships_is_what_was_trained(shipped, tiny_config):
 def test_weights_that_are_missing_or_do_not_fit_are_refused(shipped, tiny_config, tmp_path):
     folder, _, _ = shipped
     with pytest.raises(AssetError, match="transcribe"):
-        load_listening(tmp_path / "none", tiny_config)
+        load_ctc_listener(tmp_path / "none", tiny_config)
     narrow = tiny_config.model_copy(update={"speech_projector": SpeechProjectorConfig(stack_frames=4, d_hidden=16)})
     with pytest.raises(CheckpointError, match="does not fit"):
-        load_listening(folder, narrow)
-    (folder / FILE).write_bytes(b"damaged")
+        load_ctc_listener(folder, narrow)
+    (folder / LISTENER_FILE).write_bytes(b"damaged")
     with pytest.raises(CheckpointError):
-        load_listening(folder, tiny_config)
+        load_ctc_listener(folder, tiny_config)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from exomni.core.errors import InputError
-from exomni.model.prompt import Message, assemble, prompt_ids
+from exomni.model.prompt import ChatMessage, assemble, prompt_ids
 from exomni.model.tokens import SPEECH_MARKER
 
 TABLE = torch.arange(40.0)[:, None].expand(-1, 3)
@@ -17,7 +17,7 @@ def clip(length: int, value: float = -1.0) -> torch.Tensor:
 
 
 def test_a_typed_marker_is_text():
-    ids = prompt_ids([Message("user", "Hello <speech> abc")], lambda text: list(text.encode()))
+    ids = prompt_ids([ChatMessage("user", "Hello <speech> abc")], lambda text: list(text.encode()))
     assert SPEECH_MARKER not in ids
     assert b"<speech>" in bytes(ids)
 

@@ -21,9 +21,9 @@ from exomni.model.flow_decoder import (
     SourceNoise,
     SpeechPrompt,
 )
-from exomni.model.flow_decoder.config import units_to_mel_frames
 from exomni.model.flow_decoder.decoder import load_exactly
 from exomni.model.flow_decoder.flow import FlowSolver
+from exomni.model.flow_decoder.flow_config import units_to_mel_frames
 
 from .conftest import OWN_FIXTURES, find_folders
 

@@ -4,7 +4,7 @@ import torch
 from exomni.core.errors import CheckpointError
 from exomni.core.timebase import units_to_frames
 from exomni.model.blendshape_decoder import BlendshapeDecoder
-from exomni.model.checkpoint import BLENDSHAPE_DECODER, load_strictly, optional_decoder_keys
+from exomni.model.published_layout import BLENDSHAPE_DECODER, load_strictly, optional_decoder_keys
 from exomni.parts.published.checkpoint import blendshape_decoder_config
 from exomni.train.losses import blendshape_loss
 

@@ -16,7 +16,7 @@ import torch
 from exomni.core.errors import CheckpointError
 from exomni.model.config import SamplingConfig
 from exomni.model.omni import OmniReply
-from exomni.model.prompt import SYSTEM_TEXT, Message, assemble, prompt_ids
+from exomni.model.prompt import SYSTEM_TEXT, ChatMessage, assemble, prompt_ids
 from exomni.model.sampling import UnitSampler
 from exomni.model.tokens import SPEECH_MARKER
 from exomni.parts.published.checkpoint import PublishedModel, load_published
@@ -74,9 +74,9 @@ def byte_tokens(text: str) -> list[int]:
     return [i for part in parts for i in ([special[part]] if part in special else part.encode())]
 
 
-def message(role: str, content: str) -> Message:
+def message(role: str, content: str) -> ChatMessage:
     has_speech = content.startswith("<speech>")
-    return Message(role, content.removeprefix("<speech>").removeprefix("\n") if has_speech else content, has_speech)
+    return ChatMessage(role, content.removeprefix("<speech>").removeprefix("\n") if has_speech else content, has_speech)
 
 
 class Margins(UnitSampler):
@@ -107,8 +107,8 @@ def test_tokenizer_of_the_folder(fixture, model):
 
 
 def test_later_turns_hear_of_speech_only():
-    assert Message("user", "Hello", has_speech=True).heard() == Message("user", "[Speech] Hello")
-    assert Message("user", "", has_speech=True).heard() == Message("user", "[Speech input]")
+    assert ChatMessage("user", "Hello", has_speech=True).without_speech() == ChatMessage("user", "[Speech] Hello")
+    assert ChatMessage("user", "", has_speech=True).without_speech() == ChatMessage("user", "[Speech input]")
 
 
 def case_prompt(fixture, model, name: str) -> list[int] | None:
@@ -118,7 +118,7 @@ def case_prompt(fixture, model, name: str) -> list[int] | None:
         return one(fixture.io, f"e2e.{name}.", r"input_ids").flatten().tolist()
     if case["speech_file"]:
         return None
-    ids = prompt_ids([Message("system", SYSTEM_TEXT), Message("user", case["user_text"])], byte_tokens)
+    ids = prompt_ids([ChatMessage("system", SYSTEM_TEXT), ChatMessage("user", case["user_text"])], byte_tokens)
     marker = list(b"<speech>")  # the published code reads a typed marker as speech, here all silence
     places = [i for i in range(len(ids)) if ids[i : i + len(marker)] == marker]
     for place in places:

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from exomni.model.checkpoint import UNIT_GENERATOR, load_strictly, optional_generator_keys
 from exomni.model.config import SamplingConfig
 from exomni.model.free_pace import FreeUnitGenerator
+from exomni.model.published_layout import UNIT_GENERATOR, load_strictly, optional_generator_keys
 from exomni.model.sampling import UnitSampler
 from exomni.parts.published.checkpoint import unit_generator_config
 from exomni.train.losses import token_loss

@@ -1,5 +1,5 @@
-from exomni.model.checkpoint import SPEECH_PROJECTOR, load_strictly
 from exomni.model.config import SpeechProjectorConfig
+from exomni.model.published_layout import SPEECH_PROJECTOR, load_strictly
 from exomni.model.speech_projector import SpeechProjector
 
 from .conftest import close

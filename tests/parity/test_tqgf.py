@@ -1,8 +1,8 @@
 import torch
 
-from exomni.model.checkpoint import FUSION, load_strictly
 from exomni.model.config import FusionConfig
 from exomni.model.fusion import Context, Fusion
+from exomni.model.published_layout import FUSION, load_strictly
 
 from .conftest import close
 

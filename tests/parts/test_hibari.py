@@ -172,4 +172,4 @@ def test_a_graph_without_the_seams_is_refused(tmp_path):
 def test_training_and_speaking_use_one_thread_each(vocoder):
     """Sessions that took every core would fight with torch for them."""
     assert torch.get_num_threads() >= 1
-    assert vocoder._run.__self__.get_session_options().intra_op_num_threads == 1
+    assert vocoder._run.__self__._session.get_session_options().intra_op_num_threads == 1

@@ -8,7 +8,10 @@ import pytest
 from exomni.core.audio import read_audio
 from exomni.core.errors import InputError
 from exomni.core.timebase import ENCODER_SAMPLE_HZ
-from exomni.parts.silero.vad import WINDOW_SAMPLES, SpeechDetector, VadConfig
+from exomni.parts.loading import Parts
+from exomni.parts.silero import build_voice_activity
+from exomni.parts.silero.vad import WINDOW_SAMPLES
+from exomni.pipeline.speech_detector import SpeechDetector, VadConfig
 
 QUESTION = Path(__file__).parent.parent / "serve" / "fixtures" / "question.flac"
 PAUSE_S = 1.0
@@ -27,7 +30,7 @@ def twice(question) -> np.ndarray:
 
 
 def edges_of(samples: np.ndarray, piece: int = 4000, **config) -> list:
-    detector = SpeechDetector(VadConfig(**config))
+    detector = SpeechDetector(build_voice_activity(Parts()), VadConfig(**config))
     return [edge for i in range(0, len(samples), piece) for edge in detector.add(samples[i : i + piece])]
 
 
@@ -38,8 +41,8 @@ def test_each_turn_is_found_where_it_is(twice, question):
         begin = (PAUSE_S + nth * (PAUSE_S + len(question) / ENCODER_SAMPLE_HZ)) * ENCODER_SAMPLE_HZ
         assert begin - 0.3 * ENCODER_SAMPLE_HZ <= started.sample <= begin + 0.3 * ENCODER_SAMPLE_HZ
         assert begin + 0.6 * len(question) <= stopped.sample <= begin + len(question) + WINDOW_SAMPLES
-        assert started.heard_samples - started.sample <= 0.5 * ENCODER_SAMPLE_HZ
-        assert stopped.heard_samples - stopped.sample >= 0.5 * ENCODER_SAMPLE_HZ
+        assert started.n_samples - started.sample <= 0.5 * ENCODER_SAMPLE_HZ
+        assert stopped.n_samples - stopped.sample >= 0.5 * ENCODER_SAMPLE_HZ
 
 
 @pytest.mark.parametrize("piece", [1, 100, WINDOW_SAMPLES, 7777])
@@ -63,7 +66,7 @@ def test_what_is_no_voice_starts_no_turn(sound):
 
 
 def test_a_short_silence_ends_a_turn_sooner(twice):
-    assert edges_of(twice, silence_ms=200)[1].heard_samples < edges_of(twice, silence_ms=800)[1].heard_samples
+    assert edges_of(twice, silence_ms=200)[1].n_samples < edges_of(twice, silence_ms=800)[1].n_samples
 
 
 def test_a_pause_that_is_short_enough_ends_nothing(twice):
@@ -77,7 +80,7 @@ def test_the_prefix_reaches_back_and_never_into_the_turn_before(twice):
 
 
 def test_after_a_reset_nothing_is_remembered(twice):
-    detector = SpeechDetector()
+    detector = SpeechDetector(build_voice_activity(Parts()))
     first = detector.add(twice)
     detector.reset()
     assert detector.add(twice) == first
@@ -86,4 +89,4 @@ def test_after_a_reset_nothing_is_remembered(twice):
 @pytest.mark.parametrize("wrong", [np.full(600, np.nan, np.float32), np.zeros((2, 600), np.float32)])
 def test_what_is_no_voice_at_all_is_refused(wrong):
     with pytest.raises(InputError, match="finite"):
-        SpeechDetector().add(wrong)
+        SpeechDetector(build_voice_activity(Parts())).add(wrong)

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from exomni.core.errors import InputError
+from exomni.core.turns import Turn
 from exomni.parts.smollm import chat as chat_module
 from exomni.parts.smollm import session as llm_session
-from exomni.parts.smollm.chat import ChatModel, Turn
+from exomni.parts.smollm.chat import SmolLM
 from exomni.parts.smollm.graph import BLOCK, ZERO_CODE, convert_llama, quantise
 from exomni.parts.smollm.session import EMBEDDINGS_FILE, GRAPH_FILE, TOKENIZER_FILE
 
@@ -66,7 +67,7 @@ def folder(reference, tokenizer, tmp_path_factory):
 
 @pytest.fixture
 def chat(folder):
-    return ChatModel(folder, n_threads=1)
+    return SmolLM(folder, n_threads=1)
 
 
 def write_gguf(model, path):
@@ -116,7 +117,7 @@ def assert_close(states, expected):
 def same(a, b):
     """Two replies, bit for bit."""
     return all(
-        x is not None and y is not None and x.text == y.text and torch.equal(x.state, y.state)
+        x is not None and y is not None and x.text == y.text and torch.equal(x.hidden_state, y.hidden_state)
         for x, y in zip_longest(a, b)
     )
 
@@ -136,26 +137,26 @@ def test_states_are_those_of_the_reference(chat, reference, tokenizer):
     tokens = tokenizer.encode(text).ids
     with torch.inference_mode():
         expected = reference(torch.tensor([before + tokens])).last_hidden_state[0, len(before) - 1 : -1]
-    states = chat.states(text, prompt)
+    states = chat.hidden_states(text, prompt)
     assert len(tokens) > 300  # read in more than one go
     assert states.shape == expected.shape == (len(tokens), D_MODEL)
     assert states.dtype == torch.float32
     assert_close(states, expected)
-    assert torch.equal(states, chat.states(text, prompt))
-    assert chat.states("", prompt).shape == (0, D_MODEL)
+    assert torch.equal(states, chat.hidden_states(text, prompt))
+    assert chat.hidden_states("", prompt).shape == (0, D_MODEL)
 
 
 def test_states_of_a_later_part_know_what_came_before(chat):
     begin, end = "I am a very small Llama,", "and I was never taught a word."
-    whole = chat.states(f"{begin} {end}")
-    later = chat.states(end, before=begin)
+    whole = chat.hidden_states(f"{begin} {end}")
+    later = chat.hidden_states(end, before=begin)
     assert_close(later, whole[-len(later) :])
-    assert not torch.allclose(later, chat.states(f" {end}"), atol=1e-3)
+    assert not torch.allclose(later, chat.hidden_states(f" {end}"), atol=1e-3)
 
 
 def test_a_reply_has_the_states_of_its_text(chat, reference, tokenizer):
-    written = list(chat.reply(HELLO, temperature=0.0, max_new_tokens=20, repetition_penalty=1.0))
-    states = torch.stack([token.state for token in written])
+    written = list(chat.write(HELLO, temperature=0.0, max_new_tokens=20, repetition_penalty=1.0))
+    states = torch.stack([token.hidden_state for token in written])
     ids = tokenizer.encode(chat.prompt(HELLO)).ids
     scores = states @ reference.embed_tokens.weight.T
     ids += scores.argmax(-1).tolist()  # the likeliest were taken
@@ -167,86 +168,86 @@ def test_a_reply_has_the_states_of_its_text(chat, reference, tokenizer):
 
 def test_the_same_conversation_gets_the_same_reply_whatever_came_before(chat, folder):
     more = [*HELLO, Turn("assistant", "Nobody."), Turn("user", "Are you sure?")]
-    first = list(chat.reply(HELLO, seed=1, **SAMPLED))
-    list(chat.reply([Turn("user", "Something else, and longer than that.")], seed=2, **SAMPLED))
-    continued = list(chat.reply(more, seed=3, **SAMPLED))
-    fresh = ChatModel(folder, n_threads=1)
-    assert same(first, chat.reply(HELLO, seed=1, **SAMPLED))
-    assert same(continued, fresh.reply(more, seed=3, **SAMPLED))
-    assert not same(continued, fresh.reply(more, seed=4, **SAMPLED))
-    assert not same(continued, fresh.reply(HELLO, seed=3, **SAMPLED))
+    first = list(chat.write(HELLO, seed=1, **SAMPLED))
+    list(chat.write([Turn("user", "Something else, and longer than that.")], seed=2, **SAMPLED))
+    continued = list(chat.write(more, seed=3, **SAMPLED))
+    fresh = SmolLM(folder, n_threads=1)
+    assert same(first, chat.write(HELLO, seed=1, **SAMPLED))
+    assert same(continued, fresh.write(more, seed=3, **SAMPLED))
+    assert not same(continued, fresh.write(more, seed=4, **SAMPLED))
+    assert not same(continued, fresh.write(HELLO, seed=3, **SAMPLED))
 
 
 def test_a_conversation_is_read_on_from_where_it_was(chat, monkeypatch):
     more = [*HELLO, Turn("assistant", "Nobody."), Turn("user", "Are you sure?")]
-    list(chat.reply(HELLO, **SAMPLED))
+    list(chat.write(HELLO, **SAMPLED))
     read = []
-    read_piece = chat._session.read_piece
-    monkeypatch.setattr(chat._session, "read_piece", lambda m, ids: read.append(len(ids)) or read_piece(m, ids))
-    list(chat.reply(more, **SAMPLED))
+    prefill_piece = chat._session.prefill_piece
+    monkeypatch.setattr(chat._session, "prefill_piece", lambda m, ids: read.append(len(ids)) or prefill_piece(m, ids))
+    list(chat.write(more, **SAMPLED))
     assert read == [len("Nobody. \n"), len(" user\nAre you sure? \n assistant\n")]  # a marker is one token
 
 
 def test_a_reply_that_was_read_already_is_not_read_again(chat, folder, monkeypatch):
     said = [*HELLO, Turn("assistant", "Nobody.")]
     more = [*said, Turn("user", "Are you sure?")]
-    list(chat.reply(HELLO, **SAMPLED))
+    list(chat.write(HELLO, **SAMPLED))
     read = []
-    reading_piece = chat._session.reading_piece
+    prefill_steps = chat._session.prefill_steps
     monkeypatch.setattr(
-        chat._session, "reading_piece", lambda m, ids: read.append(len(ids)) or reading_piece(m, ids)
+        chat._session, "prefill_steps", lambda m, ids: read.append(len(ids)) or prefill_steps(m, ids)
     )  # fmt: skip
-    list(chat.remember(said))
+    list(chat.prefill(said))
     assert read == [len("Nobody. \n")]
-    continued = list(chat.reply(more, seed=3, **SAMPLED))
+    continued = list(chat.write(more, seed=3, **SAMPLED))
     assert read[1:] == [len(" user\nAre you sure? \n assistant\n")]
-    assert same(continued, ChatModel(folder, n_threads=1).reply(more, seed=3, **SAMPLED))
-    assert not list(chat.remember([Turn("user", "Another conversation."), Turn("assistant", "Well.")]))
+    assert same(continued, SmolLM(folder, n_threads=1).write(more, seed=3, **SAMPLED))
+    assert not list(chat.prefill([Turn("user", "Another conversation."), Turn("assistant", "Well.")]))
     assert len(read) == 2
 
 
 def test_reading_a_reply_leaves_other_conversations_alone(chat, monkeypatch):
     """Two began with the same question; in one the reply was cut short and went on."""
     one = [*HELLO, Turn("assistant", "No"), Turn("user", "Are you sure?")]
-    list(chat.reply(one, **SAMPLED))
-    list(islice(chat.reply([Turn("user", "Something else?")], **SAMPLED), 2))
-    list(chat.reply(HELLO, **SAMPLED))
+    list(chat.write(one, **SAMPLED))
+    list(islice(chat.write([Turn("user", "Something else?")], **SAMPLED), 2))
+    list(chat.write(HELLO, **SAMPLED))
     held = max(len(m.pieces) for m in chat._idle)
-    list(chat.remember([*HELLO, Turn("assistant", "Nobody.")]))
+    list(chat.prefill([*HELLO, Turn("assistant", "Nobody.")]))
     assert max(len(m.pieces) for m in chat._idle) == held
 
 
 def test_replies_written_at_once_do_not_disturb_each_other(chat):
     prompts = [[Turn("user", text)] for text in ("One?", "Two, two?", "Three, and more than three?")]
-    alone = [list(chat.reply(p, seed=5, **SAMPLED)) for p in prompts]
-    together = list(zip(*(chat.reply(p, seed=5, **SAMPLED) for p in prompts), strict=True))
+    alone = [list(chat.write(p, seed=5, **SAMPLED)) for p in prompts]
+    together = list(zip(*(chat.write(p, seed=5, **SAMPLED) for p in prompts), strict=True))
     for expected, tokens in zip(alone, zip(*together, strict=True), strict=True):
         assert same(expected, tokens)
 
 
 def test_what_was_read_and_what_came_of_it_stay_where_they_are(chat):
-    expected = list(chat.reply(HELLO, seed=1, **SAMPLED))
-    expected_states = [token.state.clone() for token in expected]
+    expected = list(chat.write(HELLO, seed=1, **SAMPLED))
+    expected_states = [token.hidden_state.clone() for token in expected]
     spoiled, written = [], []
-    for token in chat.reply(HELLO, seed=1, **SAMPLED):
+    for token in chat.write(HELLO, seed=1, **SAMPLED):
         written.append(token)
         # Were an array freed too soon, these would be written over it.
-        spoiled += [np.full((1, N_KV_HEADS, chat_module.MEMORY_TOKENS, HEAD_DIM), np.nan, np.float32) for _ in range(8)]
+        spoiled += [np.full((1, N_KV_HEADS, chat_module.CACHE_TOKENS, HEAD_DIM), np.nan, np.float32) for _ in range(8)]
         spoiled += [np.full((1, 1, n), np.nan, np.float32) for n in (D_MODEL, 258) for _ in range(50)]
     assert same(expected, written)
-    assert all(torch.equal(t.state, s) for t, s in zip(expected, expected_states, strict=True))
+    assert all(torch.equal(t.hidden_state, s) for t, s in zip(expected, expected_states, strict=True))
 
 
 def test_only_some_conversations_are_remembered(chat, monkeypatch):
     made = []
-    new_memory = chat._session.new_memory
-    monkeypatch.setattr(chat._session, "new_memory", lambda capacity: made.append(capacity) or new_memory(capacity))
-    for i in range(3 * chat_module.MEMORIES):
-        reply = chat.reply([Turn("user", f"Number {i}?")], **SAMPLED)
+    new_cache = chat._session.new_cache
+    monkeypatch.setattr(chat._session, "new_cache", lambda capacity: made.append(capacity) or new_cache(capacity))
+    for i in range(3 * chat_module.MAX_CACHES):
+        reply = chat.write([Turn("user", f"Number {i}?")], **SAMPLED)
         list(islice(reply, 2))
         reply.close()  # nobody waits for the rest
-        chat.states("Said in between.")
-    assert len(made) == len(chat._idle) == chat_module.MEMORIES
+        chat.hidden_states("Said in between.")
+    assert len(made) == len(chat._idle) == chat_module.MAX_CACHES
 
 
 def test_a_long_conversation_forgets_its_beginning_but_not_every_time(chat, monkeypatch):
@@ -256,7 +257,7 @@ def test_a_long_conversation_forgets_its_beginning_but_not_every_time(chat, monk
     for i in range(20):
         turns += [Turn("user", f"Question number {i:2d}?"), Turn("assistant", "An answer.")]
         for end in (-1, len(turns)):
-            begins.append(chat._kept(turns[:end])[0])
+            begins.append(chat._kept_turns(turns[:end])[0])
             assert sum(map(len, chat._pieces(turns[:end]))) <= 400 + 20
             assert turns[begins[-1]].role == "user"
     assert begins == sorted(begins)
@@ -268,19 +269,19 @@ def test_what_is_kept_is_read_at_once_and_before_the_next_question(chat, folder,
     monkeypatch.setattr(chat_module, "CONTEXT_TOKENS", 400)
     monkeypatch.setattr(chat_module, "QUESTION_TOKENS", 40)
     turns, read, again = [], [], []
-    read_at_once = chat._session.read
-    monkeypatch.setattr(chat._session, "read", lambda m, ids: read.append(len(ids)) or read_at_once(m, ids))
+    read_at_once = chat._session.forward
+    monkeypatch.setattr(chat._session, "forward", lambda m, ids: read.append(len(ids)) or read_at_once(m, ids))
     for i in range(20):
         turns.append(Turn("user", f"Question number {i:2d}?"))
         read.clear()
-        written = [token.text for token in chat.reply(turns, max_new_tokens=3)]
+        written = [token.text for token in chat.write(turns, max_new_tokens=3)]
         assert read == [len(chat._pieces(turns)[-1]), 1, 1]  # the question, and what was written
         turns.append(Turn("assistant", "An answer."))
         read.clear()
-        assert not [*chat.remember(turns)][4:]
+        assert not [*chat.prefill(turns)][4:]
         again.append(sum(read))
         assert again[-1] == len(chat._pieces(turns)[-1])
-        assert written == [t.text for t in ChatModel(folder, n_threads=1).reply(turns[:-1], max_new_tokens=3)]
+        assert written == [t.text for t in SmolLM(folder, n_threads=1).write(turns[:-1], max_new_tokens=3)]
     assert 2 <= sum(n > 100 for n in again) <= 6
 
 
@@ -290,21 +291,21 @@ def test_a_reply_that_is_cut_short_after_the_beginning_was_forgotten(chat, monke
     monkeypatch.setattr(chat_module, "QUESTION_TOKENS", 40)
     monkeypatch.setattr(llm_session, "ROWS_AT_ONCE", 64)
     turns = [Turn("user", "One, two?"), Turn("assistant", "x" * 250), Turn("user", "Three?")]
-    list(chat.reply(turns, max_new_tokens=2))
+    list(chat.write(turns, max_new_tokens=2))
     whole, cut = ([*turns, Turn("assistant", text)] for text in ("y" * 70, "y"))
-    assert chat._kept(whole)[0] > chat._kept(cut)[0]
-    reading = chat.remember(whole)
+    assert chat._kept_turns(whole)[0] > chat._kept_turns(cut)[0]
+    steps = chat.prefill(whole)
     if is_whole:
-        list(reading)
+        list(steps)
     else:
-        next(reading)
-        reading.close()
-    list(chat.remember(cut))
-    read, reading_piece = [], chat._session.reading_piece
+        next(steps)
+        steps.close()
+    list(chat.prefill(cut))
+    read, prefill_steps = [], chat._session.prefill_steps
     monkeypatch.setattr(
-        chat._session, "reading_piece", lambda m, ids: read.append(len(ids)) or reading_piece(m, ids)
+        chat._session, "prefill_steps", lambda m, ids: read.append(len(ids)) or prefill_steps(m, ids)
     )  # fmt: skip
-    list(chat.reply([*cut, Turn("user", "Four?")], max_new_tokens=2))
+    list(chat.write([*cut, Turn("user", "Four?")], max_new_tokens=2))
     assert len(read) == 1
     assert read[0] < 40
 
@@ -312,21 +313,21 @@ def test_a_reply_that_is_cut_short_after_the_beginning_was_forgotten(chat, monke
 def test_reading_that_is_stopped_does_no_harm(chat, monkeypatch):
     monkeypatch.setattr(llm_session, "ROWS_AT_ONCE", 4)
     said = [*HELLO, Turn("assistant", "Nobody, as far as we know.")]
-    expected = list(chat.reply([*said, HELLO[0]], **SAMPLED))
-    list(chat.reply(HELLO, **SAMPLED))
-    reading = chat.remember(said)
-    next(reading)
-    reading.close()
-    assert same(expected, chat.reply([*said, HELLO[0]], **SAMPLED))
+    expected = list(chat.write([*said, HELLO[0]], **SAMPLED))
+    list(chat.write(HELLO, **SAMPLED))
+    steps = chat.prefill(said)
+    next(steps)
+    steps.close()
+    assert same(expected, chat.write([*said, HELLO[0]], **SAMPLED))
 
 
 def test_a_question_longer_than_the_context_can_be_followed_by_another(chat, monkeypatch):
     monkeypatch.setattr(chat_module, "CONTEXT_TOKENS", 400)
     turns = [Turn("user", "long " * 900)]
-    list(chat.reply(turns, max_new_tokens=2))
+    list(chat.write(turns, max_new_tokens=2))
     turns.append(Turn("assistant", "Oh."))
-    assert list(chat.remember(turns))
-    assert list(chat.reply([*turns, Turn("user", "Well?")], max_new_tokens=2))
+    assert list(chat.prefill(turns))
+    assert list(chat.write([*turns, Turn("user", "Well?")], max_new_tokens=2))
 
 
 def test_nobody_can_write_a_marker(chat, tokenizer):
@@ -342,14 +343,14 @@ def test_pieces_join_to_the_prompt(chat, tokenizer):
 
 
 def test_a_text_longer_than_the_memory_is_refused(chat):
-    with pytest.raises(InputError, match="memory"):
-        chat.states("a" * chat_module.MEMORY_TOKENS)
+    with pytest.raises(InputError, match="cache"):
+        chat.hidden_states("a" * chat_module.CACHE_TOKENS)
 
 
 def test_unfinished_characters_wait(chat, monkeypatch):
     wanted = iter([*chat._ids("né日"), chat.end_id])
     monkeypatch.setattr(chat_module, "_choose", lambda *_: next(wanted))
-    assert [t.text for t in chat.reply(HELLO)] == ["n", "", "é", "", "", "日"]
+    assert [t.text for t in chat.write(HELLO)] == ["n", "", "é", "", "", "日"]
 
 
 def spoken(chat, text):
@@ -370,8 +371,8 @@ def adapters():
 
 
 def test_speech_that_lies_on_words_is_answered_as_they_are(chat):
-    typed = [(t.text, t.state) for t in chat.reply(HELLO, **SAMPLED)]
-    heard = [(t.text, t.state) for t in chat.reply([spoken(chat, HELLO[0].content)], **SAMPLED)]
+    typed = [(t.text, t.hidden_state) for t in chat.write(HELLO, **SAMPLED)]
+    heard = [(t.text, t.hidden_state) for t in chat.write([spoken(chat, HELLO[0].content)], **SAMPLED)]
     assert [t for t, _ in heard] == [t for t, _ in typed]
     assert all(torch.allclose(a, b, atol=1e-5) for (_, a), (_, b) in zip(heard, typed, strict=True))
 
@@ -391,14 +392,14 @@ def test_what_is_rather_said_is_what_the_model_finds_likelier(chat, reference, t
     monkeypatch.setattr(chat_module, "TOKENS_AFTER", 100)
     own = log_prob(reference, tokenizer, text)
     expected = [log_prob(reference, tokenizer, other) - own for other in others]
-    np.testing.assert_allclose(chat.rather(text, others), expected, atol=0.5)
+    np.testing.assert_allclose(chat.log_likelihood_ratios(text, others), expected, atol=0.5)
     assert min(map(abs, expected)) > 2  # so the tolerance, which rounding of codes needs, says something
 
 
 def test_a_view_of_texts_looks_a_little_past_the_change(chat, monkeypatch):
     def views(n_after):
         monkeypatch.setattr(chat_module, "TOKENS_AFTER", n_after)
-        return chat.rather("the see was calm", ["the sea was calm", "the see was calm"])
+        return chat.log_likelihood_ratios("the see was calm", ["the sea was calm", "the see was calm"])
 
     near, whole = views(2), views(100)
     assert near[0] != whole[0]
@@ -407,14 +408,14 @@ def test_a_view_of_texts_looks_a_little_past_the_change(chat, monkeypatch):
 
 def test_a_view_of_texts_leaves_conversations_alone(chat, monkeypatch):
     talks = [[Turn("user", f"I am {name}."), Turn("assistant", "Hello!"), Turn("user", "Yes?")] for name in "abcd"]
-    assert len(talks) == chat_module.MEMORIES
+    assert len(talks) == chat_module.MAX_CACHES
     for talk in talks:
-        list(chat.reply(talk, **SAMPLED))
-    chat.rather("one", ["two", "three"])
-    read, read_piece = [], chat._session.read_piece
-    monkeypatch.setattr(chat._session, "read_piece", lambda m, ids: read.append(len(ids)) or read_piece(m, ids))
+        list(chat.write(talk, **SAMPLED))
+    chat.log_likelihood_ratios("one", ["two", "three"])
+    read, prefill_piece = [], chat._session.prefill_piece
+    monkeypatch.setattr(chat._session, "prefill_piece", lambda m, ids: read.append(len(ids)) or prefill_piece(m, ids))
     for talk in talks:
-        list(chat.reply(talk, **SAMPLED))
+        list(chat.write(talk, **SAMPLED))
     assert len(read) == len(talks)  # the last piece of each, nothing before it
 
 
@@ -423,7 +424,7 @@ def test_a_text_may_be_where_another_goes_on(chat, reference, tokenizer, monkeyp
     text, others = "so", ["so so", "so so so", "o"]
     monkeypatch.setattr(chat_module, "n_shared_ends", lambda one, other: 1)  # the end of the turn is not looked at
     said = [log_prob(reference, tokenizer, words, end="") for words in (text, *others)]
-    np.testing.assert_allclose(chat.rather(text, others), np.subtract(said[1:], said[0]), atol=0.5)
+    np.testing.assert_allclose(chat.log_likelihood_ratios(text, others), np.subtract(said[1:], said[0]), atol=0.5)
 
 
 def test_text_and_speech_are_read_in_their_order(chat):
@@ -437,52 +438,53 @@ def test_text_and_speech_are_read_in_their_order(chat):
 
 
 def test_nobody_can_type_speech(chat):
-    (piece,) = chat._pieces([Turn("user", f"a{chat_module.SPEECH}b")])
+    (piece,) = chat._pieces([Turn("user", f"a{chat_module.AUDIO_MARKER}b")])
     assert piece == chat._pieces([Turn("user", "ab")])[0]
 
 
 def test_adapters_in_the_graph_do_what_they_do_in_training(folder, reference, adapters):
     import copy
-    import types
 
     from exomni.model.adapters import Adapters
     from exomni.parts.smollm.session import LLMSession
 
     changed = copy.deepcopy(reference)
-    trained = Adapters(types.SimpleNamespace(model=changed), 2)
+    llm = torch.nn.Module()
+    llm.model = changed
+    trained = Adapters(llm, 2)
     trained.layers.load_state_dict({f"{k}.weight": torch.from_numpy(v).float() for k, v in adapters.items()})
     ids = torch.arange(40, 60)
     with torch.inference_mode():
         wanted = changed(ids[None]).last_hidden_state[0]
     session = LLMSession(folder, 1, adapters)
-    states = torch.from_numpy(session.read(session.new_memory(64), ids.tolist()).states)
+    states = torch.from_numpy(session.forward(session.new_cache(64), ids.tolist()).states)
     plain = LLMSession(folder, 1)
-    unchanged = torch.from_numpy(plain.read(plain.new_memory(64), ids.tolist()).states)
+    unchanged = torch.from_numpy(plain.read(plain.new_cache(64), ids.tolist()).states)
     cosine = torch.nn.functional.cosine_similarity
     assert cosine(states, wanted).min() > 0.99
     assert cosine(unchanged, wanted).mean() < 0.95
 
 
 def test_adapters_leave_typed_turns_alone(folder, adapters):
-    before = [(t.text, t.state) for t in ChatModel(folder, n_threads=1).reply(HELLO, **SAMPLED)]
-    chat = ChatModel(folder, n_threads=1)
+    before = [(t.text, t.hidden_state) for t in SmolLM(folder, n_threads=1).write(HELLO, **SAMPLED)]
+    chat = SmolLM(folder, n_threads=1)
     question = spoken(chat, HELLO[0].content)
-    heard = [t.state for t in chat.reply([question], **SAMPLED)]
-    chat.listen_with(adapters)
-    adapted = [t.state for t in chat.reply([question], **SAMPLED)]
+    heard = [t.hidden_state for t in chat.write([question], **SAMPLED)]
+    chat.use_adapters(adapters)
+    adapted = [t.hidden_state for t in chat.write([question], **SAMPLED)]
     assert not torch.allclose(heard[0], adapted[0], atol=1e-3)
-    after = [(t.text, t.state) for t in chat.reply(HELLO, **SAMPLED)]
+    after = [(t.text, t.hidden_state) for t in chat.write(HELLO, **SAMPLED)]
     assert [t for t, _ in after] == [t for t, _ in before]
     assert all(torch.equal(a, b) for (_, a), (_, b) in zip(after, before, strict=True))
 
 
 def test_a_conversation_mixes_typed_and_spoken_turns(folder, adapters):
-    chat = ChatModel(folder, n_threads=1)
-    chat.listen_with(adapters)
+    chat = SmolLM(folder, n_threads=1)
+    chat.use_adapters(adapters)
     turns = [*HELLO, Turn("assistant", "Me."), spoken(chat, "And who am I?")]
-    twice = [[t.state for t in chat.reply(turns, **SAMPLED)] for _ in range(2)]
-    fresh = ChatModel(folder, n_threads=1)
-    fresh.listen_with(adapters)
-    cold = [t.state for t in fresh.reply(turns, **SAMPLED)]
+    twice = [[t.hidden_state for t in chat.write(turns, **SAMPLED)] for _ in range(2)]
+    fresh = SmolLM(folder, n_threads=1)
+    fresh.use_adapters(adapters)
+    cold = [t.hidden_state for t in fresh.write(turns, **SAMPLED)]
     for other in (twice[1], cold):
         assert all(torch.equal(a, b) for a, b in zip(twice[0], other, strict=True))

@@ -1,6 +1,7 @@
 """Streams of a tiny random model: order, clocks, laziness, seeds, and what is refused."""
 
 import gc
+import time
 import weakref
 from importlib import resources
 from pathlib import Path
@@ -15,9 +16,11 @@ from exomni.core.emotion import EMOTIONS
 from exomni.core.errors import AssetError, CheckpointError, ConfigError, InputError
 from exomni.core.events import DoneEvent, FaceEvent, SpeechEvent, TextEvent
 from exomni.core.timebase import SAMPLES_PER_FRAME, units_to_samples
+from exomni.core.turns import Turn
 from exomni.data.teachers.expression import FULL
 from exomni.face.eyes import EyeMovements
-from exomni.parts.smollm.chat import Turn
+from exomni.parts.loading import Parts
+from exomni.parts.ports import Clause
 from exomni.pipeline.exomni import MAX_PROMPT_CHARS, MAX_TEXT_CHARS, ExOmni
 from exomni.pipeline.results import Timings
 
@@ -68,10 +71,10 @@ def of_type(events, kind) -> list:
 
 def test_a_reply_is_in_order_and_whole(omni):
     events, _ = walk(omni.stream("What is the capital of France?"))
-    assert "".join(e.text for e in of_type(events, TextEvent)) == omni.chat.answer
+    assert "".join(e.text for e in of_type(events, TextEvent)) == omni.llm.answer
     spoken = [e.text for e in of_type(events, SpeechEvent)]
     assert len(spoken) >= 2
-    assert " ".join(spoken) == omni.chat.answer
+    assert " ".join(spoken) == omni.llm.answer
 
 
 def test_a_given_text_is_in_order_and_whole(omni):
@@ -91,48 +94,48 @@ def test_speech_knows_its_phonemes_and_their_times(omni):
 
 
 def test_speech_begins_while_the_words_are_still_being_written(omni):
-    omni.chat.answer = "Well, hello there my friend. " + LONG * 5
+    omni.llm.answer = "Well, hello there my friend. " + LONG * 5
     written = {}
     for event in omni.stream("Hello?"):
-        written.setdefault(type(event), omni.chat.n_written)
+        written.setdefault(type(event), omni.llm.n_written)
     assert written[TextEvent] == 1
     assert written[FaceEvent] == written[SpeechEvent] <= 12
-    assert omni.chat.n_written > 100
+    assert omni.llm.n_written > 100
 
 
 @pytest.mark.parametrize("stop_at", [TextEvent, FaceEvent, SpeechEvent])
 def test_a_consumer_that_stops_stops_the_work(omni, stop_at):
-    omni.chat.answer = LONG * 20
+    omni.llm.answer = LONG * 20
     stream = omni.stream("Hello?")
     for event in stream:
         if isinstance(event, stop_at):
             break
-    n_written = omni.chat.n_written
+    n_written = omni.llm.n_written
     stream.close()
-    assert omni.chat.closed
-    assert omni.chat.n_written == n_written < 40
+    assert omni.llm.closed
+    assert omni.llm.n_written == n_written < 40
 
 
 def test_a_consumer_that_forgets_the_stream_stops_the_work_too(omni):
-    omni.chat.answer = LONG * 20
+    omni.llm.answer = LONG * 20
     for event in omni.stream("Hello?"):
         if isinstance(event, SpeechEvent):
             break
     gc.collect()
-    assert omni.chat.closed
+    assert omni.llm.closed
 
 
 def test_nothing_is_done_before_the_first_event_is_asked_for(omni):
     omni.stream("Hello?")
     omni.stream_speech(LONG * 100)
-    assert omni.chat.n_written == omni.chat.n_states == 0
+    assert omni.llm.n_written == omni.llm.n_states == 0
 
 
 def test_a_long_text_is_read_as_it_is_needed(omni):
     for event in omni.stream_speech(LONG * 1500):
         if isinstance(event, SpeechEvent):
             break
-    assert omni.chat.n_states == 1
+    assert omni.llm.n_states == 1
 
 
 def test_memory_stays_flat_however_long_the_text(omni):
@@ -217,8 +220,8 @@ def test_streaming_equals_offline(omni):
 
 def test_a_reply_says_what_made_it(omni, tiny_nano):
     reply = omni.respond("Hello?", seed=9)
-    assert reply.text == omni.chat.answer
-    assert (reply.seed, reply.model, reply.data) == (9, tiny_nano.model_hash, tiny_nano.data_hash)
+    assert reply.text == omni.llm.answer
+    assert (reply.seed, reply.model, reply.data) == (9, tiny_nano.facts.weights, tiny_nano.facts.data)
     assert len(reply.frames) * SAMPLES_PER_FRAME == len(reply.samples)
 
 
@@ -236,31 +239,31 @@ def test_the_real_time_factor_is_work_over_speech(omni):
     assert Timings().real_time_factor == 0
 
 
-def test_loading_the_llm_is_not_part_of_a_request(tiny_nano, omni, monkeypatch, tmp_path):
-    import time
+def slow(parts: Parts, port: str, part, seconds: float) -> None:
+    """Have a part take its time to load."""
 
-    def slow_chat(folder):
-        time.sleep(0.5)
-        return omni.chat
+    def build(parts):
+        time.sleep(seconds)
+        return part
 
-    monkeypatch.setattr("exomni.parts.smollm.chat.ChatModel", slow_chat)
-    cold = ExOmni(tiny_nano, lambda: tmp_path, load_s=1.0)
-    times = cold.respond("Hello?").timings
-    assert times.load_s >= 1.5
+    parts._built.pop(port, None)
+    parts._builders[port] = build
+
+
+def test_loading_the_llm_is_not_part_of_a_request(omni):
+    before = omni.parts.load_s
+    slow(omni.parts, "writer", omni.llm, 0.5)
+    times = omni.respond("Hello?").timings
+    assert times.load_s >= before + 0.5
     assert times.first_audio_s < times.total_s
     assert times.llm_s < 0.5
 
 
-def test_loading_the_speech_encoder_is_not_part_of_a_request(omni, monkeypatch, tiny_whisper, speechlike):
-    import time
-
-    def slow_folder():
-        time.sleep(5)
-        return tiny_whisper
-
-    monkeypatch.setattr(omni.nano, "whisper_folder", slow_folder)
-    omni.nano.__dict__.pop("speech_features", None)
-    before = omni.load_s
+def test_loading_the_speech_encoder_is_not_part_of_a_request(omni, tiny_parts, speechlike):
+    parts = tiny_parts(writer=omni.llm, reader=omni.llm)
+    slow(parts, "speech_encoder", omni.parts.speech_encoder, 5)
+    omni = ExOmni(parts)
+    before = parts.load_s
     times = omni.animate(speechlike(1, 24_000), 24_000).timings
     assert times.first_face_s < 5  # takes hundredths of a second, but on a busy machine
     assert times.load_s >= before + 5
@@ -269,8 +272,8 @@ def test_loading_the_speech_encoder_is_not_part_of_a_request(omni, monkeypatch, 
 def test_a_conversation_is_handed_on(omni, monkeypatch):
     turns = [Turn("user", "Hello."), Turn("assistant", "Hi."), Turn("user", "How are you?")]
     seen = []
-    reply = omni.chat.reply
-    monkeypatch.setattr(omni.chat, "reply", lambda given, **options: seen.append((given, options)) or reply(given))
+    reply = omni.llm.write
+    monkeypatch.setattr(omni.llm, "write", lambda given, **options: seen.append((given, options)) or reply(given))
     omni.respond(turns, temperature=0.5, max_new_tokens=20, seed=4)
     assert seen[0][0] == turns
     assert seen[0][1] == {"max_new_tokens": 20, "temperature": 0.5, "seed": 4}
@@ -315,11 +318,11 @@ def test_odd_text_is_spoken_as_far_as_it_can_be(omni, text):
 
 @pytest.mark.parametrize("prompt", ["caf\udce9 hello", "a\x00b", "😀 hello", "日本語?", "\u202ehello"])
 def test_odd_questions_are_answered(omni, prompt):
-    assert omni.respond(prompt).text == omni.chat.answer
+    assert omni.respond(prompt).text == omni.llm.answer
 
 
 def test_clauses_that_cannot_be_said_are_passed_over(omni):
-    omni.chat.answer = "Hello there. 日本語。 (). Good bye, my friend!"
+    omni.llm.answer = "Hello there. 日本語。 (). Good bye, my friend!"
     events, _ = walk(omni.stream("Hello?"))
     assert "日本語" in "".join(e.text for e in of_type(events, TextEvent))
     assert of_type(events, SpeechEvent)[0].text == "Hello there."
@@ -327,7 +330,7 @@ def test_clauses_that_cannot_be_said_are_passed_over(omni):
 
 @pytest.mark.parametrize("answer", ["", "日本語。", "😀"])
 def test_an_llm_that_says_nothing_is_an_error_and_no_crash(omni, answer):
-    omni.chat.answer = answer
+    omni.llm.answer = answer
     with pytest.raises(InputError, match="nothing in the reply"):
         omni.respond("Hello?")
 
@@ -486,7 +489,7 @@ def test_a_face_blinks_now_and_then(omni):
 def test_presets_without_weights_are_refused(tiny_weights):
     with pytest.raises(ConfigError, match="neither a preset"):
         ExOmni.load("mega")
-    with pytest.raises(ConfigError, match="load_published"):
+    with pytest.raises(ConfigError, match="no weights of its own"):
         ExOmni.load("paper")
 
 
@@ -502,14 +505,12 @@ def shipped():
     """The model as it ships, without its LLM."""
     if not SHIPPED.is_dir():
         pytest.skip("the weights are not there yet")
-    omni = ExOmni.load("nano")
 
     class NoWords:
-        def states(self, text: str, before: str):
-            return torch.zeros(0, 576)
+        def read(self, text: str, prompt: str = "", before: str = "") -> Clause:
+            return Clause(text, torch.zeros(0, 576))
 
-    omni.chat = NoWords()
-    return omni
+    return ExOmni.load("nano", reader=NoWords())
 
 
 def test_the_shipped_weights_speak(shipped):

@@ -9,18 +9,18 @@ from exomni.pipeline.live_face import (
     HOP_UNITS,
     LATENCY_S,
     LOOKAHEAD_UNITS,
-    MOST_UNITS,
+    MAX_UNITS,
     SAMPLES_PER_UNIT,
-    Listener,
-    listen,
+    LiveFace,
+    live_faces,
 )
 
 
-def heard(nano, samples, step):
+def faces_of(nano, samples, step):
     """Events, and when each came, in seconds of what had been heard."""
-    listener, out = Listener(nano), []
+    face, out = LiveFace(nano), []
     for i in range(0, len(samples), step):
-        event = listener.add(samples[i : i + step])
+        event = face.add(samples[i : i + step])
         if event is not None:
             out.append((min(i + step, len(samples)) / ENCODER_SAMPLE_HZ, event))
     return out
@@ -28,7 +28,7 @@ def heard(nano, samples, step):
 
 def test_faces_follow_each_other_and_are_not_later_than_promised(tiny_nano, speechlike):
     samples = speechlike(4.0, ENCODER_SAMPLE_HZ)
-    events = heard(tiny_nano, samples, 320)
+    events = faces_of(tiny_nano, samples, 320)
     n_frames = 0
     for at_s, event in events:
         assert (event.start_frame, event.start_sample) == (n_frames, n_frames * SAMPLES_PER_FRAME)
@@ -42,26 +42,26 @@ def test_faces_follow_each_other_and_are_not_later_than_promised(tiny_nano, spee
 
 
 def test_what_is_kept_does_not_grow(tiny_nano, speechlike):
-    listener = Listener(tiny_nano)
+    face = LiveFace(tiny_nano)
     for _ in range(20):
-        listener.add(speechlike(1.0, ENCODER_SAMPLE_HZ))
-    assert len(listener._samples) <= (CONTEXT_UNITS + MOST_UNITS + LOOKAHEAD_UNITS + 5) * SAMPLES_PER_UNIT
+        face.add(speechlike(1.0, ENCODER_SAMPLE_HZ))
+    assert len(face._samples) <= (CONTEXT_UNITS + MAX_UNITS + LOOKAHEAD_UNITS + 5) * SAMPLES_PER_UNIT
 
 
 def test_a_step_that_comes_much_too_late_leaves_frames_out(tiny_nano, speechlike):
     samples = speechlike(10.0, ENCODER_SAMPLE_HZ)
-    listener = Listener(tiny_nano)
-    first = listener.add(samples[:16_000])
-    second = listener.add(samples[16_000:])
+    face = LiveFace(tiny_nano)
+    first = face.add(samples[:16_000])
+    second = face.add(samples[16_000:])
     assert len(first.frames) == first.start_frame + units_to_frames(12 - LOOKAHEAD_UNITS)
     assert second.start_frame > len(first.frames)
     assert second.start_frame + len(second.frames) == units_to_frames(125 - LOOKAHEAD_UNITS)
-    assert len(second.frames) == pytest.approx(MOST_UNITS / 12.5 * FRAME_HZ, abs=1)
+    assert len(second.frames) == pytest.approx(MAX_UNITS / 12.5 * FRAME_HZ, abs=1)
 
 
 def test_the_end_is_heard_too(tiny_nano, speechlike):
     pieces = np.array_split(speechlike(2.0, 48_000), 37)
-    events = list(listen(tiny_nano, pieces, 48_000))
+    events = list(live_faces(tiny_nano, pieces, 48_000))
     assert sum(len(event.frames) for event in events) == units_to_frames(25)
 
 
@@ -69,7 +69,7 @@ def test_hearing_piece_by_piece_gives_nearly_the_face_of_the_whole(tiny_nano, om
     samples = speechlike(3.0, ENCODER_SAMPLE_HZ)
     whole = omni.animate(samples, ENCODER_SAMPLE_HZ).frames
     frames = np.concatenate(
-        [event.frames for event in listen(tiny_nano, np.array_split(samples, 30), ENCODER_SAMPLE_HZ)]
+        [event.frames for event in live_faces(tiny_nano, np.array_split(samples, 30), ENCODER_SAMPLE_HZ)]
     )
     apart = np.abs(frames - whole[: len(frames)]).mean()
     shuffled = np.abs(frames[::-1] - whole[: len(frames)]).mean()

@@ -1,7 +1,6 @@
 """A recording in pieces: the same face as from the whole, soon, and never more of it in memory than is needed."""
 
 import weakref
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +13,8 @@ from exomni.core.errors import InputError
 from exomni.core.events import FaceEvent
 from exomni.model.config import UnitTokenizerConfig
 from exomni.model.unit_tokenizer import UnitTokenizer
-from exomni.pipeline.recordings import Recording, UnitWindow, hear
+from exomni.parts.nano.units import FeatureTokenizer
+from exomni.pipeline.recordings import Recording, UnitWindow
 from exomni.pipeline.results import wav_bytes
 
 SHAPES = [i for i in range(52) if i not in indices(EYES)]
@@ -36,8 +36,9 @@ def test_a_stream_from_a_file_equals_the_whole(omni, long_file, monkeypatch, pie
     streamed = omni.animate(long_file)
     whole = read_audio(long_file, 24_000)
     heard = resample(whole, 24_000, 16_000)
-    units = omni.nano.hear(torch.cat(list(omni.nano.speech_features.long([heard]))))
-    face = omni.nano.recording_frames(units, 0, None)
+    encoder, tokenizer = omni.parts.speech_encoder, omni.parts.recording_tokenizer
+    units = tokenizer.units_of(torch.cat(list(encoder.long([heard]))))
+    face = omni.parts.face_maker.recording_frames(units, 0, None)
     np.testing.assert_allclose(streamed.samples, whole, atol=1e-6)
     assert np.ptp(streamed.units) > 0
     np.testing.assert_array_equal(streamed.units, units.numpy())
@@ -87,9 +88,9 @@ def test_a_wrong_file_is_refused_at_once(omni, tmp_path):
 @pytest.mark.parametrize("rate", [16_000, 24_000, 44_100])
 def test_what_was_read_is_handed_out_once_and_in_order(speechlike, rate):
     samples = speechlike(25, rate)
-    recording = Recording.open(samples, rate)
+    recording = Recording(samples, rate)
     taken, heard = [], []
-    for piece in recording.heard():
+    for piece in recording.encoder_pieces():
         heard.append(piece)
         taken.append(recording.take(recording.n_samples // 3))
     taken.append(recording.take(recording.n_samples))
@@ -99,14 +100,12 @@ def test_what_was_read_is_handed_out_once_and_in_order(speechlike, rate):
     assert recording.n_frames == 25 * 30
 
 
-def lively_with(config: UnitTokenizerConfig) -> SimpleNamespace:
-    """A tokenizer that says something else for every sound, as a part of a model."""
+def lively_with(config: UnitTokenizerConfig) -> FeatureTokenizer:
+    """A tokenizer that says something else for every sound."""
     torch.manual_seed(0)
     tokenizer = UnitTokenizer(config).requires_grad_(False).eval()
     tokenizer.to_codes.weight *= 5
-    return SimpleNamespace(
-        unit_tokenizer=tokenizer, hear=lambda features: tokenizer(features.reshape(1, len(features) // 4, -1)).ids[0]
-    )
+    return FeatureTokenizer(tokenizer, lambda: None)
 
 
 @pytest.fixture(scope="module", params=[0, 1, 3])
@@ -118,28 +117,28 @@ def lively(request, tiny_config):
 def test_units_heard_in_pieces_equal_the_whole(lively, tiny_config, sizes):
     draw = torch.Generator().manual_seed(sum(sizes))
     features = torch.randn(4 * sum(sizes), tiny_config.unit_tokenizer.d_features, generator=draw)
-    whole = lively.hear(features)
+    whole = lively.units_of(features)
     assert len(set(whole.tolist())) > sum(sizes) // 20
-    assert torch.equal(torch.cat(list(hear(lively, torch.split(features, [4 * n for n in sizes])))), whole)
+    assert torch.equal(torch.cat(list(lively.stream_features(torch.split(features, [4 * n for n in sizes])))), whole)
 
 
 def test_a_unit_hears_its_neighbours(tiny_config):
     """Without them units differ, so the test above can fail."""
     lively = lively_with(tiny_config.unit_tokenizer)
     features = torch.randn(400, tiny_config.unit_tokenizer.d_features, generator=torch.Generator().manual_seed(1))
-    alone = torch.cat([lively.hear(piece) for piece in torch.split(features, 20)])
-    assert not torch.equal(alone, lively.hear(features))
+    alone = torch.cat([lively.units_of(piece) for piece in torch.split(features, 20)])
+    assert not torch.equal(alone, lively.units_of(features))
 
 
 @pytest.mark.parametrize("n_units", [1, 4, 5, 49, 50, 51, 74, 75, 76, 100, 133, 260])
 @pytest.mark.parametrize("step", [1, 7, 126, 1000])
 def test_chunks_of_units_equal_the_whole(tiny_nano, n_units, step):
     units = torch.randint(0, 36, (n_units,), generator=torch.Generator().manual_seed(n_units))
-    whole = tiny_nano.recording_frames(units, 0, None)
-    window, pieces = UnitWindow(tiny_nano, None), []
+    whole = tiny_nano.face_maker.recording_frames(units, 0, None)
+    window, pieces = UnitWindow(tiny_nano.face_maker, None), []
     for start in range(0, n_units, step):
         pieces += window.add(units[start : start + step])
-        assert len(window.units) <= 2 * window.reach_units + window.CHUNK_UNITS + step
+        assert len(window.units) <= 2 * tiny_nano.face_maker.reach_units + window.CHUNK_UNITS + step
     pieces += window.finish()
     np.testing.assert_allclose(np.concatenate([frames for frames, _ in pieces]), whole, atol=1e-4)
     assert np.concatenate([own for _, own in pieces]).tolist() == units.tolist()

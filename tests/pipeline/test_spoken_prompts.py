@@ -8,18 +8,26 @@ import pytest
 
 from exomni.core.errors import ConfigError, InputError, NothingHeardError
 from exomni.core.events import DoneEvent, TranscriptEvent
-from exomni.parts.smollm.chat import Turn
+from exomni.core.turns import Turn
+from exomni.model.config import SpeechProjectorConfig
+from exomni.parts.loading import Parts, load_parts
+from exomni.parts.nano.listener import CTCSpeechListener
+from exomni.parts.silero import build_voice_activity
+from exomni.parts.whisper.transcriber import WhisperTranscriber, repeats_itself
 from exomni.pipeline.results import wav_bytes
-from exomni.pipeline.spoken_prompts import DEFAULT_LISTEN, LISTEN, checked_listen, is_spoken, repeats_itself
+from exomni.pipeline.spoken_prompts import DEFAULT_LISTEN, LISTEN, SpokenPrompts, checked_listen, is_spoken
 
 
-class Scribe:
-    """Stands in for Whisper's decoder."""
+class Scribe(WhisperTranscriber):
+    """Whisper's decoder, whose words are given."""
 
-    def __init__(self, *words: str):
-        self.words, self.n_frames = list(words), []
+    def __init__(self, encoder, *words: str):
+        self._encoder, self.words, self.n_frames = encoder, list(words), []
 
-    def __call__(self, features) -> str:
+    def prepare(self) -> None:
+        pass
+
+    def decode(self, features) -> str:
         self.n_frames.append(len(features))
         return self.words.pop(0)
 
@@ -27,12 +35,12 @@ class Scribe:
 @pytest.fixture
 def hearing(omni, monkeypatch):
     """Function of words to an `ExOmni` that hears them and hands its turns to a list."""
+    write = omni.llm.write
 
     def make(*words):
-        omni.ear.__dict__["transcriber"] = Scribe(*words)
+        omni.parts._built["transcriber"] = Scribe(omni.parts.speech_encoder, *words)
         omni.turns = []
-        reply = omni.chat.reply
-        monkeypatch.setattr(omni.chat, "reply", lambda turns, **o: omni.turns.extend(turns) or reply(turns, **o))
+        monkeypatch.setattr(omni.llm, "write", lambda turns, **o: omni.turns.extend(turns) or write(turns, **o))
         return omni
 
     return make
@@ -52,8 +60,8 @@ def test_the_result_says_what_was_heard(hearing, question, tmp_path):
     path = tmp_path / "question.wav"
     path.write_bytes(wav_bytes(question))
     reply = hearing("Hello.").respond(path)
-    assert reply.heard == "Hello."
-    assert hearing("Hello.").respond("Hello.").heard == ""
+    assert reply.transcript == "Hello."
+    assert hearing("Hello.").respond("Hello.").transcript == ""
 
 
 def test_text_and_speech_mix(hearing, question):
@@ -78,7 +86,7 @@ def test_the_words_of_a_recording(hearing, question):
 def test_a_transcript_that_runs_in_circles_is_made_again_on_a_whole_clip(hearing, question):
     omni = hearing("What is it? What is it?", "Who is it?")
     assert omni.transcribe(question, 24_000) == "Who is it?"
-    first, second = omni.ear.transcriber.n_frames
+    first, second = omni.parts.transcriber.n_frames
     assert first < second == 1500
 
 
@@ -130,14 +138,9 @@ def test_what_is_spoken(prompt, spoken):
 
 
 def test_whisper_writes_down_the_voice(question):
-    from exomni.parts.whisper.conversion import WHISPER
-    from exomni.parts.whisper.encoder import SpeechFeatures
-    from exomni.pipeline.spoken_prompts import Ear
-
-    class Encoder:
-        speech_features, whisper_folder = SpeechFeatures(WHISPER.folder()), WHISPER.folder
-
-    assert Ear(Encoder(), None).transcribe(question, 24_000) == "What is the capital of France?"
+    prompts = SpokenPrompts(load_parts("nano"))
+    assert prompts.transcribe(question, 24_000) == "What is the capital of France?"
+    assert prompts.transcribe(question, 24_000, trimmed=True) == "What is the capital of France?"
 
 
 class Words:
@@ -149,7 +152,7 @@ class Words:
     def decode(self, ids):
         return "".join({7: " tea", 9: " time"}[i] for i in ids)
 
-    def rather(self, text, others):
+    def log_likelihood_ratios(self, text, others):
         self.asked.append((text, list(others)))
         return [self.likes.get(other, 0.0) for other in others]
 
@@ -159,20 +162,18 @@ class Words:
     def embeddings(self, ids):
         return np.array([[i] for i in ids], np.float32)
 
-    def listen_with(self, adapters):
+    def use_adapters(self, adapters):
         self.adapters.append(adapters)
 
 
 @pytest.fixture
-def native():
-    """An ear whose listener always hears "tea time"."""
+def native(monkeypatch):
+    """Spoken prompts whose CTC listener always reads "tea time"."""
     import torch
 
-    from exomni.model.config import SpeechProjectorConfig
-    from exomni.model.ctc_listener import Listener, Listening
-    from exomni.pipeline.spoken_prompts import Ear
+    from exomni.model.ctc_listener import CTCListener, CTCListenerWeights
 
-    class Always(Listener):
+    class Always(CTCListener):
         said = (7.0, -50.0, 8.9)
 
         def forward(self, frames):
@@ -180,21 +181,25 @@ def native():
 
     listener = Always(4, 1, SpeechProjectorConfig())
     listener.blank.data.fill_(-50.0)
-
-    class Nano:
-        speech_features = staticmethod(lambda samples: torch.zeros(len(samples) // 320, 4))
-        listening = Listening(listener, np.array([7, 9]), {"0.q.up": np.zeros(1)})
-
+    weights = CTCListenerWeights(listener, np.array([7, 9]), {"0.q.up": np.zeros(1)})
+    monkeypatch.setattr("exomni.parts.nano.listener.load_ctc_listener", lambda folder, config: weights)
     chat = Words()
-    return Ear(Nano(), lambda: chat), chat, listener
+    ctc = CTCSpeechListener(Path(), None, lambda samples: torch.zeros(len(samples) // 320, 4), chat)
+    parts = Parts(writer=chat, listener=ctc, builders={"voice_activity": build_voice_activity})
+    return SpokenPrompts(parts), chat, listener
+
+
+def words_and_vectors(prompts, recording) -> tuple[str, np.ndarray]:
+    words = prompts.transcribe(recording, 24_000, listen="native")
+    return words, prompts._parts.listener.vectors(words)
 
 
 def test_speech_is_heard_natively(native, question):
-    ear, chat, _ = native
-    vectors, words = ear.hear(question, 24_000)
+    prompts, chat, _ = native
+    words, vectors = words_and_vectors(prompts, question)
     np.testing.assert_array_equal(vectors, [[7.0], [9.0]])
     assert words == "tea time"
-    ((turn,), said) = ear.turns(["Say:", question], 24_000, "native", str.upper)
+    ((turn,), said) = prompts.turns(["Say:", question], 24_000, "native", str.upper)
     assert said == "SAY: TEA TIME"
     assert turn.role == "user"
     assert turn.content[:2] == ("Say:", " ")
@@ -203,43 +208,43 @@ def test_speech_is_heard_natively(native, question):
 
 
 def test_speech_alone_reads_as_if_it_had_been_typed(native, question):
-    ear, _, _ = native
-    assert ear.turns(question, 24_000, "native", str)[0] == [Turn("user", "tea time")]
-    assert ear.turns([question, question], 24_000, "native", str)[0] == [Turn("user", "tea time tea time")]
-    assert ear.turns(["", question, " "], 24_000, "native", str)[0] == [Turn("user", "tea time")]
+    prompts, _, _ = native
+    assert prompts.turns(question, 24_000, "native", str)[0] == [Turn("user", "tea time")]
+    assert prompts.turns([question, question], 24_000, "native", str)[0] == [Turn("user", "tea time tea time")]
+    assert prompts.turns(["", question, " "], 24_000, "native", str)[0] == [Turn("user", "tea time")]
 
 
 def test_a_native_conversation_may_have_spoken_turns(native, question):
-    ear, chat, _ = native
+    prompts, chat, _ = native
     talk = [Turn("user", question), Turn("assistant", "With milk?"), Turn("user", ("No:", question))]
-    turns, words = ear.turns(talk, 24_000, "native", str)
+    turns, words = prompts.turns(talk, 24_000, "native", str)
     assert turns[:2] == [Turn("user", "tea time"), Turn("assistant", "With milk?")]
     assert (turns[2].content[0], words) == ("No:", "No: tea time")
     assert len(chat.adapters) == 1
 
 
 def test_a_long_recording_is_read_piece_by_piece(native, question, monkeypatch):
-    ear, _, listener = native
+    prompts, _, listener = native
     says = iter([(7.0, 9.0), (-50.0, -50.0), (9.0,)])
-    monkeypatch.setattr("exomni.pipeline.spoken_prompts.read_spoken", lambda recording, rate: [question] * 3)
+    monkeypatch.setattr("exomni.pipeline.spoken_prompts.read_input_audio", lambda *_: [question] * 3)
     monkeypatch.setattr(type(listener), "said", property(lambda _: next(says)))
-    assert ear.hear(question, 24_000)[1] == "tea time time"
+    assert words_and_vectors(prompts, question)[0] == "tea time time"
 
 
 def test_the_llm_has_a_say_in_what_is_heard(native, question):
-    ear, chat, listener = native
+    prompts, chat, listener = native
     listener.said = (7.6, -50.0, 8.9)
-    assert ear.hear(question, 24_000)[1] == "tea time"
+    assert words_and_vectors(prompts, question)[0] == "tea time"
     assert chat.asked[0][0] == "tea time"
     assert "time time" in chat.asked[0][1]
     chat.likes = {"time time": 40.0}
-    vectors, words = ear.hear(question, 24_000)
+    words, vectors = words_and_vectors(prompts, question)
     assert words == "time time"
     np.testing.assert_array_equal(vectors, [[9.0], [9.0]])
 
 
 def test_what_reads_as_nothing_is_no_question(native, question):
-    ear, _, listener = native
+    prompts, _, listener = native
     listener.said = (-50.0, -50.0)
     with pytest.raises(NothingHeardError):
-        ear.hear(question, 24_000)
+        words_and_vectors(prompts, question)

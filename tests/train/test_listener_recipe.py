@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from exomni.core.errors import CheckpointError, ConfigError, UserError
-from exomni.data.asr_rows import HeardRow
+from exomni.data.asr_rows import ASRRow
 from exomni.model.adapters import Adapters
 from exomni.model.config import ContextLayersConfig, SpeechProjectorConfig
-from exomni.model.ctc_listener import FILE, Listener, save_listening
-from exomni.train.ctc import ReadingTask
-from exomni.train.listener_recipe import HEARING_STAGES, load_hearing_recipe, own_folder, read_rows
-from exomni.train.listener_stages import ListeningConfig, ListeningTask
+from exomni.model.ctc_listener import LISTENER_FILE, CTCListener, save_ctc_listener
+from exomni.train.ctc import CTCTask
+from exomni.train.listener_recipe import LISTENER_STAGES, load_listener_recipe, own_folder, read_rows
+from exomni.train.listener_stages import LLMListenerConfig, LLMListenerTask
 from exomni.train.loop import LoopConfig, train
-from exomni.train.mixtures import mixed_words
+from exomni.train.mixtures import mixed_tokens
 from exomni.train.release import released_weights
 
 WORDS = ("yes", "no", "tea", "sun", "repeat", "what", "you", "hear", ":", "user", "assistant", "<|im_end|>")
@@ -45,7 +45,7 @@ class Tokenizer:
         return WORDS.index(token)
 
 
-def heard_rows(n: int, seed: int) -> list[HeardRow]:
+def heard_rows(n: int, seed: int) -> list[ASRRow]:
     """Rows of two to four words; each word has a sound of its own, with a pause after it."""
     sounds, rng = np.random.default_rng(0).standard_normal((5, D_ENCODER)), np.random.default_rng(seed)
     rows = []
@@ -53,7 +53,7 @@ def heard_rows(n: int, seed: int) -> list[HeardRow]:
         words = rng.integers(4, size=rng.integers(2, 5))
         frames = np.concatenate([sounds[k].repeat(1).reshape(1, -1).repeat(5, 0) for w in words for k in (w, 4)])
         frames = frames + 0.1 * rng.standard_normal(frames.shape)
-        rows.append(HeardRow(" ".join(WORDS[w] for w in words), "no tea", frames.astype(np.float16), "v", "g"))
+        rows.append(ASRRow(" ".join(WORDS[w] for w in words), "no tea", frames.astype(np.float16), "v", "g"))
     return rows
 
 
@@ -67,7 +67,7 @@ def table():
 def reader(table, tmp_path_factory):
     """A listener that has learned to read."""
     torch.set_num_threads(1)
-    task = ReadingTask(heard_rows(60, 1), heard_rows(10, 2), table, Tokenizer(), PROJECTOR, n_rivals=4)
+    task = CTCTask(heard_rows(60, 1), heard_rows(10, 2), table, Tokenizer(), PROJECTOR, n_rivals=4)
     config = LoopConfig(steps=150, batch_size=8, rates={"listener": 1e-2}, average=0.9, validate_every=150)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("exomni.train.loop.plot_curve", lambda path: path)
@@ -84,10 +84,10 @@ def test_what_is_read_lies_at_its_word(reader, table):
     (row,) = heard_rows(1, 7)
     with torch.no_grad():
         vectors = task.listener(torch.from_numpy(row.features).float()[None])[0]
-        heard = mixed_words(task.listener, vectors, table[task.known])
+        heard = mixed_tokens(task.listener, vectors, table[task.known])
     words = row.text.split()
     assert [WORDS[task.known[i]] for i in heard.ids] == words
-    assert torch.equal(task.listener.read(vectors, table[task.known]), heard.ids)
+    assert torch.equal(task.listener.greedy_tokens(vectors, table[task.known]), heard.ids)
     distances = torch.cdist(heard.vectors, table)
     assert [WORDS[i] for i in distances.argmin(-1)] == words
 
@@ -100,10 +100,10 @@ def test_only_the_reader_trains_and_its_batches_repeat(reader):
 
 
 def test_reading_can_begin_with_released_listening(reader, table, tmp_path):
-    save_listening(tmp_path / FILE, reader[0].listener.state_dict(), torch.tensor([1]), {})
+    save_ctc_listener(tmp_path / LISTENER_FILE, reader[0].listener.state_dict(), torch.tensor([1]), {})
     context = ContextLayersConfig(d_model=16, n_layers=1, n_heads=2, ff_mult=2)
     projector = PROJECTOR.model_copy(update={"context": context})
-    task = ReadingTask(heard_rows(20, 1), heard_rows(5, 2), table, Tokenizer(), projector, n_rivals=4, seed=9)
+    task = CTCTask(heard_rows(20, 1), heard_rows(5, 2), table, Tokenizer(), projector, n_rivals=4, seed=9)
     before = {k: v.clone() for k, v in task.listener.state_dict().items()}
     task.start_from(released_weights(tmp_path, "reading"))
     for key, value in task.listener.state_dict().items():
@@ -130,10 +130,10 @@ def test_listening_trains_adapters_and_never_the_llm(llm, reader, tmp_path, monk
     monkeypatch.setattr("exomni.train.loop.plot_curve", lambda path: path)
     before = {k: v.clone() for k, v in llm.state_dict().items()}
     rows, held_out = heard_rows(40, 1), heard_rows(6, 2)
-    listener = Listener(D_ENCODER, D_LLM, PROJECTOR)
+    listener = CTCListener(D_ENCODER, D_LLM, PROJECTOR)
     listener.load_state_dict(reader[0].listener.state_dict())
-    task = ListeningTask(
-        rows, held_out, listener, llm, Tokenizer(), torch.arange(4), ListeningConfig(repeats=0.7, rank=4)
+    task = LLMListenerTask(
+        rows, held_out, listener, llm, Tokenizer(), torch.arange(4), LLMListenerConfig(repeats=0.7, rank=4)
     )
     with torch.no_grad():
         first = task.validate()
@@ -174,17 +174,17 @@ def test_adapters_change_nothing_at_first_and_are_two_matrices(llm):
 
 
 def test_the_recipe_of_hearing_covers_its_stages():
-    recipe = load_hearing_recipe("hearing")
-    for name, stage in HEARING_STAGES.items():
+    recipe = load_listener_recipe("hearing")
+    for name, stage in LISTENER_STAGES.items():
         assert set(getattr(recipe, name).loop.rates) <= {"listener", "adapters"}
-        assert stage.load is load_hearing_recipe
+        assert stage.load is load_listener_recipe
     assert not set(recipe.data.voices) & set(recipe.data.held_out_voices)
     with pytest.raises(ConfigError, match="neither a recipe"):
-        load_hearing_recipe("mega")
+        load_listener_recipe("mega")
 
 
 def test_rows_of_both_data_sets_are_read(hearing_data):
-    recipe = load_hearing_recipe("hearing")
+    recipe = load_listener_recipe("hearing")
     section = recipe.reading.rows.model_copy(update={"many_voices": 2, "held_out": 3})
     rows, held_out = read_rows(recipe, section, hearing_data)
     assert sum(r.group == "a" for r in rows) == 2 * 20
@@ -193,9 +193,9 @@ def test_rows_of_both_data_sets_are_read(hearing_data):
 
 
 def test_a_stage_says_what_it_goes_on_from(hearing_data, tmp_path, tiny_config):
-    recipe = load_hearing_recipe("hearing")
+    recipe = load_listener_recipe("hearing")
     with pytest.raises(UserError, match="stage 'reading'"):
-        HEARING_STAGES["listening"].setup(recipe, tiny_config, hearing_data, tmp_path)
+        LISTENER_STAGES["listening"].setup(recipe, tiny_config, hearing_data, tmp_path)
     with pytest.raises(UserError, match="data build"):
         own_folder(recipe, tmp_path / "hearing")
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from exomni.core.errors import CheckpointError
-from exomni.train.loop import LoopConfig, load_parts, load_weights, plot_curve, rate_factor, train
+from exomni.train.loop import LoopConfig, load_modules, load_weights, plot_curve, rate_factor, train
 
 ORIGIN = {"commit": "c0ffee", "data": "d" * 64}
 
@@ -268,12 +268,12 @@ def test_a_configuration_is_checked(changes):
 def test_parts_load_strictly():
     parts = {"a": nn.Linear(2, 3), "b": nn.Linear(3, 1)}
     weights = {f"{n}.{k}": torch.ones_like(v) for n, m in parts.items() for k, v in m.state_dict().items()}
-    load_parts(parts, weights)
+    load_modules(parts, weights)
     assert all(p.eq(1).all() for m in parts.values() for p in m.parameters())
     missing = {k: v for k, v in weights.items() if k != "b.bias"}
     for bad in (missing, weights | {"a.more": torch.ones(1)}, weights | {"a.weight": torch.ones(3, 3)}):
         with pytest.raises(CheckpointError, match=r"part '[ab]'"):
-            load_parts(parts, bad)
+            load_modules(parts, bad)
 
 
 def test_weights_that_cannot_be_read_are_refused(tmp_path):

@@ -147,14 +147,14 @@ def _follow_microphone(device: str | None, urls: list[str]) -> None:
 
     with closing(Microphone(device)) as microphone:
         from ..pipeline.exomni import ExOmni
-        from ..pipeline.live_face import listen
+        from ..pipeline.live_face import live_faces
 
         with waiting("Loading the model (the first time, its parts are converted)"):
-            nano = ExOmni.load("nano").nano
-            nano.speech_features  # noqa: B018  loaded now, so that the first face is not late
+            parts = ExOmni.load("nano").parts
+            parts.recording_tokenizer.prepare()  # now, so that the first face is not late
 
         def faces() -> Iterator[FaceEvent]:
-            for event in listen(nano, microphone.pieces(), microphone.sample_hz):
+            for event in live_faces(parts, microphone.pieces(), microphone.sample_hz):
                 microphone.follow(event.start_sample / SAMPLE_HZ)
                 print(f"\r{1000 * microphone.behind_s:.0f} ms behind the voice; Ctrl-C ends it ", end="",
                       file=sys.stderr, flush=True)  # fmt: skip

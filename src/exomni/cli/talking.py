@@ -75,7 +75,7 @@ def talk(
     options = {"emotion": _emotion(emotion), "seed": seed, "speed": speed}
     options |= {"temperature": temperature, "max_new_tokens": max_tokens}
     omni = _load()
-    omni.chat  # noqa: B018  loaded now, so that the request is timed warm
+    omni.prepare()  # now, so that the request is timed warm
     prompt = text if audio is None else [part for part in (text, audio) if part is not None]
     _run(omni, lambda: omni.stream(prompt, listen=listen, **options), out, seed, to, stream)
 
@@ -98,7 +98,7 @@ def speak(
     _check_output(out, to)
     options = {"emotion": _emotion(emotion), "seed": seed, "speed": speed}
     omni = _load()
-    omni.chat  # noqa: B018
+    omni.prepare()
     _run(omni, lambda: omni.stream_speech(words, **options), out, seed, to, stream)
 
 
@@ -135,7 +135,6 @@ def _given_text(text: str | None, file: Path | None) -> str:
 def _run(omni, events: Callable, out: Path, seed: int, to: list[str] | None, as_stream: bool) -> None:
     """Show events as they come and save the result."""
     from ..core.events import DoneEvent, SpeechEvent, TextEvent, TranscriptEvent
-    from ..pipeline.results import collect
 
     def shown() -> Iterator:
         spoke = False
@@ -155,7 +154,7 @@ def _run(omni, events: Callable, out: Path, seed: int, to: list[str] | None, as_
                 print(flush=True, file=sys.stdout if spoke else sys.stderr)
             yield event
 
-    reply = collect(shown(), seed, omni.nano.model_hash, omni.nano.data_hash)
+    reply = omni.collect(shown(), seed)
     folder = reply.save(out)
     if to:
         from ..export import export

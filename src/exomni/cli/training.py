@@ -2,11 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from .shared import Data, Runs, waiting
+
+if TYPE_CHECKING:
+    from ..train.stage import Stage
 
 Workers = Annotated[int, typer.Option(min=1, help="Processes at once.")]
 MADE_BY_STAGES = ("units",)
@@ -19,6 +22,16 @@ def _data_folder(folder: Path | None, name: str) -> Path:
     return folder or cache_folder() / "data" / Path(name).stem
 
 
+def _runs_folder(runs: Path | None, name: str) -> Path:
+    from ..assets.table import cache_folder
+
+    return runs or cache_folder() / "runs" / Path(name).stem
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
 def data_build(
     config: Annotated[str, typer.Option(help="A recipe: its name, or a YAML file.")] = "nano",
     folder: Data = None,
@@ -29,29 +42,24 @@ def data_build(
 
     from ..data import build, label, report
     from ..data.teachers import get_teacher
-    from ..parts.hibari.conversion import VOICE
-    from ..parts.hibari.voice import Phonemizer
-    from ..parts.smollm.chat import ChatModel
-    from ..parts.smollm.conversion import LLM
-    from ..parts.whisper.conversion import WHISPER
+    from ..parts.loading import load_parts
     from ..train.stages import load_recipe
 
     recipe = load_recipe(config)
     target = _data_folder(folder, config)
     teacher = get_teacher(recipe.data.teacher, recipe.data.teacher_options)
-    for part in (LLM, VOICE, WHISPER):
-        part.folder()  # converted here once, not by every worker
+    parts = load_parts("nano")
+    voice, reader, _ = parts.teacher_voice, parts.reader, parts.speech_encoder  # converted here, not by every worker
     for source in recipe.data.hours:
         with waiting(f"Texts of {source}"):
             build.plan_texts(target, recipe.data, source)
-    build.speak_all(target, recipe.data, workers, report=lambda line: print(line, file=sys.stderr, flush=True))
-    symbols, chat = Phonemizer().symbols, ChatModel(LLM.folder())
+    build.speak_all(target, recipe.data, workers, report=_tell)
     # States are of the texts, spoken or not: what they feel like can be learned from all of them.
     passes = {
-        "hidden": ("texts", ["text", "prompt"], label.hidden_label(chat), {"llm": LLM.stamp, "of": "texts"}),
-        "faces": ("speech", label.face_columns(teacher), label.face_label(teacher, symbols), {"teacher": teacher.name}),
+        "hidden": ("texts", ["text", "prompt"], label.hidden_label(reader), {"llm": reader.stamp, "of": "texts"}),
+        "faces": ("speech", label.face_columns(teacher), label.face_label(teacher, voice.symbols), {"teacher": teacher.name}),
         "posed": (
-            "speech", label.face_columns(teacher), label.face_label(teacher, symbols, label.drawn),
+            "speech", label.face_columns(teacher), label.face_label(teacher, voice.symbols, label.drawn),
             {"teacher": teacher.name},
         ),
     }  # fmt: skip
@@ -70,16 +78,14 @@ def data_hear(
     workers: Workers = 2,
 ) -> None:
     """Build a training set for listening: many voices in many rooms; a stopped build goes on."""
-    from ..data import asr_build as hearing
-    from ..parts.smollm.conversion import LLM_WEIGHTS
-    from ..parts.whisper.conversion import WHISPER
-    from ..train.listener_recipe import load_hearing_recipe, own_folder
+    from ..data import asr_build
+    from ..parts.loading import load_parts
+    from ..train.listener_recipe import load_listener_recipe, own_folder
 
-    recipe, target = load_hearing_recipe(config), _data_folder(folder, config)
-    for part in (LLM_WEIGHTS, WHISPER):
-        part.folder()  # converted here once, not by every worker
-    report = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
-    hearing.build(own_folder(recipe, target), target, recipe.data, n_workers=workers, report=report)
+    recipe, target = load_listener_recipe(config), _data_folder(folder, config)
+    parts = load_parts("nano")
+    parts.trainable_llm, parts.speech_encoder  # noqa: B018  converted here once, not by every worker
+    asr_build.build(own_folder(recipe, target), target, recipe.data, n_workers=workers, report=_tell)
 
 
 def train(
@@ -106,63 +112,42 @@ def train(
     ] = None,
 ) -> None:
     """Train one stage; a stopped run goes on at its step."""
-    from ..assets.table import cache_folder
     from ..model.config import load_config, with_fusion
-    from ..train.loop import checked_device
+    from ..train.loop import ContinuedTask, checked_device
     from ..train.loop import train as train_loop
-    from ..train.release import released_weights
-    from ..train.stages import STAGES, provenance
+    from ..train.release import released_weights, stand_in
+    from ..train.stages import checked_stage, provenance
 
-    _check_stage(stage, start_from)
-    config = config or STAGES[stage].recipe
-    recipe, model = STAGES[stage].load(config), load_config(preset)
+    row = checked_stage(stage, continued=start_from is not None)
+    config = config or row.recipe
+    recipe, model = row.load(config), load_config(preset)
     checked_device(device)
     if fusion is not None:
         model = with_fusion(model, fusion)
-    data, out = _data_folder(folder, config), runs or cache_folder() / "runs" / Path(config).stem
-    _check_data(stage, data, f"--config {config}" + (f" --folder {folder}" if folder else ""))
-    if released is not None:
-        _stand_in(released, out)
+    data, out = _data_folder(folder, config), _runs_folder(runs, config)
+    _check_data(row, data, f"--config {config}" + (f" --folder {folder}" if folder else ""))
+    if released is not None and (written := stand_in(released, out)):
+        _tell(f"{released} stands for the runs {', '.join(written)} in {out}")
     with waiting(f"Reading {data}"):
-        task = STAGES[stage].setup(recipe, model, data, out)
+        task = row.setup(recipe, model, data, out)
         if start_from is not None:
-            task.start_from(released_weights(start_from, stage))
-    origin = provenance(data, STAGES[stage].passes)
-    folder_name = stage if fusion is None else f"{stage}-{fusion}"
-    figures = train_loop(task, getattr(recipe, stage).loop, out / folder_name, origin=origin, device=device)
+            cast(ContinuedTask, task).start_from(released_weights(start_from, stage))
+    target, origin = out / (stage if fusion is None else f"{stage}-{fusion}"), provenance(data, row.passes)
+    figures = train_loop(task, getattr(recipe, stage).loop, target, origin=origin, device=device)
     print(" ".join(f"{k}={v:.4g}" for k, v in figures.items()))
 
 
-def _check_stage(stage: str, start_from: Path | None) -> None:
-    from ..core.errors import UserError
-    from ..train.stages import STAGES
-
-    if stage not in STAGES:
-        raise UserError(f"no stage {stage!r}; there are {', '.join(STAGES)}")
-    if start_from is not None and not STAGES[stage].continues:
-        able = ", ".join(name for name, row in STAGES.items() if row.continues)
-        raise UserError(f"--start-from is for the stages {able}")
-
-
-def _check_data(stage: str, data: Path, options: str) -> None:
+def _check_data(stage: "Stage", data: Path, options: str) -> None:
     """Every pass has to be there that the stage reads and does not make itself."""
     from ..core.errors import UserError
-    from ..train.stages import STAGES
 
-    missing = [name for name in STAGES[stage].passes if name not in MADE_BY_STAGES and not (data / name).is_dir()]
+    missing = [name for name in stage.passes if name not in MADE_BY_STAGES and not (data / name).is_dir()]
     if not missing:
         return
-    command = f"exomni data {'build' if STAGES[stage].recipe == 'nano' else 'hear'} {options}"
+    command = f"exomni data {'build' if stage.recipe == 'nano' else 'hear'} {options}"
     if not data.is_dir():
         raise UserError(f"no data set in {data}; build one with: {command}")
     raise UserError(f"the data set in {data} has no {', '.join(missing)}; build it again, which goes on: {command}")
-
-
-def _stand_in(released: Path, runs: Path) -> None:
-    from ..train.release import stand_in
-
-    if written := stand_in(released, runs):
-        print(f"{released} stands for the runs {', '.join(written)} in {runs}", file=sys.stderr, flush=True)
 
 
 def release(
@@ -179,26 +164,20 @@ def release(
     ] = None,
 ) -> None:
     """Put trained weights together as they ship."""
-    from ..assets.table import cache_folder
+    from ..train.listener_recipe import known_tokens, load_listener_recipe
     from ..train.release import release as put_together
     from ..train.release import release_expression, release_listening
     from ..train.stages import provenance
 
-    if stage == "expression":
-        out = runs or cache_folder() / "runs" / Path(config).stem
-        print(f"{release_expression(out / stage, target) / 1e6:.1f} MB in {target}")
-        return
-    if stage is not None:
-        from ..train.listener_recipe import known_tokens, load_hearing_recipe
-
-        config = "hearing" if config == "nano" else config
-        out = runs or cache_folder() / "runs" / Path(config).stem
-        known = known_tokens(load_hearing_recipe(config), _data_folder(folder, config))
-        print(f"{release_listening(out / stage, target, known) / 1e6:.1f} MB in {target}")
-        return
-    out = runs or cache_folder() / "runs" / Path(config).stem
-    origin = provenance(_data_folder(folder, config))
-    size = put_together({stage: out / stage for stage in ("speech", "decoder", "joint")}, target, origin)
+    if stage not in (None, "expression") and config == "nano":
+        config = "hearing"
+    out, data = _runs_folder(runs, config), _data_folder(folder, config)
+    if stage is None:
+        size = put_together({name: out / name for name in ("speech", "decoder", "joint")}, target, provenance(data))
+    elif stage == "expression":
+        size = release_expression(out / stage, target)
+    else:
+        size = release_listening(out / stage, target, known_tokens(load_listener_recipe(config), data))
     print(f"{size / 1e6:.1f} MB in {target}")
 
 

@@ -22,6 +22,7 @@ def read_pieces(path: str | Path, sample_rate: int) -> Iterator[np.ndarray]:
         InputError: not a file, no audio in it, empty, or damaged from the start.
     """
     import av
+    from av.error import FFmpegError
 
     if not Path(path).is_file():
         raise InputError(f"{path} is not a file")
@@ -35,7 +36,7 @@ def read_pieces(path: str | Path, sample_rate: int) -> Iterator[np.ndarray]:
                 yield np.clip(np.nan_to_num(piece), -1.0, 1.0).astype(np.float32, copy=False)
             if is_empty:
                 raise InputError(f"{path} holds no sound at all")
-    except av.FFmpegError as error:
+    except FFmpegError as error:
         raise InputError(f"{path} cannot be read as audio: {error.strerror or error}") from error
 
 
@@ -56,21 +57,21 @@ def _frames(container) -> Iterator:
     """Every frame that can be decoded: scratches are skipped, and a recording that is cut off just ends early.
 
     Raises:
-        av.FFmpegError: not a single frame can be decoded.
+        FFmpegError: not a single frame can be decoded.
     """
-    import av
+    from av.error import FFmpegError
 
     packets, n_given, damage = container.demux(container.streams.audio[0]), 0, None
     while True:
         try:
             packet = next(packets, None)
-        except av.FFmpegError as error:
+        except FFmpegError as error:
             packet, damage = None, error
         if packet is None:
             break
         try:
             frames = packet.decode()
-        except av.FFmpegError as error:
+        except FFmpegError as error:
             frames, damage = [], error
         yield from frames
         n_given += len(frames)
@@ -84,7 +85,7 @@ def _mono(frames: Iterator, sample_rate: int) -> Iterator[np.ndarray]:
 
     resampler, form = None, None
     for frame in frames:
-        if form != (frame.sample_rate, frame.layout.name, frame.format.name):
+        if resampler is None or form != (frame.sample_rate, frame.layout.name, frame.format.name):
             if resampler is not None:
                 yield from (piece.to_ndarray().mean(0) for piece in resampler.resample(None))
             form = (frame.sample_rate, frame.layout.name, frame.format.name)

@@ -5,6 +5,7 @@ ExomniError
 │   ├── InputError       text or audio that cannot be used
 │   │   └── NothingHeardError  a recording in which nobody speaks
 │   ├── ConfigError      a configuration that is not understood
+│   ├── UnsupportedError  something that the loaded model cannot do
 │   ├── FormatError      a file that does not follow its format
 │   └── OutputError      a place that cannot be written
 ├── AssetError           a model file is missing, damaged or not what it should be
@@ -31,6 +32,10 @@ class NothingHeardError(InputError):
 
 class ConfigError(UserError):
     """A configuration that is not understood."""
+
+
+class UnsupportedError(UserError):
+    """Something that the loaded model cannot do; the message says which part it lacks."""
 
 
 class FormatError(UserError):

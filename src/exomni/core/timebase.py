@@ -1,7 +1,8 @@
 """The clocks, and exact conversions between them.
 
 All conversions are integer arithmetic, so that a count never depends on float rounding: 205 units are
-492 frames, where `floor(205 * 0.08 * 30)` in floating point gives 491.
+492 frames, where `floor(205 * 0.08 * 30)` in floating point gives 491. Where one clock has to run a whole number of
+times as fast as another (`exact_ratio`), rates that do not divide are an error and never cut down to an integer.
 """
 
 from fractions import Fraction
@@ -19,14 +20,30 @@ DURATION_HZ = 40
 VOCODER_HZ = 80
 """Acoustic frames a second that the speech decoder of `nano` hands to the voice's vocoder."""
 ENCODER_SAMPLE_HZ = 16_000
-"""Samples a second of the speech that the speech encoder hears."""
+"""Samples a second of the speech that the speech encoder takes."""
 
-ENCODER_FRAMES_PER_UNIT = int(ENCODER_HZ / UNIT_HZ)
-SAMPLES_PER_UNIT = int(SAMPLE_HZ / UNIT_HZ)
-SAMPLES_PER_FRAME = SAMPLE_HZ // FRAME_HZ
-SAMPLES_PER_VOCODER_FRAME = SAMPLE_HZ // VOCODER_HZ
-FRAMES_PER_TICK = VOCODER_HZ // DURATION_HZ
-SAMPLES_PER_TICK = SAMPLE_HZ // DURATION_HZ
+
+def exact_ratio(numerator: Fraction | int, denominator: Fraction | int) -> int:
+    """How many times as fast one clock runs as another, where that is a whole number.
+
+    Args:
+        numerator: rate of the faster clock, or any count.
+        denominator: rate of the slower clock, or any other count; not 0.
+    Raises:
+        ValueError: the second does not divide the first.
+    """
+    ratio = Fraction(numerator) / Fraction(denominator)
+    if ratio.denominator != 1:
+        raise ValueError(f"{numerator} is not a whole multiple of {denominator}")
+    return ratio.numerator
+
+
+ENCODER_FRAMES_PER_UNIT = exact_ratio(ENCODER_HZ, UNIT_HZ)
+SAMPLES_PER_UNIT = exact_ratio(SAMPLE_HZ, UNIT_HZ)
+SAMPLES_PER_FRAME = exact_ratio(SAMPLE_HZ, FRAME_HZ)
+SAMPLES_PER_VOCODER_FRAME = exact_ratio(SAMPLE_HZ, VOCODER_HZ)
+FRAMES_PER_TICK = exact_ratio(VOCODER_HZ, DURATION_HZ)
+SAMPLES_PER_TICK = exact_ratio(SAMPLE_HZ, DURATION_HZ)
 
 
 def rescale_floor(count: int, from_hz: Fraction | int, to_hz: Fraction | int) -> int:

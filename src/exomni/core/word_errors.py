@@ -7,15 +7,14 @@ from functools import cache
 MAX_JOINED = 4
 """A word may equal up to so many words in a row ("anymore" and "any more", "253035" and "25 30 35")."""
 
-_SPELLINGS = dict(
-    pair.split("=")
-    for pair in """colour=color colours=colors favourite=favorite flavour=flavor neighbour=neighbor neighbours=neighbors
+_SPELLING_PAIRS = """
+    colour=color colours=colors favourite=favorite flavour=flavor neighbour=neighbor neighbours=neighbors
     harbour=harbor honour=honor behaviour=behavior labour=labor centre=center centres=centers theatre=theater
     metre=meter metres=meters kilometre=kilometer kilometres=kilometers litre=liter litres=liters grey=gray
     travelled=traveled travelling=traveling realise=realize realised=realized organise=organize organised=organized
     recognise=recognize recognised=recognized apologise=apologize programme=program jewellery=jewelry tyre=tire
-    tyres=tires mould=mold pyjamas=pajamas cosy=cozy plough=plow okay=ok alright=allright versus=vs""".split()
-)
+    tyres=tires mould=mold pyjamas=pajamas cosy=cozy plough=plow okay=ok alright=allright versus=vs"""
+_SPELLINGS = {pair.partition("=")[0]: pair.partition("=")[2] for pair in _SPELLING_PAIRS.split()}
 _BEFORE = (
     (re.compile(r"[’‘`]"), "'"),
     (re.compile(r"\bo'clock\b", re.I), "oclock"),

@@ -1,4 +1,4 @@
-"""The data set of listening: texts and questions said by many voices in many rooms, as the speech encoder hears them.
+"""Builds the data set of the CTC listener: encoder features of texts and questions, said by many voices in many rooms.
 
 Rows lie in shards like those of `store`, one pass (`heard/`): id, text, reply, voice, group, split, snr_db, seconds,
 features, and for held-out rows the sound itself.
@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from ..core.configuration import StrictConfig
 from ..core.errors import InputError
 from ..core.timebase import ENCODER_HZ, ENCODER_SAMPLE_HZ
 from . import rooms, store, voices
-from .asr_rows import HeardRow
+from .asr_rows import ASRRow
 from .questions import question
 
 CLEAN_DB = 99.0
@@ -29,7 +30,7 @@ _NOUN = re.compile(r"^An? ([a-z]{3,12}) is ")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 
 
-class HearingConfig(BaseModel):
+class ASRDataConfig(StrictConfig):
     """What to build.
 
     Attributes:
@@ -39,15 +40,13 @@ class HearingConfig(BaseModel):
         voices: weight of each training voice (see `voices.voice`).
         held_out_voices: never trained on; the last figures are theirs.
         held_out_texts: texts, and as many questions, that each held-out voice says.
-        snrs_db: what the held-out voices are heard at, besides clean.
+        snrs_db: signal-to-noise ratios of the held-out voices' rows, besides clean.
         noisy: share of training rows with noise.
         snr_db: range of their noise.
         reply_tokens: longest kept reply.
         rows_per_shard: rows that are made and written together.
         kokoro: folder of Kokoro's voice files; without it `voices/` in the data set's.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     seed: int = 0
     repeats: int = Field(ge=0)
@@ -74,23 +73,38 @@ class Planned:
     split: str
 
 
-def plan(own: Path, config: HearingConfig) -> list[list[Planned]]:
+def plan(own: Path, config: ASRDataConfig) -> list[list[Planned]]:
     """The shards, those of the held-out voices last; each is made alone, so that a stopped build goes on.
 
     Args:
         own: the data set of the one voice, whose texts are said.
         config: what to build.
     """
-    rng = random.Random(config.seed)
+    rng, n = random.Random(config.seed), config.held_out_texts
     texts, nouns = _texts(own)
     trained = {sentence for sentence, split in texts if split == "train"}
     plain = [t for t in texts if t[1] == "train" or t[0] not in trained]
     rng.shuffle(plain)
     asked = _questions(rng, nouns)
-    tests, checks = _test_rows(config, plain, asked), _validation_rows(config, plain, asked)
-    rows = [*checks, *_training_rows(config, rng, plain, asked), *tests]
+    # The same texts for every held-out voice; others by voices that are trained on.
+    tested, checked = _said(plain, asked, "test", n, n), _said(plain, asked, "validation", 2 * n, 2 * n)
+    said = _said(plain, asked, "train", config.repeats, config.questions)
+    rng.shuffle(said)
+    names, weights = list(config.voices), list(config.voices.values())
+    rows = [(*row, name, "validation") for row, name in zip(checked, itertools.cycle(names))]
+    rows += [(*row, rng.choices(names, weights)[0], "train") for row in said]
+    rows += [(*row, name, "test") for name in config.held_out_voices for row in tested]
     numbered = [Planned(f"{i:05d}", *row) for i, row in enumerate(rows)]
     return [numbered[i : i + config.rows_per_shard] for i in range(0, len(numbered), config.rows_per_shard)]
+
+
+def _said(
+    plain: Iterable[tuple[str, str]], asked: Iterator[tuple[str, str]], split: str, n_texts: int, n_questions: int
+) -> list[tuple[str, bool]]:
+    """Texts and questions of a split, each with whether it is a question."""
+    questions = itertools.islice((text for text, own_split in asked if own_split == split), n_questions)
+    texts = itertools.islice((text for text, own_split in plain if own_split == split), n_texts)
+    return [(text, False) for text in texts] + [(text, True) for text in questions]
 
 
 def _texts(own: Path) -> tuple[list[tuple[str, str]], list[str]]:
@@ -116,31 +130,6 @@ def _questions(rng: random.Random, nouns: Sequence[str]) -> Iterator[tuple[str, 
         if text not in seen:
             seen.add(text)
             yield text, store.split_of(text)
-
-
-def _test_rows(config: HearingConfig, plain: list, asked: Iterator) -> list[tuple[str, bool, str, str]]:
-    """The same texts and questions for every held-out voice."""
-    n = config.held_out_texts
-    said = [(t, False) for t, split in plain if split == "test"][:n]
-    said += [(t, True) for t, _ in itertools.islice((a for a in asked if a[1] == "test"), n)]
-    return [(text, is_question, name, "test") for name in config.held_out_voices for text, is_question in said]
-
-
-def _validation_rows(config: HearingConfig, plain: list, asked: Iterator) -> list[tuple[str, bool, str, str]]:
-    """Others, said by voices that are trained on."""
-    n = 2 * config.held_out_texts
-    said = [(t, False) for t, split in plain if split == "validation"][:n]
-    said += [(t, True) for t, _ in itertools.islice((a for a in asked if a[1] == "validation"), n)]
-    return [(text, is_question, name, "validation")
-            for (text, is_question), name in zip(said, itertools.cycle(config.voices))]  # fmt: skip
-
-
-def _training_rows(config: HearingConfig, rng: random.Random, plain: list, asked: Iterator) -> list:
-    names, weights = list(config.voices), list(config.voices.values())
-    said = [(t, False) for t, split in plain if split == "train"][: config.repeats]
-    said += [(t, True) for t, _ in itertools.islice((a for a in asked if a[1] == "train"), config.questions)]
-    rng.shuffle(said)
-    return [(text, is_question, rng.choices(names, weights)[0], "train") for text, is_question in said]
 
 
 @dataclass(frozen=True)
@@ -177,7 +166,7 @@ def load_tools() -> Tools:
 
 
 def build(
-    own: Path, folder: Path, config: HearingConfig, *, tools: Callable[[], Tools] = load_tools, n_workers: int = 1,
+    own: Path, folder: Path, config: ASRDataConfig, *, tools: Callable[[], Tools] = load_tools, n_workers: int = 1,
     report=print,
 ) -> None:  # fmt: skip
     """Make every shard that is missing.
@@ -228,11 +217,11 @@ def _begin_worker(tools: Callable[[], Tools]) -> None:
     _worker_tools = cache(tools)
 
 
-def _work(path: Path, planned: list[Planned], config: HearingConfig) -> str:
+def _work(path: Path, planned: list[Planned], config: ASRDataConfig) -> str:
     return _make_shard(path, planned, config, _worker_tools())
 
 
-def _make_shard(path: Path, planned: list[Planned], config: HearingConfig, tools: Tools) -> str:
+def _make_shard(path: Path, planned: list[Planned], config: ASRDataConfig, tools: Tools) -> str:
     """Make one shard."""
     asked = [p.text for p in planned if p.is_question and p.split != "test"]
     replies = dict(zip(asked, tools.answer(asked, config.reply_tokens), strict=True))
@@ -241,7 +230,7 @@ def _make_shard(path: Path, planned: list[Planned], config: HearingConfig, tools
     return f"{path.name}: {len(rows)} rows, {sum(r['seconds'] for r in rows):.0f} s"
 
 
-def _spoken_rows(planned: Iterable[Planned], replies: dict, config: HearingConfig, tools: Tools) -> Iterator[dict]:
+def _spoken_rows(planned: Iterable[Planned], replies: dict, config: ASRDataConfig, tools: Tools) -> Iterator[dict]:
     others: list[np.ndarray] = []
     for row in planned:
         rng = np.random.default_rng([config.seed, int(row.id)])
@@ -276,7 +265,7 @@ def _say(row: Planned, say: voices.Say, rng: np.random.Generator, plain: bool) -
 
 
 def _in_place(
-    clip: np.ndarray, snr_db: float | None, config: HearingConfig, rng: np.random.Generator, others: list
+    clip: np.ndarray, snr_db: float | None, config: ASRDataConfig, rng: np.random.Generator, others: list
 ) -> tuple[np.ndarray, float]:
     """A clip between two silences, in a room, at some level, with noise at `snr_db` (None: drawn), which is given."""
     before, after = rng.uniform(0.05, 0.4), rng.uniform(0.1, 1.2)
@@ -301,9 +290,9 @@ def _flac(samples: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def read_rows(folder: Path, split: str) -> Iterator[HeardRow]:
+def read_rows(folder: Path, split: str) -> Iterator[ASRRow]:
     """Rows of one split of a data set."""
     for path in sorted((folder / "heard").glob("*.parquet")):
         for row in store.read_shard(path, ["text", "reply", "voice", "group", "split", "features", "snr_db"]):
             if row["split"] == split:
-                yield HeardRow(row["text"], row["reply"], row["features"], row["voice"], row["group"], row["snr_db"])
+                yield ASRRow(row["text"], row["reply"], row["features"], row["voice"], row["group"], row["snr_db"])

@@ -1,4 +1,4 @@
-"""Rows of heard speech: encoder features of somebody saying a text, from any data set of the project."""
+"""Rows of speech with its text: encoder features of an utterance, from any data set of the project."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from . import store
 
 
 @dataclass(frozen=True, eq=False)
-class HeardRow:
-    """Somebody says a text.
+class ASRRow:
+    """An utterance and its text.
 
     Attributes:
         text: what is said.
@@ -48,7 +48,7 @@ def own_replies(folder: Path) -> dict[str, str]:
 
 def read_own_voice(
     folder: Path, split: str, longest_s: float, shards: slice, replies: Mapping[str, str]
-) -> Iterator[HeardRow]:
+) -> Iterator[ASRRow]:
     """Rows of a data set of `data.build`: the one voice, some of them disguised.
 
     Args:
@@ -64,7 +64,7 @@ def read_own_voice(
             if row["split"] == split and row["seconds"] <= longest_s:
                 frames = as_frames(features[row["id"]], row["seconds"])
                 group = "disguised" if row["disguised"] else "own"
-                yield HeardRow(row["text"], replies.get(row["text"], ""), frames, "heart", group)
+                yield ASRRow(row["text"], replies.get(row["text"], ""), frames, "heart", group)
 
 
 def as_frames(units: np.ndarray, seconds: float) -> np.ndarray:

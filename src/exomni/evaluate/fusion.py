@@ -67,7 +67,7 @@ def _open_run(folder: Path, mode: str):
     from ..model.blendshape_decoder import BlendshapeDecoder
     from ..model.config import BlendshapeDecoderConfig, UnitGeneratorConfig
     from ..model.duration_pace import PacedUnitGenerator
-    from ..train.loop import load_parts, load_weights
+    from ..train.loop import load_modules, load_weights
 
     try:
         facts = json.loads((folder / "facts.json").read_text("utf-8"))
@@ -77,7 +77,7 @@ def _open_run(folder: Path, mode: str):
         raise CheckpointError(f"{folder} is not a run of stage II ({error!r})") from error
     if decoder.config.fusion.mode != mode:
         raise CheckpointError(f"{folder} was trained with fusion {decoder.config.fusion.mode!r}, expected {mode!r}")
-    load_parts({"generator": generator, "decoder": decoder}, load_weights(folder / "model.safetensors"))
+    load_modules({"generator": generator, "decoder": decoder}, load_weights(folder / "model.safetensors"))
     return generator.eval(), decoder.eval()
 
 

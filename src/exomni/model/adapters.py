@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import torch
 from torch import nn
@@ -32,13 +33,14 @@ class Adapters(nn.Module):
             from peft import LoraConfig, inject_adapter_in_model
         except ImportError:
             raise AssetError("adapters are trained with PEFT; install it: pip install exomni[train]") from None
-        if getattr(llm.model, "peft_config", None):
+        inner = llm.get_submodule("model")
+        if getattr(inner, "peft_config", None):
             raise ValueError("the LLM has adapters already, which new ones would take the place of; load another one")
         # As strong as their product, so that what ships is the two matrices and no factor.
         config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(PARTS.values()))
-        inject_adapter_in_model(config, llm.model, NAME)
+        inject_adapter_in_model(config, inner, NAME)
         self.layers, self._injected = nn.ModuleDict(), []  # those in a plain list: the LLM's own are not ours to save
-        for i, layer in enumerate(llm.model.layers):
+        for i, layer in enumerate(cast(nn.ModuleList, inner.layers)):
             parts = {part: getattr(layer.self_attn, name) for part, name in PARTS.items()}
             self.layers[str(i)] = nn.ModuleDict(
                 {part: nn.ModuleDict({"down": own.lora_A[NAME], "up": own.lora_B[NAME]}) for part, own in parts.items()}

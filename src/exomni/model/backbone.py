@@ -16,7 +16,7 @@ from .config import BackboneConfig
 
 @dataclass
 class KeyValueCache:
-    """Everything a causal Transformer remembers of a sequence.
+    """The KV cache of a batch of sequences.
 
     Attributes:
         keys: rotated keys, [n_layers, B, n_kv_heads, capacity, D_head].
@@ -50,19 +50,6 @@ class KeyValueCache:
         return (causal & (begun | itself))[:, None]
 
 
-class RMSNorm(nn.Module):
-    """Scale to unit root mean square over the last axis, then by a learned weight."""
-
-    def __init__(self, dim: int, eps: float) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(dim))
-        self.eps = eps
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Norm x [..., dim]."""
-        return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
-
-
 class CausalAttention(nn.Module):
     """Grouped-query attention whose queries and keys are normed for each head, then rotated."""
 
@@ -74,8 +61,8 @@ class CausalAttention(nn.Module):
         self.k_proj = nn.Linear(config.d_model, kv_width, bias=False)
         self.v_proj = nn.Linear(config.d_model, kv_width, bias=False)
         self.o_proj = nn.Linear(width, config.d_model, bias=False)
-        self.q_norm = RMSNorm(config.head_dim, config.norm_eps)
-        self.k_norm = RMSNorm(config.head_dim, config.norm_eps)
+        self.q_norm = nn.RMSNorm(config.head_dim, config.norm_eps)
+        self.k_norm = nn.RMSNorm(config.head_dim, config.norm_eps)
 
     def forward(
         self, x: Tensor, angles: Rotation, cache: KeyValueCache | None, layer: int, mask: Tensor | None
@@ -85,7 +72,7 @@ class CausalAttention(nn.Module):
         Args:
             x: [B, T, D].
             angles: rotary position of the T rows.
-            cache: memory, not yet lengthened by T; None for a whole sequence at once.
+            cache: KV cache, not yet lengthened by T; None for a whole sequence at once.
             layer: which layer of the cache is ours.
             mask: what the rows may see of the lengthened cache; None for all of it.
         Returns:
@@ -131,9 +118,9 @@ class BackboneLayer(nn.Module):
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
-        self.input_layernorm = RMSNorm(config.d_model, config.norm_eps)
+        self.input_layernorm = nn.RMSNorm(config.d_model, config.norm_eps)
         self.self_attn = CausalAttention(config)
-        self.post_attention_layernorm = RMSNorm(config.d_model, config.norm_eps)
+        self.post_attention_layernorm = nn.RMSNorm(config.d_model, config.norm_eps)
         self.mlp = GatedMLP(config)
 
     def forward(
@@ -156,10 +143,10 @@ class Backbone(nn.Module):
         self.config = config
         self.embed_tokens = nn.Embedding(config.n_tokens, config.d_model)
         self.layers = nn.ModuleList(BackboneLayer(config) for _ in range(config.n_layers))
-        self.norm = RMSNorm(config.d_model, config.norm_eps)
+        self.norm = nn.RMSNorm(config.d_model, config.norm_eps)
 
     def empty_cache(self, batch: int, capacity: int, starts: Tensor | None = None) -> KeyValueCache:
-        """Memory for `capacity` rows of each of `batch` sequences, on the model's device and in its type.
+        """A KV cache for `capacity` rows of each of `batch` sequences, on the model's device and in its type.
 
         Args:
             batch: B.

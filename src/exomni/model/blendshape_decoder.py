@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from exomni.core.timebase import FRAME_HZ, UNIT_HZ, rescale_ceil, units_to_frames
-
+from ..core.timebase import FRAME_HZ, UNIT_HZ, rescale_ceil, units_to_frames
 from .attention import EncoderLayer, Rotation, rotation
 from .config import BlendshapeDecoderConfig
 from .emotion_reader import EmotionReader
@@ -159,7 +158,9 @@ class BlendshapeDecoder(nn.Module):
         frame_mask = self._frame_mask(units, valid, frame_lengths)
         n_frames = frame_mask.shape[1]
         if n_frames == 0 or units.shape[1] == 0:
-            return Face(self.head[-1].weight.new_zeros(len(units), 0, self.config.n_channels), frame_mask[:, :0])
+            return Face(
+                self.context_projection.weight.new_zeros(len(units), 0, self.config.n_channels), frame_mask[:, :0]
+            )
         feeling = self._emotion_row(len(units), emotion, emotion_known, llm_states, llm_mask)
         context = self._context(len(units), hidden_states, hidden_mask, feeling)
         times = (torch.arange(n_frames, device=units.device)[None] + 0.5) * float(UNITS_PER_FRAME) - 0.5

@@ -7,25 +7,19 @@ choose ourselves.
 import math
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from exomni.core.arkit import K
-from exomni.core.errors import ConfigError
+from ..core.arkit import K
+from ..core.configuration import StrictConfig, as_config, read_yaml
+from ..core.errors import ConfigError
 
 Size = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-class Section(BaseModel):
-    """Base of every section: unknown keys are refused and nothing is changed after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FusionConfig(Section):
+class FusionConfig(StrictConfig):
     """How meaning is injected into a clock (paper, TQGF).
 
     `rotary` gives attention the real-valued times of queries and context; `window` limits it to context
@@ -48,9 +42,7 @@ class FusionConfig(Section):
         return self
 
 
-class BackboneConfig(Section):
-    """A causal Transformer with Qwen3's mathematics."""
-
+class _CausalTransformerConfig(StrictConfig):
     n_tokens: Size
     d_model: Size
     n_layers: Size
@@ -58,6 +50,11 @@ class BackboneConfig(Section):
     n_kv_heads: Size
     head_dim: Size
     d_ff: Size
+
+
+class BackboneConfig(_CausalTransformerConfig):
+    """A causal Transformer with Qwen3's mathematics."""
+
     rope_theta: float = Field(default=1_000_000.0, gt=1.0)
     norm_eps: float = Field(default=1e-6, gt=0.0)
 
@@ -70,7 +67,7 @@ class BackboneConfig(Section):
         return self
 
 
-class SamplingConfig(Section):
+class SamplingConfig(StrictConfig):
     """How a unit is drawn (paper, repetition-aware sampling). `temperature` 0 is greedy; `top_k` 0 is off.
 
     A drawn unit that fills at least `repetition_share` of the last `repetition_window` units is drawn again
@@ -84,7 +81,7 @@ class SamplingConfig(Section):
     repetition_share: float = Field(default=0.1, gt=0.0, le=1.0)
 
 
-class FreePace(Section):
+class FreePace(StrictConfig):
     """The model decides itself how many units a text takes, as published.
 
     `special_units`: ids above the end unit are `masked`, or as the published code has it `refed` (no unit,
@@ -99,7 +96,7 @@ class FreePace(Section):
     early_end: Literal["masked", "redrawn"] = "masked"
 
 
-class DurationPace(Section):
+class DurationPace(StrictConfig):
     """Predicted durations pace the units: nothing can be skipped or said twice."""
 
     kind: Literal["durations"]
@@ -110,7 +107,7 @@ class DurationPace(Section):
     dropout: Share = 0.0
 
 
-class UnitGeneratorConfig(Section):
+class UnitGeneratorConfig(StrictConfig):
     """The speech unit generator: `d_llm` wide states and text in, units and their states out.
 
     `null_context` adds one learned row that stands for missing states of the language model. `unit_levels` (those
@@ -128,7 +125,7 @@ class UnitGeneratorConfig(Section):
     sampling: SamplingConfig = SamplingConfig()
 
 
-class BlendshapeDecoderConfig(Section):
+class BlendshapeDecoderConfig(StrictConfig):
     """The non-autoregressive face decoder.
 
     `frame_count`: `exact` integer arithmetic for each row, or `published` (ids above 0 only, summed over the
@@ -174,7 +171,7 @@ class BlendshapeDecoderConfig(Section):
         return self
 
 
-class SpeechEncoderConfig(Section):
+class SpeechEncoderConfig(StrictConfig):
     """A frozen Whisper encoder; 50 frames a second."""
 
     n_mels: Size
@@ -185,7 +182,7 @@ class SpeechEncoderConfig(Section):
     max_frames: Size = 1500
 
 
-class ContextLayersConfig(Section):
+class ContextLayersConfig(StrictConfig):
     """Transformer layers over the projected tokens of a clip, narrower than these, whose result is added to them."""
 
     d_model: Size = 256
@@ -201,10 +198,10 @@ class ContextLayersConfig(Section):
         return self
 
 
-class SpeechProjectorConfig(Section):
+class SpeechProjectorConfig(StrictConfig):
     """Speech-encoder frames to the language model's embedding space; `stack_frames` become one token.
 
-    `context` lets tokens hear their neighbours before the language model does (our choice; the paper has none).
+    `context` lets tokens attend to each other before the language model does (our choice; the paper has none).
     """
 
     stack_frames: Size = 5
@@ -212,24 +209,17 @@ class SpeechProjectorConfig(Section):
     context: ContextLayersConfig | None = None
 
 
-class LanguageModelConfig(Section):
+class LanguageModelConfig(_CausalTransformerConfig):
     """The language model, by the `transformers` architecture that runs it."""
 
     architecture: Literal["qwen3", "llama"]
-    n_tokens: Size
-    d_model: Size
-    n_layers: Size
-    n_heads: Size
-    n_kv_heads: Size
-    head_dim: Size
-    d_ff: Size
     max_positions: Size
     rope_theta: float = Field(gt=1.0)
     norm_eps: float = Field(gt=0.0)
     tied_embeddings: bool
 
 
-class UnitTokenizerConfig(Section):
+class UnitTokenizerConfig(StrictConfig):
     """Speech-encoder features to units: `levels` of the scalar quantiser, whose product is the codebook."""
 
     d_features: Size
@@ -240,7 +230,7 @@ class UnitTokenizerConfig(Section):
     levels: tuple[Size, ...]
 
 
-class SpeechDecoderConfig(Section):
+class SpeechDecoderConfig(StrictConfig):
     """Units to the acoustic channels of the voice's vocoder, at the units' clock and then at its ticks (40 Hz)."""
 
     d_unit: Size = 320
@@ -251,7 +241,7 @@ class SpeechDecoderConfig(Section):
     n_phonemes: Size = 178
 
 
-class OmniConfig(Section):
+class OmniConfig(StrictConfig):
     """Every part of one preset. Sizes that two parts share must agree.
 
     `speech_decoder`: sizes of the decoder to the embedded voice's vocoder, or the published flow matching and
@@ -289,22 +279,30 @@ class OmniConfig(Section):
         return self
 
 
+def read_preset(source: str | Path) -> dict[str, Any]:
+    """The mapping in a preset by name (`nano`, `paper`) or in a YAML file by path.
+
+    Raises:
+        ConfigError: no such preset or file, not YAML, or not a mapping.
+    """
+    presets = resources.files("exomni") / "configs"
+    names = sorted(p.name.removesuffix(".yaml") for p in presets.iterdir() if p.name.endswith(".yaml"))
+    values = read_yaml(source, "configs", f"a preset ({', '.join(names)})")
+    if not isinstance(values, dict):
+        raise ConfigError(f"{source}: a preset is a mapping of sections")
+    return values
+
+
 def load_config(source: str | Path) -> OmniConfig:
-    """Read a preset by name (`nano`, `paper`) or a YAML file by path.
+    """The networks of a preset by name (`nano`, `paper`) or of a YAML file by path.
+
+    The section `parts`, which names what a pipeline is put together from, is read by `exomni.parts.loading`.
 
     Raises:
         ConfigError: no such preset or file, not YAML, or not a valid configuration; says which field.
     """
-    presets = resources.files("exomni") / "configs"
-    packaged = presets / f"{source}.yaml"
-    file = packaged if packaged.is_file() else Path(source)
-    try:
-        return OmniConfig.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except OSError:
-        names = sorted(p.name.removesuffix(".yaml") for p in presets.iterdir() if p.name.endswith(".yaml"))
-        raise ConfigError(f"'{source}' is neither a preset ({', '.join(names)}) nor a file") from None
-    except (yaml.YAMLError, ValidationError) as error:
-        raise ConfigError(f"{source}: {error}") from error
+    values = {name: section for name, section in read_preset(source).items() if name != "parts"}
+    return as_config(values, OmniConfig, source)
 
 
 def with_fusion(config: OmniConfig, mode: str) -> OmniConfig:

@@ -1,8 +1,8 @@
-"""What a clip may say: its likeliest wordings, and what the LLM would rather hear.
+"""Decodes CTC scores: a beam search for the likeliest hypotheses, and their rescoring with the LLM.
 
-Steps of CTC do not hear each other, so the likeliest wording mixes words that sound alike ("the see was calm"). Other
-wordings say something else here and there; each such change is taken if listener and LLM together find it likelier. A
-dozen changes of single words stand for thousands of wordings, of which a list of the best holds few.
+CTC decides on each step by itself, so the likeliest hypothesis mixes words that sound alike ("the see was calm"). Other
+hypotheses differ from it here and there; each such edit is made if CTC listener and LLM together find it likelier. A
+dozen edits of single words stand for thousands of hypotheses, of which an n-best list holds few.
 """
 
 import math
@@ -15,22 +15,22 @@ from ..core.sequences import n_shared, n_shared_ends
 from .ctc_listener import BLANK
 
 BEAM = 64
-"""Beginnings that are kept from step to step."""
+"""Prefixes that are kept from step to step."""
 TOKENS_A_STEP = 8
 """Likeliest tokens of a step that are tried."""
 LEAST_LOG_PROB = -7.0
 """A less likely token is not tried."""
-CHANGES = 16
-"""Most changes that the LLM is asked about."""
+MAX_EDITS = 16
+"""Most edits that the LLM scores."""
 LLM_WEIGHT = 0.4
-"""Of the LLM's log-probability beside the listener's; 0.3 and 0.5 read as well."""
+"""Of the LLM's log-likelihood beside the listener's; 0.3 and 0.5 decode as well."""
 
 _NEVER = -math.inf
 
 
 @dataclass(frozen=True)
-class Wording:
-    """One thing that a clip may say.
+class Hypothesis:
+    """One sequence of tokens that a clip may say.
 
     Attributes:
         ids: its tokens, rows of the table.
@@ -42,13 +42,13 @@ class Wording:
 
 
 @dataclass(frozen=True)
-class Change:
-    """What may be said in place of a part of a wording.
+class Edit:
+    """Replaces a span of a hypothesis, which may insert or delete tokens.
 
     Attributes:
-        start, stop: the part, in tokens; nothing where they are equal.
-        ids: what may be said there; nothing where they are none.
-        log_prob: how much likelier the listener finds it, natural logarithm.
+        start, stop: the span, in tokens; empty where they are equal.
+        ids: tokens that take its place; may be none.
+        log_prob: how much likelier the CTC listener finds it, natural logarithm.
     """
 
     start: int
@@ -56,77 +56,79 @@ class Change:
     ids: tuple[int, ...]
     log_prob: float
 
-    def excludes(self, other: "Change") -> bool:
-        """Whether both speak of one place."""
+    def excludes(self, other: "Edit") -> bool:
+        """Whether both edit one place."""
         return self.start < max(other.stop, other.start + 1) and other.start < max(self.stop, self.start + 1)
 
 
-def changes_of(wordings: Sequence[Wording]) -> list[Change]:
-    """How other wordings differ from the first, where in one place alone; the likeliest first."""
-    best, *others = wordings
-    found: dict[tuple[int, int, tuple[int, ...]], Change] = {}
+def edits_of(hypotheses: Sequence[Hypothesis]) -> list[Edit]:
+    """The edits that turn the first hypothesis into each other one that differs in one place alone, likeliest first."""
+    best, *others = hypotheses
+    found: dict[tuple[int, int, tuple[int, ...]], Edit] = {}
     for other in others:
         start = n_shared(best.ids, other.ids)
         n_after = n_shared_ends(best.ids, other.ids)
         stop, ids = len(best.ids) - n_after, other.ids[start : len(other.ids) - n_after]
         if set(best.ids[start:stop]).isdisjoint(ids):  # else something in between stays
-            found.setdefault((start, stop, ids), Change(start, stop, ids, other.log_prob - best.log_prob))
+            found.setdefault((start, stop, ids), Edit(start, stop, ids, other.log_prob - best.log_prob))
     return list(found.values())
 
 
-def changed(ids: Sequence[int], changes: Iterable[Change]) -> tuple[int, ...]:
-    """A wording with some changes, none of which excludes another."""
+def apply_edits(ids: Sequence[int], edits: Iterable[Edit]) -> tuple[int, ...]:
+    """Makes edits, none of which excludes another."""
     out = list(ids)
-    for change in sorted(changes, key=lambda change: change.start, reverse=True):
-        out[change.start : change.stop] = change.ids
+    for edit in sorted(edits, key=lambda edit: edit.start, reverse=True):
+        out[edit.start : edit.stop] = edit.ids
     return tuple(out)
 
 
-def most_sensible(
-    wordings: Sequence[Wording],
+def rescore(
+    hypotheses: Sequence[Hypothesis],
     text_of: Callable[[Sequence[int]], str],
-    rather: Callable[[str, Sequence[str]], Sequence[float]],
+    log_ratios: Callable[[str, Sequence[str]], Sequence[float]],
 ) -> tuple[int, ...]:
-    """The tokens that listener and LLM together find likeliest.
+    """Makes each edit of the likeliest hypothesis that CTC listener and LLM together find likelier.
 
     Args:
-        wordings: of one clip, the likeliest first; at least one.
-        text_of: what tokens say.
-        rather: how much rather the LLM would hear other texts than a text, logarithms (`ChatModel.rather`).
+        hypotheses: of one clip, the likeliest first; at least one.
+        text_of: the text of tokens.
+        log_ratios: the LLM's log-likelihood ratio of other texts to a text.
+    Returns:
+        Tokens of the edited hypothesis.
     """
-    ids = wordings[0].ids
+    ids = hypotheses[0].ids
     text = text_of(ids)
-    # Different tokens may say the same: two such changes are one, and one that says what is said already is none.
-    by_text: dict[str, Change] = {text: Change(0, 0, (), 0.0)}
-    for change in changes_of(wordings)[:CHANGES]:
-        by_text.setdefault(text_of(changed(ids, [change])), change)
-    (_, *others), (_, *changes) = by_text.keys(), by_text.values()
-    if not changes:
+    # Different tokens may spell one text: two such edits are one, and one that leaves the text alone is none.
+    by_text: dict[str, Edit] = {text: Edit(0, 0, (), 0.0)}
+    for edit in edits_of(hypotheses)[:MAX_EDITS]:
+        by_text.setdefault(text_of(apply_edits(ids, [edit])), edit)
+    (_, *others), (_, *edits) = by_text.keys(), by_text.values()
+    if not edits:
         return ids
-    wanted = rather(text, others)
-    gains = [change.log_prob + LLM_WEIGHT * log_ratio for change, log_ratio in zip(changes, wanted, strict=True)]
-    taken: list[Change] = []
-    for gain, change in sorted(zip(gains, changes, strict=True), key=lambda pair: -pair[0]):
-        if gain > 0 and not any(change.excludes(other) for other in taken):
-            taken.append(change)
-    return changed(ids, taken)
+    ratios = log_ratios(text, others)
+    gains = [edit.log_prob + LLM_WEIGHT * ratio for edit, ratio in zip(edits, ratios, strict=True)]
+    made: list[Edit] = []
+    for gain, edit in sorted(zip(gains, edits, strict=True), key=lambda pair: -pair[0]):
+        if gain > 0 and not any(edit.excludes(other) for other in made):
+            made.append(edit)
+    return apply_edits(ids, made)
 
 
-def likely_wordings(log_probs: np.ndarray, beam: int = BEAM) -> list[Wording]:
-    """Wordings by CTC, the likeliest first.
+def beam_search(log_probs: np.ndarray, beam: int = BEAM) -> list[Hypothesis]:
+    """Finds the likeliest hypotheses by CTC prefix beam search, the likeliest first.
 
     Args:
         log_probs: of the blank (column 0) and each token at every step, [T, 1 + V].
-        beam: beginnings that are kept from step to step; at least 1.
+        beam: prefixes that are kept from step to step; at least 1.
     Returns:
         At most `beam`.
     Source:
-        Prefix beam search, Hannun et al. 2014, arXiv:1408.2873; without a language model, which judges the whole here.
+        Hannun et al. 2014, arXiv:1408.2873; without the language model, which rescores the whole here.
     """
     tokens = log_probs[:, 1:]
     n_tried = min(TOKENS_A_STEP, tokens.shape[1])
     likeliest = np.argpartition(tokens, -n_tried, axis=1)[:, -n_tried:]
-    # For each beginning: how likely it is to end in a blank here, and in its own last token.
+    # For each prefix: how likely it is to end in a blank here, and in its own last token.
     kept: dict[tuple[int, ...], tuple[float, float]] = {(): (0.0, _NEVER)}
     for step, best in zip(log_probs, likeliest.tolist(), strict=True):
         silent = float(step[BLANK])
@@ -144,7 +146,7 @@ def likely_wordings(log_probs: np.ndarray, beam: int = BEAM) -> list[Wording]:
                 before = grown.get(longer, (_NEVER, _NEVER))
                 grown[longer] = before[0], _either(before[1], so_far + log_prob)
         kept = dict(sorted(grown.items(), key=lambda item: -_either(*item[1]))[:beam])
-    return [Wording(ids, _either(*ends)) for ids, ends in kept.items()]
+    return [Hypothesis(ids, _either(*ends)) for ids, ends in kept.items()]
 
 
 def _either(a: float, b: float) -> float:

@@ -1,4 +1,4 @@
-"""Speech in the LLM's embedding space: what `nano` hears, ten vectors a second, and how it reads as tokens."""
+"""The CTC listener of `nano`: speech as vectors in the LLM's embedding space, ten a second, scored as its tokens."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +13,15 @@ from .speech_projector import SpeechProjector
 
 BLANK = 0
 """Place of the blank among the scores; token i of the table stands at i + 1."""
-FILE = "listening.safetensors"
+LISTENER_FILE = "listening.safetensors"
 ADAPTERS = "adapters."
 LARGEST_CODE = 127
 
 
-class Listener(nn.Module):
-    """The speech projector, and what its training by CTC adds: a blank and how sharply distances are told apart.
+class CTCListener(nn.Module):
+    """The speech projector with a CTC head: a learned blank, and one temperature for all distances.
 
-    The score of a token is the negative squared distance to its word embedding, so what is heard clearly lies where
+    The score of a token is the negative squared distance to its word embedding, so clear speech is projected to where
     the LLM expects that word.
 
     Args:
@@ -29,8 +29,11 @@ class Listener(nn.Module):
         d_llm: width of the language model.
         config: of the projector.
     Source:
-        The projector is the paper's; the blank and the reading by distance are our choice.
+        The projector is the paper's; the blank and the scoring by distance are our choice.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, d_encoder: int, d_llm: int, config: SpeechProjectorConfig) -> None:
         super().__init__()
@@ -59,41 +62,41 @@ class Listener(nn.Module):
         rows = torch.cat([self.blank[None], table])
         return self.log_sharpness.exp() * (vectors @ rows.T - 0.5 * rows.square().sum(-1))
 
-    def read(self, vectors: Tensor, table: Tensor) -> Tensor:
+    def greedy_tokens(self, vectors: Tensor, table: Tensor) -> Tensor:
         """The likeliest token at each step, blanks dropped and repeats merged.
 
         Args:
             vectors: of one clip, [T, D_llm].
             table: word embeddings [V, D_llm].
         Returns:
-            Rows of the table, int64 [T_heard].
+            Rows of the table, int64 [T_token].
         """
         runs = torch.unique_consecutive(self.scores(vectors, table).argmax(-1))
         return runs[runs != BLANK] - 1
 
 
 @dataclass(frozen=True)
-class Listening:
-    """Everything that was trained for listening.
+class CTCListenerWeights:
+    """The CTC listener with everything that was trained beside it.
 
     Attributes:
-        listener: the projector and its reading.
-        known: ids of the tokens that speech is read as, int64 [V].
-        adapters: of the LLM (`llm_graph.adapted`), float32 by name; none where they were not trained.
+        listener: the projector and its CTC head.
+        known: ids of the tokens that speech can be transcribed as, int64 [V].
+        adapters: low-rank adapters of the LLM, float32 by name; none where they were not trained.
     """
 
-    listener: Listener
+    listener: CTCListener
     known: np.ndarray
     adapters: dict[str, np.ndarray]
 
 
-def save_listening(path: Path, state: dict[str, Tensor], known: Tensor, adapters: dict[str, Tensor]) -> int:
+def save_ctc_listener(path: Path, state: dict[str, Tensor], known: Tensor, adapters: dict[str, Tensor]) -> int:
     """Write the weights as they ship: matrices as 8-bit codes with a scale for each row, all else at half precision.
 
     Args:
         path: of the file.
-        state: of a `Listener`.
-        known: ids of the tokens that speech is read as.
+        state: of a `CTCListener`.
+        known: ids of the tokens that speech can be transcribed as.
         adapters: of the LLM, by name.
     Returns:
         Bytes written.
@@ -111,25 +114,25 @@ def save_listening(path: Path, state: dict[str, Tensor], known: Tensor, adapters
     return path.stat().st_size
 
 
-def load_listening(folder: Path, config: OmniConfig) -> Listening:
-    """Read what `save_listening` wrote.
+def load_ctc_listener(folder: Path, config: OmniConfig) -> CTCListenerWeights:
+    """Read what `save_ctc_listener` wrote.
 
     Raises:
         AssetError: the weights have no listener.
         CheckpointError: they do not fit the configuration.
     """
-    listener = Listener(config.speech_encoder.d_model, config.language_model.d_model, config.speech_projector)
-    state, known, adapters = read_listening(folder)
+    listener = CTCListener(config.speech_encoder.d_model, config.language_model.d_model, config.speech_projector)
+    state, known, adapters = read_ctc_listener(folder)
     try:
         listener.load_state_dict(state)
     except RuntimeError as error:
-        raise CheckpointError(f"{folder / FILE} does not fit the configuration: {error}") from error
+        raise CheckpointError(f"{folder / LISTENER_FILE} does not fit the configuration: {error}") from error
     numbers = {k: v.numpy() for k, v in adapters.items()}
-    return Listening(listener.requires_grad_(False).eval(), known.numpy().astype(np.int64), numbers)
+    return CTCListenerWeights(listener.requires_grad_(False).eval(), known.numpy().astype(np.int64), numbers)
 
 
-def read_listening(folder: Path) -> tuple[dict[str, Tensor], Tensor, dict[str, Tensor]]:
-    """What `save_listening` was given, in float32: the listener's state, the known ids, the adapters.
+def read_ctc_listener(folder: Path) -> tuple[dict[str, Tensor], Tensor, dict[str, Tensor]]:
+    """What `save_ctc_listener` was given, in float32: the listener's state, the known ids, the adapters.
 
     Raises:
         AssetError: the weights have no listener.
@@ -138,10 +141,10 @@ def read_listening(folder: Path) -> tuple[dict[str, Tensor], Tensor, dict[str, T
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path = folder / FILE
+    path = folder / LISTENER_FILE
     if not path.is_file():
         raise AssetError(
-            f"{FILE} is missing in {folder}: these weights cannot listen natively; use --listen transcribe"
+            f"{LISTENER_FILE} is missing in {folder}: these weights cannot listen natively; use --listen transcribe"
         )
     try:
         tensors = load_file(path)

@@ -86,7 +86,7 @@ class FreeUnitGenerator(UnitGeneratorBase):
         """
         context = self.expand_context(llm_states, llm_mask, len(text_ids))
         embedded = self.backbone.embed_tokens(text_ids.masked_fill(~text_mask, 0))
-        return self.fusion(embedded, context, self._text_times(text_mask, context.keep))
+        return self.fusion(embedded, context, self._text_times(text_mask, context.kept))
 
     def _text_times(self, text_mask: Tensor, context_keep: Tensor) -> Tensor:
         """Spread the text evenly over the states that it belongs to, [B, T_text]."""

@@ -29,16 +29,19 @@ class Context:
     times: Tensor | None = None
     timed: Tensor | None = None
 
+    @property
+    def kept(self) -> Tensor:
+        """`keep`, all True where it is None."""
+        return torch.ones_like(self.rows[..., 0], dtype=torch.bool) if self.keep is None else self.keep
+
     def with_row(self, row: Tensor, keep: Tensor) -> "Context":
         """Append one timeless row [B, D], kept where `keep` [B] is True."""
-        batch, length, _ = self.rows.shape
-        yes = torch.ones(batch, length, dtype=torch.bool, device=self.rows.device)
-        no = torch.zeros_like(keep)[:, None]
+        timed = torch.ones_like(self.kept) if self.timed is None else self.timed
         return Context(
             rows=torch.cat([self.rows, row[:, None]], dim=1),
-            keep=torch.cat([yes if self.keep is None else self.keep, keep[:, None]], dim=1),
+            keep=torch.cat([self.kept, keep[:, None]], dim=1),
             times=None if self.times is None else F.pad(self.times, (0, 1)),
-            timed=torch.cat([yes if self.timed is None else self.timed, no], dim=1),
+            timed=F.pad(timed, (0, 1), value=False),
         )
 
 
@@ -109,8 +112,23 @@ def _attend_or_zero(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Ten
     return mixed * sees_any
 
 
+class TQGFLayer(nn.ModuleDict):
+    """Gated cross-attention and feed-forward, both residual."""
+
+    def __init__(self, d_model: int, config: FusionConfig) -> None:
+        attention, feed_forward = GatedCrossAttention(d_model, config), _feed_forward(d_model, config.ff_mult)
+        super().__init__({"attention": attention, "feed_forward": feed_forward})
+
+    def forward(
+        self, query: Tensor, context: Context, mask: Tensor | None, angles: tuple[Rotation, Rotation] | None
+    ) -> Tensor:
+        """[B, T_query, D] -> the same shape; arguments as in `GatedCrossAttention.forward`."""
+        query = query + self["attention"](query, context, mask, angles)
+        return query + self["feed_forward"](query)
+
+
 class TQGF(nn.Module):
-    """Layers of gated cross-attention and feed-forward, both residual, then one layer norm (paper, TQGF).
+    """Layers of gated cross-attention and feed-forward, then one layer norm (paper, TQGF).
 
     Args:
         d_model: width D of query, context and result.
@@ -120,39 +138,26 @@ class TQGF(nn.Module):
     def __init__(self, d_model: int, config: FusionConfig) -> None:
         super().__init__()
         self.config = config
-        self.layers = nn.ModuleList(
-            nn.ModuleDict(
-                {
-                    "attention": GatedCrossAttention(d_model, config),
-                    "feed_forward": _feed_forward(d_model, config.ff_mult),
-                }
-            )
-            for _ in range(config.n_layers)
-        )
+        self.layers = nn.ModuleList(TQGFLayer(d_model, config) for _ in range(config.n_layers))
         self.norm = nn.LayerNorm(d_model)
 
     def forward(self, query: Tensor, context: Context, query_times: Tensor | None = None) -> Tensor:
         """Fuse; see `Fusion.forward`."""
-        needs_times = self.config.rotary or self.config.window is not None
-        if needs_times and (query_times is None or context.times is None):
-            raise ValueError("rotary and window need the times of both query and context")
-        mask, angles = self._mask(context, query_times), None
-        if self.config.rotary:
-            turning, base = self.config.head_dim // 2, self.config.rotary_base
-            angles = (rotation(query_times, turning, base), rotation(context.times, turning, base))
+        mask, angles = None if context.keep is None else context.keep[:, None, None, :], None
+        if self.config.rotary or self.config.window is not None:
+            if query_times is None or context.times is None:
+                raise ValueError("rotary and window need the times of both query and context")
+            if self.config.rotary:
+                turning, base = self.config.head_dim // 2, self.config.rotary_base
+                angles = (rotation(query_times, turning, base), rotation(context.times, turning, base))
+            if self.config.window is not None:
+                near = (query_times[:, :, None] - context.times[:, None, :]).abs() <= self.config.window
+                if context.timed is not None:
+                    near = near | ~context.timed[:, None, :]
+                mask = near[:, None] if mask is None else near[:, None] & mask
         for layer in self.layers:
-            query = query + layer["attention"](query, context, mask, angles)
-            query = query + layer["feed_forward"](query)
+            query = layer(query, context, mask, angles)
         return self.norm(query)
-
-    def _mask(self, context: Context, query_times: Tensor | None) -> Tensor | None:
-        mask = None if context.keep is None else context.keep[:, None, None, :]
-        if self.config.window is None:
-            return mask
-        near = (query_times[:, :, None] - context.times[:, None, :]).abs() <= self.config.window
-        if context.timed is not None:
-            near = near | ~context.timed[:, None, :]
-        return near[:, None] if mask is None else near[:, None] & mask
 
 
 class PlainFusion(nn.Module):
@@ -189,10 +194,7 @@ def resample_context(context: Context, n_queries: int, query_times: Tensor | Non
     Returns:
         [B, n_queries, D].
     """
-    rows = context.rows
-    keep = context.keep
-    if keep is None:
-        keep = torch.ones(rows.shape[:2], dtype=torch.bool, device=rows.device)
+    rows, keep = context.rows, context.kept
     timed = keep if context.timed is None else keep & context.timed
     n_timed = timed.sum(dim=1, keepdim=True)
     if query_times is None or context.times is None:

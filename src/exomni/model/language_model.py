@@ -1,13 +1,17 @@
 """The language model: reads a prompt as embeddings, writes tokens and keeps the states behind them."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from .config import LanguageModelConfig
 from .sampling import UnitSampler
+
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM, Qwen3ForCausalLM
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class ReplyToken:
     logits: Tensor
 
 
-def build_causal_lm(config: LanguageModelConfig) -> nn.Module:
+def build_causal_lm(config: LanguageModelConfig) -> "LlamaForCausalLM | Qwen3ForCausalLM":
     """The `transformers` network of a configuration, with random weights."""
     from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
@@ -124,6 +128,7 @@ class LanguageModel(nn.Module):
     def restore_tables(self) -> None:
         """Recompute what no checkpoint stores, after weights were put into a model on the meta device."""
         inner = self.model.model
-        inner.rotary_emb = type(inner.rotary_emb)(inner.config)
+        rotary = cast(Callable[[Any], nn.Module], type(inner.rotary_emb))
+        inner.register_module("rotary_emb", rotary(inner.config))
         if self.config.tied_embeddings:
             self.model.lm_head.weight = inner.embed_tokens.weight

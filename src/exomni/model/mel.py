@@ -13,8 +13,10 @@ def mel_filters(n_mels: int) -> torch.Tensor:
     """Whisper's mel filters, float32 [201, n_mels]."""
     from transformers.audio_utils import mel_filter_bank
 
-    form = {"norm": "slaney", "mel_scale": "slaney"}
-    return torch.from_numpy(mel_filter_bank(1 + N_FFT // 2, n_mels, 0.0, HIGHEST_HZ, ENCODER_SAMPLE_HZ, **form)).float()
+    filters = mel_filter_bank(
+        1 + N_FFT // 2, n_mels, 0.0, HIGHEST_HZ, ENCODER_SAMPLE_HZ, norm="slaney", mel_scale="slaney"
+    )
+    return torch.from_numpy(filters).float()
 
 
 def log_mel(samples: torch.Tensor, filters: torch.Tensor) -> torch.Tensor:

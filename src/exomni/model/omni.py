@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from exomni.core.errors import ConfigError
-
+from ..core.errors import ConfigError
 from .blendshape_decoder import BlendshapeDecoder
 from .config import OmniConfig, UnitGeneratorConfig
 from .duration_pace import PacedUnitGenerator

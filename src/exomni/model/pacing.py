@@ -5,12 +5,12 @@ import math
 import torch
 from torch import Tensor
 
-from exomni.core.timebase import DURATION_HZ, UNIT_HZ, rescale_ceil
+from ..core.timebase import DURATION_HZ, UNIT_HZ, exact_ratio, rescale_ceil
 
 GRID_HZ = math.lcm(DURATION_HZ, UNIT_HZ.numerator)
 """The slowest clock on which both duration ticks and units begin on a tick."""
-GRID_PER_TICK = GRID_HZ // DURATION_HZ
-GRID_PER_UNIT = int(GRID_HZ / UNIT_HZ)
+GRID_PER_TICK = exact_ratio(GRID_HZ, DURATION_HZ)
+GRID_PER_UNIT = exact_ratio(GRID_HZ, UNIT_HZ)
 
 
 def ticks_to_units(n_ticks: int) -> int:

@@ -7,11 +7,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from exomni.core.errors import InputError
-
+from ..core.errors import InputError
 from .tokens import IGNORE_INDEX, SPEECH_MARKER
 
-MARKER_TEXT = "<speech>"
+USER_TURN = "<|im_start|>user\n{}<|im_end|>\n"
+ASSISTANT = "<|im_start|>assistant\n"
+ASSISTANT_TURN = ASSISTANT + "{}<|im_end|>\n"
+AUDIO_MARKER = "\ue000"
+"""Stands in a turn's text where its input audio belongs; a character that no language uses."""
 SYSTEM_TEXT = (
     "You are a multimodal assistant that understands both speech and text, and can respond using natural "
     "language or synthesized speech."
@@ -20,7 +23,7 @@ SYSTEM_TEXT = (
 
 
 @dataclass(frozen=True)
-class Message:
+class ChatMessage:
     """One turn of a conversation.
 
     Attributes:
@@ -33,14 +36,14 @@ class Message:
     text: str
     has_speech: bool = False
 
-    def heard(self) -> "Message":
-        """The same turn as later turns see it: that there was speech, and no longer the speech itself."""
+    def without_speech(self) -> "ChatMessage":
+        """The turn as later turns see it: text that says that there was speech, and no longer the speech itself."""
         if not self.has_speech:
             return self
-        return Message(self.role, f"[Speech] {self.text}" if self.text else "[Speech input]")
+        return ChatMessage(self.role, f"[Speech] {self.text}" if self.text else "[Speech input]")
 
 
-def render_prompt(messages: Sequence[Message]) -> list[str | int]:
+def render_prompt(messages: Sequence[ChatMessage]) -> list[str | int]:
     """The chat format of the published model: pieces of text, and SPEECH_MARKER where a clip belongs.
 
     Args:
@@ -48,17 +51,18 @@ def render_prompt(messages: Sequence[Message]) -> list[str | int]:
     Returns:
         Pieces to be tokenised each by itself, ending where the assistant begins.
     """
-    pieces: list[str | int] = [""]
+    pieces: list[str | int] = []
+    text = ""
     for message in messages:
-        pieces[-1] += f"<|im_start|>{message.role}\n"
+        text += f"<|im_start|>{message.role}\n"
         if message.has_speech:
-            pieces += [SPEECH_MARKER, "\n" if message.text else ""]
-        pieces[-1] += f"{message.text}<|im_end|>\n"
-    pieces[-1] += "<|im_start|>assistant\n"
-    return pieces
+            pieces += [text, SPEECH_MARKER]
+            text = "\n" if message.text else ""
+        text += f"{message.text}<|im_end|>\n"
+    return [*pieces, text + "<|im_start|>assistant\n"]
 
 
-def prompt_ids(messages: Sequence[Message], tokenize: Callable[[str], list[int]]) -> list[int]:
+def prompt_ids(messages: Sequence[ChatMessage], tokenize: Callable[[str], list[int]]) -> list[int]:
     """Token ids of a conversation, SPEECH_MARKER where a clip belongs.
 
     Args:

@@ -10,21 +10,22 @@ Units become ticks in two stages of convolutions: at the units' own 12.5 Hz, whe
 and at 40 Hz.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from ..core.timebase import FRAMES_PER_TICK, UNIT_HZ, VOCODER_HZ, rescale_floor
+from ..core.timebase import DURATION_HZ, FRAME_HZ, FRAMES_PER_TICK, UNIT_HZ, VOCODER_HZ, exact_ratio, rescale_floor
 from .acoustics import ACOUSTIC_CHANNELS, ENERGY_CHANNEL, F0_CHANNEL
 from .config import SpeechDecoderConfig
 from .unit_tokenizer import ConvBlock, FiniteScalarQuantizer
 
 SLOTS_PER_UNIT = 4
 """Places inside a unit (50 Hz) between the unit clock and the tick clock."""
-GROUP_UNITS = 5
-"""Units that are a whole number of ticks (16) and of acoustic frames (32)."""
-GROUP_TICKS = 16
+GROUP_UNITS = math.lcm((DURATION_HZ / UNIT_HZ).denominator, (FRAME_HZ / UNIT_HZ).denominator)
+"""Fewest units that are a whole number of ticks, of acoustic frames and of face frames: 5 (16, 32, 12)."""
+GROUP_TICKS = exact_ratio(GROUP_UNITS * DURATION_HZ, UNIT_HZ)
 N_PHONETIC = F0_CHANNEL
 """Phonetic channels come first, then pitch, then loudness."""
 
@@ -50,6 +51,9 @@ class DecodedSpeech:
 
 class SpeechDecoder(nn.Module):
     """Units to acoustic channels."""
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, config: SpeechDecoderConfig, levels: tuple[int, ...]):
         super().__init__()

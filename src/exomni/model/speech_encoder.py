@@ -4,8 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from exomni.core.timebase import ENCODER_SAMPLE_HZ
-
+from ..core.timebase import ENCODER_SAMPLE_HZ
 from .config import SpeechEncoderConfig
 from .mel import log_mel, mel_filters
 

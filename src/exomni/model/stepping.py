@@ -6,6 +6,7 @@ column by column, which the CPU kernel reads about twice as fast. A test holds i
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -55,7 +56,7 @@ class BackboneStepper:
 
     def __init__(self, backbone: Backbone) -> None:
         self.config = backbone.config
-        self._layers = [_pack(layer) for layer in backbone.layers]
+        self._layers = [_pack(cast(BackboneLayer, layer)) for layer in backbone.layers]
         self._norm = backbone.norm.weight.detach()
 
     def __call__(self, inputs: Tensor, cache: KeyValueCache) -> Tensor:

@@ -26,6 +26,8 @@ def digits_of_units(levels: tuple[int, ...]) -> Tensor:
 class UnitEmbedding(nn.Embedding):
     """Embedding of units with a part for each digit of the code."""
 
+    digits: Tensor
+
     def __init__(self, levels: tuple[int, ...], dim: int):
         super().__init__(math.prod(levels), dim)
         nn.init.normal_(self.weight, std=FREE_STD)
@@ -39,6 +41,8 @@ class UnitEmbedding(nn.Embedding):
 
 class UnitHead(nn.Linear):
     """Scores of units with a part for each digit of the code."""
+
+    digits: Tensor
 
     def __init__(self, dim: int, levels: tuple[int, ...]):
         super().__init__(dim, math.prod(levels))

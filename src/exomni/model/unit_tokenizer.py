@@ -1,13 +1,13 @@
 """Speech units: one codebook at 12.5 Hz on speech-encoder features, by finite scalar quantisation.
 
-The encoder hears words rather than the speaker, and so do its units: the same tokenizer reads anybody's recording.
+The encoder's features tell words apart and hardly speakers, and so do its units: one tokenizer serves every recording.
 """
 
 import math
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .config import UnitTokenizerConfig
 
@@ -21,6 +21,9 @@ class FiniteScalarQuantizer(nn.Module):
         levels: number of values of each dimension.
     """
 
+    levels: Tensor
+    strides: Tensor
+
     def __init__(self, levels: tuple[int, ...]):
         super().__init__()
         self.n_codes = math.prod(levels)
@@ -28,12 +31,12 @@ class FiniteScalarQuantizer(nn.Module):
         strides = [math.prod(levels[:i]) for i in range(len(levels))]
         self.register_buffer("strides", torch.tensor(strides), persistent=False)
 
-    def bound(self, x: torch.Tensor) -> torch.Tensor:
+    def bound(self, x: Tensor) -> Tensor:
         """Squash [..., n_dims] into the range of the levels, so that rounding gives each level its share."""
         half = (self.levels - 1) * 0.5
         return torch.sigmoid(1.6 * x) * 2 * half - half
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Quantise, with the gradient passed straight through.
 
         Args:
@@ -47,7 +50,7 @@ class FiniteScalarQuantizer(nn.Module):
         codes = bounded + (steps - half - bounded).detach()
         return codes / half, (steps.long() * self.strides).sum(-1)
 
-    def codes_of(self, ids: torch.Tensor) -> torch.Tensor:
+    def codes_of(self, ids: Tensor) -> Tensor:
         """Codes in -1..1 [..., n_dims] of ids [...]."""
         half = (self.levels - 1) * 0.5
         return ((ids[..., None] // self.strides) % self.levels - half) / half
@@ -68,7 +71,7 @@ class ConvBlock(nn.Module):
         self.down = nn.Linear(expansion * d_model, d_model)
         self.scale = nn.Parameter(torch.full((d_model,), 0.3))
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """x [B, T, D], mask [B, T, 1] (1 keeps) -> [B, T, D]."""
         y = self.mix(x.transpose(1, 2)).transpose(1, 2)
         y = self.down(nn.functional.gelu(self.up(self.norm(y))))
@@ -85,8 +88,8 @@ class TokenizerOutput:
         ids: int64 [B, T_unit].
     """
 
-    codes: torch.Tensor
-    ids: torch.Tensor
+    codes: Tensor
+    ids: Tensor
 
 
 class UnitTokenizer(nn.Module):
@@ -104,9 +107,9 @@ class UnitTokenizer(nn.Module):
     @property
     def reach_units(self) -> int:
         """Units of context on each side that a unit depends on."""
-        return sum(b.reach for b in self.blocks)
+        return self.config.n_layers * (self.config.kernel // 2)
 
-    def forward(self, features: torch.Tensor, mask: torch.Tensor | None = None) -> TokenizerOutput:
+    def forward(self, features: Tensor, mask: Tensor | None = None) -> TokenizerOutput:
         """Tokenize.
 
         Args:

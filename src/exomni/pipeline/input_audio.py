@@ -1,67 +1,75 @@
-"""A spoken turn on its way to the speech encoder: read, levelled, trimmed to its speech, cut at its pauses."""
+"""The audio of an input turn on its way to the speech encoder: levelled, trimmed to its speech, cut at its pauses."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from ..core.audio import resample_pieces
 from ..core.errors import InputError, NothingHeardError
 from ..core.timebase import ENCODER_SAMPLE_HZ
-from ..parts.silero.vad import SpeechDetector, VadConfig
-from .recordings import Recording
+from ..parts.ports import VoiceActivity
+from .recordings import open_recording
+from .speech_detector import SpeechDetector, VadConfig
 
-LONGEST_PIECE_S = 27
+MAX_PIECE_S = 27
 """What the encoder takes at once is 30 s, silence at the end included."""
-LONGEST_TURN_S = 600
+MAX_TURN_S = 600
 QUIETEST, WANTED_PEAK = 1e-3, 0.5
 """A recording whose loudest sample is below this is silence; others are brought to the wanted level."""
 MARGIN_S = 0.25
 """Kept before the first and after the last sound of speech: first consonants are soft."""
-NOTHING = "I did not hear anything: nobody speaks in the recording. Check the microphone, and try again."
+NOTHING_SAID = "I did not hear anything: nobody speaks in the recording. Check the microphone, and try again."
 _SPEECH = VadConfig(min_speech_ms=96, silence_ms=320, prefix_ms=0)
 
 
-def read_spoken(recording: str | Path | np.ndarray, sample_rate: int | None = None) -> list[np.ndarray]:
+def read_input_audio(
+    recording: str | Path | np.ndarray, sample_rate: int | None, activity: VoiceActivity | None
+) -> list[np.ndarray]:
     """The speech of a recording, in pieces that the encoder takes at once.
 
     Args:
         recording: a file in any common format, or floating-point [N] mono samples in -1..1.
         sample_rate: of the samples, where `recording` is an array.
+        activity: finds its speech; None where the recording is known to begin and end with it. A recording that is
+            longer than the encoder takes at once is then cut without regard to pauses.
     Returns:
-        At least one float32 [N] at 16 kHz, at most `LONGEST_PIECE_S` each; cut at the longest pauses.
+        At least one float32 [N] at 16 kHz, at most `MAX_PIECE_S` each; cut at the longest pauses.
     Raises:
-        InputError: not readable, empty, not finite, or longer than `LONGEST_TURN_S`.
+        InputError: not readable, empty, not finite, or longer than `MAX_TURN_S`.
         NothingHeardError: nobody speaks in it.
     """
     pieces, n_samples = [], 0
-    for piece in Recording.open(recording, sample_rate).heard():
+    found, rate = open_recording(recording, sample_rate)
+    for piece in resample_pieces(found, rate, ENCODER_SAMPLE_HZ):
         pieces.append(piece)
         n_samples += len(piece)
-        if n_samples > LONGEST_TURN_S * ENCODER_SAMPLE_HZ:
-            raise InputError(f"the recording is longer than {LONGEST_TURN_S} s, which is the most that a turn may last")
+        if n_samples > MAX_TURN_S * ENCODER_SAMPLE_HZ:
+            raise InputError(f"the recording is longer than {MAX_TURN_S} s, which is the most that a turn may last")
     samples = np.concatenate(pieces)
     samples = samples - samples.mean()
     peak = float(np.abs(samples).max())
     if peak < QUIETEST:
-        raise NothingHeardError(NOTHING)
+        raise NothingHeardError(NOTHING_SAID)
     samples = (samples * (WANTED_PEAK / peak)).astype(np.float32)
-    return [samples[start:stop] for start, stop in cut_at_pauses(_spans(samples), len(samples))]
+    spans = [(0, len(samples))] if activity is None else _spans(samples, activity)
+    return [samples[start:stop] for start, stop in cut_at_pauses(spans, len(samples))]
 
 
-def _spans(samples: np.ndarray) -> list[tuple[int, int]]:
+def _spans(samples: np.ndarray, activity: VoiceActivity) -> list[tuple[int, int]]:
     """Where somebody speaks: (start, stop) of every stretch without a pause.
 
     Raises:
         NothingHeardError: nowhere.
     """
-    detector = SpeechDetector(_SPEECH)
-    # Silence is heard after the end, so that the last stretch ends before it.
+    detector = SpeechDetector(activity, _SPEECH)
+    # Silence follows the end, so that the last stretch ends before it.
     silence = np.zeros(2 * _SPEECH.silence_ms * ENCODER_SAMPLE_HZ // 1000, np.float32)
     edges = detector.add(np.concatenate([samples, silence]))
     starts = [e.sample for e in edges if e.kind == "started"]
     stops = [min(e.sample, len(samples)) for e in edges if e.kind == "stopped"]
     if not starts:
-        raise NothingHeardError(NOTHING)
+        raise NothingHeardError(NOTHING_SAID)
     return list(zip(starts, [*stops, len(samples)][: len(starts)], strict=True))
 
 
@@ -74,7 +82,7 @@ def cut_at_pauses(spans: Sequence[tuple[int, int]], n_samples: int) -> list[tupl
     Returns:
         (start, stop) of each piece; a stretch without any pause is cut where it grows too long.
     """
-    margin, longest = int(MARGIN_S * ENCODER_SAMPLE_HZ), LONGEST_PIECE_S * ENCODER_SAMPLE_HZ
+    margin, longest = int(MARGIN_S * ENCODER_SAMPLE_HZ), MAX_PIECE_S * ENCODER_SAMPLE_HZ
     pieces: list[tuple[int, int]] = []
     for start, stop in spans:
         start, stop = max(0, start - margin), min(n_samples, stop + margin)

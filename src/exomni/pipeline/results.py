@@ -8,6 +8,7 @@ import wave
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +32,9 @@ class Timings:
 
     Attributes:
         load_s: loading the model, before the request.
-        listen_s: hearing a spoken question.
+        listen_s: reading a spoken question.
         llm_s: writing the text (and reading its meaning).
-        units_s: generating speech units, or reading a recording and hearing its own.
+        units_s: generating speech units, or reading a recording and tokenizing it.
         speech_s: decoding and sounding them.
         face_s: decoding the face.
         first_audio_s: request to first speech.
@@ -60,14 +61,15 @@ class Reply:
 
     Attributes:
         text: what is said ("" for a recording).
-        samples: speech, float32 [N] in -1..1, 24 kHz.
+        samples: speech, float32 [N] in -1..1, at `sample_rate`.
         units: speech units, int64 [T_unit], 12.5 a second.
         frames: blendshapes, float32 [T_frame, 52] in 0..1, 30 a second, the project's ARKit order.
         seed: that it was made with.
         model: SHA-256 of the weights.
         data: SHA-256 of the data that they were trained on.
         timings: where the time went.
-        heard: the spoken question in words ("" where it was typed).
+        transcript: the spoken question in words ("" where it was typed).
+        sample_rate: samples a second.
     """
 
     text: str
@@ -78,17 +80,19 @@ class Reply:
     model: str = ""
     data: str = ""
     timings: Timings = field(default_factory=Timings)
-    heard: str = ""
+    transcript: str = ""
+    sample_rate: int = SAMPLE_HZ
 
     @property
     def duration_s(self) -> float:
         """Length of the speech."""
-        return len(self.samples) / SAMPLE_HZ
+        return len(self.samples) / self.sample_rate
 
     @property
     def track(self) -> FaceTrack:
         """The face with its speech, for exports."""
-        return FaceTrack(NAMES, FRAME_HZ, self.frames, audio=self.samples, sample_hz=SAMPLE_HZ, text=self.text or None)
+        fps, words = Fraction(FRAME_HZ), self.text or None
+        return FaceTrack(NAMES, fps, self.frames, audio=self.samples, sample_hz=self.sample_rate, text=words)
 
     def save(self, folder: str | Path) -> Path:
         """Write `speech.wav`, `face.json`, `face.csv` and `reply.json`.
@@ -112,11 +116,11 @@ class Reply:
 
     def _write(self, folder: Path) -> None:
         track = self.track
-        write_bytes(folder / "speech.wav", wav_bytes(self.samples))
+        write_bytes(folder / "speech.wav", wav_bytes(self.samples, self.sample_rate))
         write_a2f(track, folder / "face.json", "speech.wav")
         write_livelink_csv(track, folder / "face.csv")
         facts = {
-            "text": self.text, "heard": self.heard, "units": self.units.tolist(), "sample_rate": SAMPLE_HZ,
+            "text": self.text, "heard": self.transcript, "units": self.units.tolist(), "sample_rate": self.sample_rate,
             "fps": FRAME_HZ,
             "duration": self.duration_s, "frame_count": len(self.frames), "model": self.model, "data": self.data,
             "seed": self.seed, "timings": {k: round(v, 4) for k, v in asdict(self.timings).items()},
@@ -133,11 +137,12 @@ def collect(events: Iterable[Event], seed: int, model: str, data: str) -> Reply:
         model: SHA-256 of the weights.
         data: SHA-256 of their training data.
     """
-    text, samples, units, frames, timings, heard = [], [], [], [], {}, ""
+    text, samples, units, frames, timings, transcript = [], [], [], [], {}, ""
+    sample_rate = SAMPLE_HZ
     for event in events:
         match event:
             case TranscriptEvent():
-                heard = event.text
+                transcript = event.text
             case TextEvent():
                 text.append(event.text)
             case FaceEvent():
@@ -145,12 +150,13 @@ def collect(events: Iterable[Event], seed: int, model: str, data: str) -> Reply:
             case SpeechEvent():
                 samples.append(event.samples)
                 units.append(event.units)
+                sample_rate = event.sample_rate
             case DoneEvent():
                 timings = event.timings
     known = {f.name: timings[f.name] for f in fields(Timings) if f.name in timings}
     return Reply(
         "".join(text).strip(), np.concatenate(samples), np.concatenate(units), np.concatenate(frames), seed, model,
-        data, Timings(**known), heard,
+        data, Timings(**known), transcript, sample_rate,
     )  # fmt: skip
 
 

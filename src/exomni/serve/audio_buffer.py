@@ -9,14 +9,14 @@ import numpy as np
 import soxr
 
 from ..core.errors import InputError
-from ..core.timebase import ENCODER_SAMPLE_HZ, SAMPLE_HZ
-from ..parts.silero.vad import SpeechDetector, SpeechEdge, VadConfig
+from ..core.timebase import ENCODER_SAMPLE_HZ, SAMPLE_HZ, exact_ratio
+from ..pipeline.speech_detector import SpeechDetector, SpeechEdge, VadConfig
 
-TAIL_SAMPLES = ENCODER_SAMPLE_HZ // 10
+TAIL_SAMPLES = exact_ratio(ENCODER_SAMPLE_HZ, 10)
 """How much of the silence after a turn belongs to it."""
 SPARE_S = 1.0
 """What is kept while nobody speaks, beyond what a turn may reach back to."""
-SHORTEST_COMMIT_SAMPLES = ENCODER_SAMPLE_HZ // 10
+SHORTEST_COMMIT_SAMPLES = exact_ratio(ENCODER_SAMPLE_HZ, 10)
 
 
 class InvalidAudioError(InputError):
@@ -132,7 +132,7 @@ class Microphone:
         """An edge in the session's own samples, with the turn that it ends."""
         offset = self._detector_offset
         sample = max(self.first_sample, edge.sample + offset)
-        placed = SpeechEdge(edge.kind, sample, edge.heard_samples + offset)
+        placed = SpeechEdge(edge.kind, sample, edge.n_samples + offset)
         if edge.kind == "stopped":
             return Heard(placed, self.take(sample))
         self.turn_sample = sample

@@ -10,7 +10,7 @@ from ..core.audio import resample
 from ..core.errors import NothingHeardError
 from ..core.events import Event
 from ..core.timebase import ENCODER_SAMPLE_HZ, SAMPLE_HZ
-from ..parts.silero.vad import SpeechDetector, VadConfig, voice_model
+from ..pipeline.speech_detector import SpeechDetector, VadConfig
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,6 @@ class OmniBackend:
         reply = omni.respond("Hello!", max_new_tokens=8)
         backend = cls(omni)
         backend.transcribe(resample(reply.samples, SAMPLE_HZ, ENCODER_SAMPLE_HZ))
-        voice_model()
         return backend
 
     def reply(self, turns: Sequence[Said], options: ReplyOptions) -> Iterator[Event]:
@@ -95,12 +94,12 @@ class OmniBackend:
 
     def write(self, turns: Sequence[Said], options: ReplyOptions) -> Iterator[str]:
         """See `Backend`."""
-        tokens = self._omni.chat.reply(_turns(turns), max_new_tokens=options.max_tokens, seed=options.seed)
+        tokens = self._omni.parts.writer.write(_turns(turns), max_new_tokens=options.max_tokens, seed=options.seed)
         return (token.text for token in tokens)
 
     def remember(self, turns: Sequence[Said]) -> Iterator[None]:
         """See `Backend`."""
-        return self._omni.chat.remember(_turns(turns))
+        return self._omni.parts.writer.prefill(_turns(turns))
 
     def say(self, text: str, options: ReplyOptions) -> Iterator[Event]:
         """See `Backend`."""
@@ -119,11 +118,11 @@ class OmniBackend:
 
     def detector(self, config: VadConfig) -> SpeechDetector:
         """See `Backend`."""
-        return SpeechDetector(config)
+        return SpeechDetector(self._omni.parts.voice_activity, config)
 
 
 def _turns(turns: Sequence[Said]) -> list:
-    from ..parts.smollm.chat import Turn
+    from ..core.turns import Turn
 
     return [Turn(turn.role, turn.text) for turn in turns]
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from ..core.emotion import emotion_vector
 from ..core.errors import InputError
 from ..core.events import SpeechEvent
-from ..core.timebase import SAMPLE_HZ
+from ..core.timebase import SAMPLE_HZ, exact_ratio
 from .backend import ReplyOptions, Said
 from .conversation import Conversation, Entry, ms_of_samples, said_in, samples_of_ms, turns_of
 from .hub import Hub
@@ -49,7 +49,7 @@ from .scheduler import Job
 
 MOST_TOKENS = 1_024
 """What "inf" means, and more than it."""
-TRUNCATE_SLACK_SAMPLES = SAMPLE_HZ // 10
+TRUNCATE_SLACK_SAMPLES = exact_ratio(SAMPLE_HZ, 10)
 """How far beyond the end of a reply a client may think that it was heard."""
 
 

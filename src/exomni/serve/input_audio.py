@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..core.timebase import ENCODER_SAMPLE_HZ
-from ..parts.silero.vad import VadConfig
+from ..pipeline.speech_detector import VadConfig
 from .audio_buffer import SHORTEST_COMMIT_SAMPLES, Heard, InvalidAudioError, Microphone, decode_pcm16
 from .conversation import Conversation, Entry
 from .hub import Hub

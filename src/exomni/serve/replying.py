@@ -6,7 +6,7 @@ import numpy as np
 
 from ..core.arkit import NAMES
 from ..core.events import DoneEvent, FaceEvent, SpeechEvent, TextEvent
-from ..core.timebase import FRAME_HZ, SAMPLE_HZ
+from ..core.timebase import FRAME_HZ, SAMPLE_HZ, SAMPLES_PER_FRAME, exact_ratio
 from .conversation import Entry
 from .outbox import Outbox
 from .protocol.items import Status, new_id, pack_frames, pack_pcm16
@@ -32,9 +32,9 @@ from .protocol.server import (
 from .protocol.session import FaceEncoding
 from .word_times import WordTimer
 
-CHUNK_FRAMES = FRAME_HZ // 2
+CHUNK_FRAMES = exact_ratio(FRAME_HZ, 2)
 """Faces and speech leave in pieces of half a second, so that they can be stopped soon."""
-CHUNK_SAMPLES = CHUNK_FRAMES * SAMPLE_HZ // FRAME_HZ
+CHUNK_SAMPLES = CHUNK_FRAMES * SAMPLES_PER_FRAME
 
 
 class Replying:
@@ -178,7 +178,7 @@ class Replying:
         delta = FaceDelta(
             response_id=self.id,
             item_id=self.entry.id,
-            start_sample=start_frame * SAMPLE_HZ // FRAME_HZ,
+            start_sample=start_frame * SAMPLES_PER_FRAME,
             start_frame=start_frame,
             names=NAMES if start_frame == 0 else None,
             encoding=self._encoding,

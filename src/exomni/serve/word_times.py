@@ -5,10 +5,9 @@ from itertools import pairwise
 import numpy as np
 
 from ..core.events import SpeechEvent
-from ..core.timebase import DURATION_HZ, SAMPLE_HZ
+from ..core.timebase import SAMPLES_PER_TICK
 from .protocol.server import SpokenWord
 
-SAMPLES_PER_TICK = SAMPLE_HZ // DURATION_HZ
 SPACE = " "
 
 

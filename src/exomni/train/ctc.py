@@ -12,28 +12,28 @@ from torch import nn
 from torch.nn import functional
 
 from ..core.word_errors import WordErrors, count_word_errors
-from ..data.asr_rows import HeardRow
+from ..data.asr_rows import ASRRow
 from ..model.config import SpeechProjectorConfig
-from ..model.ctc_listener import Listener
+from ..model.ctc_listener import CTCListener
 from .ctc_spelling import Spelling
-from .loop import load_parts
+from .loop import load_modules, rows_of_one_length, weights_of
 
 N_STATISTICS_ROWS = 300
 """Rows that the mean and spread of the encoder's channels are taken from."""
-LATER_LAYERS = "projector.context."
+LATER_LAYERS = "listener.projector.context."
 """What the first release of the listener did not have."""
 MASK_FRAMES, N_MASKS = 15, 4
 """Longest piece of a training row that is hidden, and most pieces."""
 
 
-class ReadingTask:
-    """Trains the listener to read aloud what it hears, token by token.
+class CTCTask:
+    """Trains the listener by CTC to score the tokens of a row's text.
 
     Args:
         train: rows to train on.
         held_out: rows to validate on.
         table: the LLM's word embeddings, float [n_tokens, D].
-        tokenizer: the LLM's (`tokenizers.Tokenizer`); rare words are learned in short pieces (`spelling.Spelling`).
+        tokenizer: the LLM's (`tokenizers.Tokenizer`); rare words are learned in short pieces (`ctc_spelling.Spelling`).
         config: of the projector.
         n_rivals: tokens that a step's own compete with, drawn at random: all of them would cost most of a step.
         noise: standard deviation of the noise on encoder channels, each of which has 1.
@@ -41,7 +41,7 @@ class ReadingTask:
     """
 
     def __init__(
-        self, train: Sequence[HeardRow], held_out: Sequence[HeardRow], table: torch.Tensor, tokenizer,
+        self, train: Sequence[ASRRow], held_out: Sequence[ASRRow], table: torch.Tensor, tokenizer,
         config: SpeechProjectorConfig, *, n_rivals: int = 4000, noise: float = 0.2, seed: int = 0,
     ):  # fmt: skip
         torch.manual_seed(seed)
@@ -52,7 +52,7 @@ class ReadingTask:
         self._ids = [torch.tensor(spelling(r.text)) for r in self.rows]
         self.known = torch.cat(self._ids).unique()
         self.table = table.float()
-        self.listener = Listener(self.rows[0].features.shape[1], table.shape[1], config)
+        self.listener = CTCListener(self.rows[0].features.shape[1], table.shape[1], config)
         self._set_statistics()
         self.modules: dict[str, nn.Module] = {"listener": self.listener}
 
@@ -74,23 +74,20 @@ class ReadingTask:
         Raises:
             CheckpointError: a missing, surplus or misshapen tensor other than those layers.
         """
-        new = {f"listener.{k}": v for k, v in self.listener.state_dict().items() if k.startswith(LATER_LAYERS)}
-        load_parts(self.modules, new | dict(weights))
+        new = {k: v for k, v in weights_of(self.modules).items() if k.startswith(LATER_LAYERS)}
+        load_modules(self.modules, new | dict(weights))
 
     def batch(self, generator: torch.Generator, size: int) -> dict[str, torch.Tensor]:
         """Rows of about one length, noisy and with holes, and the tokens that compete."""
         size = min(size, len(self.rows))
-        centre = int(torch.randint(len(self.rows), (1,), generator=generator))
-        first = max(0, min(centre - 2 * size, len(self.rows) - 4 * size))
-        picks = (torch.randperm(min(4 * size, len(self.rows)), generator=generator)[:size] + first).tolist()
+        picks = rows_of_one_length(len(self.rows), size, generator)
         frames, lengths = pad_frames([self.rows[i].features for i in picks])
         for row, length in zip(frames, lengths.tolist(), strict=True):
             for _ in range(int(torch.randint(N_MASKS + 1, (1,), generator=generator))):
                 n, at = torch.randint(1, MASK_FRAMES + 1, (1,), generator=generator), torch.rand(1, generator=generator)
                 start = int(at * length)
                 row[start : start + int(n)] = self.listener.mean.cpu()
-        level = torch.rand(size, 1, 1, generator=generator) * self.noise
-        frames += level * self.listener.std.cpu() * torch.randn(frames.shape, generator=generator)
+        frames = with_noise(frames, self.listener.std.cpu() * self.noise, generator)
         rivals = self.known[torch.randint(len(self.known), (self.n_rivals,), generator=generator)]
         wanted = [self._ids[i] for i in picks]
         candidates = torch.unique(torch.cat([rivals, *wanted]))
@@ -114,13 +111,13 @@ class ReadingTask:
         return {"total": loss / batch["target_lengths"].sum()}
 
     def validate(self) -> dict[str, float]:
-        """Word errors of the greedy reading, by group of voices."""
+        """Word errors of the greedy transcript, by group of voices."""
         device = next(self.listener.parameters()).device
         table = self.table[self.known].to(device)
         errors: dict[str, WordErrors] = {}
         for row in self.held_out:
             frames = torch.from_numpy(row.features.astype(np.float32))[None].to(device)
-            ids = self.listener.read(self.listener(frames)[0], table).cpu()
+            ids = self.listener.greedy_tokens(self.listener(frames)[0], table).cpu()
             text = self.tokenizer.decode(self.known[ids].tolist())
             errors[row.group] = errors.get(row.group, WordErrors(0, 0, 0, 0)) + count_word_errors(row.text, text)
         return {f"wer_{group}": 100 * e.rate for group, e in sorted(errors.items())}
@@ -137,3 +134,9 @@ def pad_frames(features: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tens
     for row, f in zip(out, features, strict=True):
         row[: len(f)] = torch.from_numpy(f.astype(np.float32))
     return out, lengths
+
+
+def with_noise(frames: torch.Tensor, scale: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Add normal noise to a batch of frames [B, T, D]: up to `scale` [D], at a level drawn for each row."""
+    level = torch.rand(len(frames), 1, 1, generator=generator)
+    return frames + level * scale * torch.randn(frames.shape, generator=generator)

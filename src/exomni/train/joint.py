@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import nn
 
 from ..core.arkit import EXPRESSION, EYES, INDEX, NAMES
+from ..core.configuration import StrictConfig
 from ..core.errors import InputError
 from ..core.timebase import units_to_frames
 from ..data import store
@@ -19,7 +20,7 @@ from ..model.blendshape_decoder import BlendshapeDecoder
 from ..model.config import BlendshapeDecoderConfig, UnitGeneratorConfig
 from ..model.duration_pace import PacedUnitGenerator
 from ..model.tokens import IGNORE_INDEX
-from .loop import load_parts
+from .loop import load_modules, rows_of_one_length, weights_of
 from .losses import blendshape_loss, duration_loss, emotion_loss, token_loss
 
 UNIT_TABLES = ("unit_embedding", "unit_head")
@@ -28,7 +29,7 @@ READER = "emotion_reader"
 """What the first two releases of the blendshape decoder did not have."""
 
 
-class JointConfig(BaseModel):
+class JointConfig(StrictConfig):
     """Weights of the losses and how often a condition is withheld.
 
     Attributes:
@@ -45,12 +46,10 @@ class JointConfig(BaseModel):
             at random, and the face that it makes.
         emotion_rows: rows of a step, of any length, that emotion is read from: they cost next to nothing.
         part_of_text: share of them of which only the beginning or the end is read.
-        wrong_units: share of units that the decoder hears wrong, as it will from strangers' recordings.
+        wrong_units: share of units that the decoder is given wrong, as the tokenizer will give it in recordings.
         tail_units: most units of silence that a row is lengthened by.
         face_rows: share of a batch's rows whose face is decoded; faces cost most, and half of them teach as much.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     duration_weight: float = 0.5
     face_weight: float = 20.0
@@ -87,7 +86,7 @@ class JointRow:
     posed_emotion: np.ndarray
 
 
-def read_rows(folder: Path, split: str, limit: int = 0) -> list[JointRow]:
+def read_rows(folder: Path, split: str) -> list[JointRow]:
     """Rows of a data set that every pass has, sorted by length; disguised ones are left out."""
     rows = []
     for path in sorted((folder / "speech").glob("*.parquet")):
@@ -100,8 +99,6 @@ def read_rows(folder: Path, split: str, limit: int = 0) -> list[JointRow]:
             if r["split"] == split and not r["disguised"] and len(hidden[r["id"]]):
                 shown = [face[r["id"]][column] for face in (faces, posed) for column in ("blendshapes", "emotion")]
                 rows.append(JointRow(r["text"], r["phonemes"], r["ticks"], units[r["id"]], hidden[r["id"]], *shown))
-        if limit and len(rows) >= limit:
-            break
     return sorted(rows, key=lambda r: len(r.units))
 
 
@@ -156,16 +153,15 @@ class JointTask:
         decoder: configuration of the blendshape decoder.
         config: weights of the losses.
         seed: of the initial weights.
-        limit: most training rows (0: all).
     """
 
     def __init__(
         self, folder: Path, generator: UnitGeneratorConfig, decoder: BlendshapeDecoderConfig, config: JointConfig,
-        seed: int = 0, limit: int = 0,
+        seed: int = 0,
     ):  # fmt: skip
         torch.manual_seed(seed)
         self.config = config
-        self.rows, self.held_out = read_rows(folder, "train", limit), read_rows(folder, "validation")
+        self.rows, self.held_out = read_rows(folder, "train"), read_rows(folder, "validation")
         if not self.rows or not self.held_out:
             raise InputError(f"{folder} has {len(self.rows)} rows to train on and {len(self.held_out)} to validate on")
         self.feelings = read_feelings(folder, "train") if decoder.d_llm else []
@@ -195,19 +191,16 @@ class JointTask:
         Raises:
             CheckpointError: a missing, surplus or misshapen tensor other than those.
         """
-        new = {f"{n}.{k}": v for n, m in self.modules.items() for k, v in m.state_dict().items()}
         tables = () if same_units else UNIT_TABLES
-        kept = {k: v.float() for k, v in weights.items() if k.split(".")[1] not in tables}
-        load_parts(self.modules, {k: v for k, v in new.items() if k.split(".")[1] in (*tables, READER)} | kept)
+        new = {k: v for k, v in weights_of(self.modules).items() if k.split(".")[1] in (*tables, READER)}
+        load_modules(self.modules, new | {k: v.float() for k, v in weights.items() if k.split(".")[1] not in tables})
 
     def batch(self, generator: torch.Generator, size: int) -> dict[str, torch.Tensor]:
         """Rows of about one length, so that little is padded."""
         size = min(size, len(self.rows))
-        centre = int(torch.randint(len(self.rows), (1,), generator=generator))
-        first = max(0, min(centre - 2 * size, len(self.rows) - 4 * size))
-        window = torch.randperm(min(4 * size, len(self.rows)), generator=generator)[:size] + first
+        picks = rows_of_one_length(len(self.rows), size, generator)
         tails = torch.randint(self.config.tail_units + 1, (size,), generator=generator).tolist()
-        batch = collate([self.rows[i] for i in window.tolist()], tails)
+        batch = collate([self.rows[i] for i in picks], tails)
 
         def chosen(share: float, shape) -> torch.Tensor:
             return torch.rand(shape, generator=generator) < share

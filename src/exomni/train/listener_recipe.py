@@ -1,24 +1,31 @@
-"""How the listener is made: the recipe of hearing, and its rows in the table of stages."""
+"""How the CTC listener is made: its recipe, and its rows in the table of stages."""
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from ..core.configuration import StrictConfig, read_config
 from ..core.errors import UserError
-from ..data import asr_build as hearing
-from ..data.asr_rows import HeardRow, own_replies, read_own_voice
+from ..data import asr_build
+from ..data.asr_rows import ASRRow, own_replies, read_own_voice
 from ..model.config import OmniConfig
-from ..model.ctc_listener import Listener
-from .ctc import ReadingTask
+from ..model.ctc_listener import CTCListener
+from ..parts.loading import load_parts
+from .ctc import CTCTask
 from .ctc_spelling import Spelling
-from .listener_stages import ListeningConfig, ListeningTask
-from .loop import LoopConfig, Task, load_parts, load_weights
-from .stage import Stage, read_recipe
+from .listener_stages import LLMListenerConfig, LLMListenerTask
+from .loop import LoopConfig, load_modules
+from .stage import SHIPPED_RECIPES, Stage, earlier_weights
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
-class RowsConfig(BaseModel):
+class RowsConfig(StrictConfig):
     """Which rows a stage sees.
 
     Attributes:
@@ -28,18 +35,14 @@ class RowsConfig(BaseModel):
         held_out: most rows of each data set to validate on.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     longest_s: float = Field(10.0, gt=0)
     every_shard: int = Field(1, ge=1)
     many_voices: int = Field(3, ge=1)
     held_out: int = Field(60, ge=1)
 
 
-class ReadingRecipe(BaseModel):
+class CTCRecipe(StrictConfig):
     """Stage "reading": how the listener is warmed up by CTC."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     rows: RowsConfig
     n_rivals: int = Field(3000, ge=0)
@@ -47,38 +50,34 @@ class ReadingRecipe(BaseModel):
     loop: LoopConfig
 
 
-class ListeningRecipe(BaseModel):
+class LLMListenerRecipe(StrictConfig):
     """Stages "listening" and "dialogue": how the listener and the adapters are trained through the LLM."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     rows: RowsConfig
-    task: ListeningConfig
+    task: LLMListenerConfig
     loop: LoopConfig
 
 
-class HearingRecipe(BaseModel):
+class ListenerRecipe(StrictConfig):
     """How the weights of listening are made; `own` is the recipe whose data set holds the one voice."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     own: str
-    data: hearing.HearingConfig
-    reading: ReadingRecipe
-    listening: ListeningRecipe
-    dialogue: ListeningRecipe
+    data: asr_build.ASRDataConfig
+    reading: CTCRecipe
+    listening: LLMListenerRecipe
+    dialogue: LLMListenerRecipe
 
 
-def load_hearing_recipe(source: str | Path) -> HearingRecipe:
-    """Read a recipe of hearing by name ("hearing") or a YAML file by path.
+def load_listener_recipe(source: str | Path) -> ListenerRecipe:
+    """Read a recipe of listening by name ("hearing") or a YAML file by path.
 
     Raises:
         ConfigError: no such recipe or file, or not a valid one; says which field.
     """
-    return read_recipe(source, HearingRecipe)
+    return read_config(source, ListenerRecipe, *SHIPPED_RECIPES)
 
 
-def own_folder(recipe: HearingRecipe, data: Path) -> Path:
+def own_folder(recipe: ListenerRecipe, data: Path) -> Path:
     """The one voice's data set, which lies beside that of many voices.
 
     Raises:
@@ -90,106 +89,80 @@ def own_folder(recipe: HearingRecipe, data: Path) -> Path:
     return folder
 
 
-def read_rows(recipe: HearingRecipe, rows: RowsConfig, data: Path) -> tuple[list[HeardRow], list[HeardRow]]:
+def read_rows(recipe: ListenerRecipe, rows: RowsConfig, data: Path) -> tuple[list[ASRRow], list[ASRRow]]:
     """Rows to train on and to validate on, of the one voice and of many."""
     own, shards = own_folder(recipe, data), slice(None, None, rows.every_shard)
     replies = own_replies(own)
     train = list(read_own_voice(own, "train", rows.longest_s, shards, replies))
-    train += rows.many_voices * _short(hearing.read_rows(data, "train"), rows.longest_s)
+    train += rows.many_voices * _short(asr_build.read_rows(data, "train"), rows.longest_s)
     held_out = _spread(read_own_voice(own, "validation", rows.longest_s, shards, replies), rows.held_out)
-    held_out += _spread(_short(hearing.read_rows(data, "validation"), rows.longest_s), rows.held_out)
+    held_out += _spread(_short(asr_build.read_rows(data, "validation"), rows.longest_s), rows.held_out)
     return train, held_out
 
 
-def known_tokens(recipe: HearingRecipe, data: Path) -> torch.Tensor:
-    """Ids of the tokens that stage "reading" writes its rows with: what speech can be read as."""
+def known_tokens(recipe: ListenerRecipe, data: Path) -> torch.Tensor:
+    """Ids of the tokens that stage "reading" writes its rows with: what speech can be transcribed as."""
     train, _ = read_rows(recipe, recipe.reading.rows, data)
     return Spelling(_table_and_tokenizer()[1], (row.text for row in train)).known()
 
 
-def _short(rows: Iterable[HeardRow], longest_s: float) -> list[HeardRow]:
+def _short(rows: Iterable[ASRRow], longest_s: float) -> list[ASRRow]:
     return [row for row in rows if row.seconds <= longest_s]
 
 
-def _spread(rows: Iterable[HeardRow], n: int) -> list[HeardRow]:
+def _spread(rows: Iterable[ASRRow], n: int) -> list[ASRRow]:
     """At most `n` rows, from all over."""
     rows = list(rows)
     return rows[:: max(1, -(-len(rows) // n))]
 
 
-def _table_and_tokenizer() -> tuple[torch.Tensor, object]:
+def _table_and_tokenizer() -> tuple[torch.Tensor, "Tokenizer"]:
     """The LLM's word embeddings, float32 [n_tokens, D], and its tokenizer."""
-    import numpy as np
-    from tokenizers import Tokenizer
-
-    from ..parts.smollm.conversion import LLM
-    from ..parts.smollm.session import EMBEDDINGS_FILE, TOKENIZER_FILE
-
-    folder = LLM.folder()
-    table = torch.from_numpy(np.load(folder / EMBEDDINGS_FILE).astype(np.float32))
-    return table, Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+    vocabulary = load_parts("nano").vocabulary
+    return torch.from_numpy(vocabulary.embeddings()), vocabulary.tokenizer
 
 
-def _reading(recipe: HearingRecipe, config: OmniConfig, data: Path, runs: Path) -> Task:
-    train, held_out = read_rows(recipe, recipe.reading.rows, data)
-    return ReadingTask(
-        train, held_out, *_table_and_tokenizer(), config.speech_projector, n_rivals=recipe.reading.n_rivals,
-        noise=recipe.reading.noise, seed=recipe.reading.loop.seed,
+def _reading(recipe: ListenerRecipe, config: OmniConfig, data: Path, runs: Path) -> CTCTask:
+    section = recipe.reading
+    train, held_out = read_rows(recipe, section.rows, data)
+    return CTCTask(
+        train, held_out, *_table_and_tokenizer(), config.speech_projector, n_rivals=section.n_rivals,
+        noise=section.noise, seed=section.loop.seed,
     )  # fmt: skip
 
 
-def _through_llm(recipe: HearingRecipe, config: OmniConfig, data: Path, runs: Path, stage: str, before: str) -> Task:
+def _through_llm(
+    recipe: ListenerRecipe, config: OmniConfig, data: Path, runs: Path, *, stage: str, before: str
+) -> LLMListenerTask:
     """The task of a stage that trains through the LLM, from where the stage before it left off."""
     from ..data.dialogue import load_talker
 
-    path, section = runs / before / "model.safetensors", getattr(recipe, stage)
-    if not path.is_file():
-        raise UserError(f"this stage goes on from stage '{before}', and there is no {path}: train it first")
+    weights, section = earlier_weights(runs, before, "goes on from"), getattr(recipe, stage)
     train, held_out = read_rows(recipe, section.rows, data)
-    listener = Listener(config.speech_encoder.d_model, config.language_model.d_model, config.speech_projector)
+    listener = CTCListener(config.speech_encoder.d_model, config.language_model.d_model, config.speech_projector)
     (_, tokenizer), (llm, _) = _table_and_tokenizer(), load_talker()
     known = known_tokens(recipe, data)
-    task = ListeningTask(train, held_out, listener, llm, tokenizer, known, section.task, section.loop.seed)
-    weights = load_weights(path)
-    load_parts({name: m for name, m in task.modules.items() if before != "reading" or name == "listener"}, weights)
+    task = LLMListenerTask(train, held_out, listener, llm, tokenizer, known, section.task, section.loop.seed)
+    load_modules({name: m for name, m in task.modules.items() if before != "reading" or name == "listener"}, weights)
     return task
 
 
-def _listening(recipe: HearingRecipe, config: OmniConfig, data: Path, runs: Path) -> Task:
-    return _through_llm(recipe, config, data, runs, "listening", "reading")
+_listener_stage = partial(Stage, passes=("heard",), recipe="hearing", load=load_listener_recipe)
+_llm_stage = partial(_listener_stage, trains=("speech projector", "LLM's adapters"), frozen=("speech encoder", "LLM"))
 
-
-def _dialogue(recipe: HearingRecipe, config: OmniConfig, data: Path, runs: Path) -> Task:
-    return _through_llm(recipe, config, data, runs, "dialogue", "listening")
-
-
-HEARING_STAGES: dict[str, Stage] = {
-    "reading": Stage(
-        ("speech projector",),
-        ("speech encoder", "LLM's word embeddings"),
-        ("heard",),
-        ("CTC over the LLM's tokens",),
-        _reading,
-        "hearing",
-        load_hearing_recipe,
+LISTENER_STAGES: dict[str, Stage] = {
+    "reading": _listener_stage(
+        trains=("speech projector",),
+        frozen=("speech encoder", "LLM's word embeddings"),
+        losses=("CTC over the LLM's tokens",),
+        setup=_reading,
         continues=True,
     ),
-    "listening": Stage(
-        ("speech projector", "LLM's adapters"),
-        ("speech encoder", "LLM"),
-        ("heard",),
-        ("text cross-entropy",),
-        _listening,
-        "hearing",
-        load_hearing_recipe,
+    "listening": _llm_stage(
+        losses=("text cross-entropy",), setup=partial(_through_llm, stage="listening", before="reading")
     ),
-    "dialogue": Stage(
-        ("speech projector", "LLM's adapters"),
-        ("speech encoder", "LLM"),
-        ("heard",),
-        ("text cross-entropy", "divergence from the typed prompt's reply"),
-        _dialogue,
-        "hearing",
-        load_hearing_recipe,
+    "dialogue": _llm_stage(
+        losses=("text cross-entropy", "divergence from the typed prompt's reply"),
+        setup=partial(_through_llm, stage="dialogue", before="listening"),
     ),
 }

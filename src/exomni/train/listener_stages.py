@@ -1,30 +1,36 @@
 """Stages "listening" (the paper's I) and "dialogue" (its III): the listener and the LLM's adapters, through the LLM.
 
 What the frozen LLM would say, token by token, to the typed prompt is the target for the spoken one, along its own
-likeliest reply: it learns to hear and nothing else (our choice of loss; the paper trains on such replies too).
+likeliest reply: it learns to take speech for text and nothing else (our choice of loss; the paper trains on such
+replies too).
 """
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, cast
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import nn
 from torch.nn import functional
 
+from ..core.configuration import StrictConfig
 from ..core.errors import InputError
-from ..data.asr_rows import HeardRow
+from ..data.asr_rows import ASRRow
 from ..model.adapters import Adapters
-from ..model.ctc_listener import Listener
+from ..model.ctc_listener import CTCListener
+from ..model.prompt import ASSISTANT, AUDIO_MARKER, USER_TURN
 from ..model.tokens import IGNORE_INDEX
-from ..parts.smollm.chat import ASSISTANT, SPEECH, SYSTEM_FREE_USER
-from .ctc import pad_frames
-from .mixtures import as_written, mixed_words
+from .ctc import pad_frames, with_noise
+from .mixtures import as_written, mixed_tokens
 
-REPEAT = f"Repeat what you hear: {SPEECH}"
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+REPEAT = f"Repeat what you hear: {AUDIO_MARKER}"
 """The prompt of the repeat-what-you-hear task."""
 
 
-class ListeningConfig(BaseModel):
+class LLMListenerConfig(StrictConfig):
     """What the LLM is trained to do with speech.
 
     Attributes:
@@ -34,15 +40,13 @@ class ListeningConfig(BaseModel):
         noise: standard deviation of the noise on encoder channels.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     repeats: float = Field(ge=0, le=1)
     rank: int = Field(8, ge=1)
     reply_tokens: int = Field(32, ge=1)
     noise: float = Field(0.2, ge=0)
 
 
-class ListeningTask:
+class LLMListenerTask:
     """Trains the listener and the adapters on the LLM's loss.
 
     Args:
@@ -57,8 +61,8 @@ class ListeningTask:
     """
 
     def __init__(
-        self, train: Sequence[HeardRow], held_out: Sequence[HeardRow], listener: Listener, llm: nn.Module, tokenizer,
-        known: torch.Tensor, config: ListeningConfig, seed: int = 0,
+        self, train: Sequence[ASRRow], held_out: Sequence[ASRRow], listener: CTCListener, llm: "PreTrainedModel",
+        tokenizer, known: torch.Tensor, config: LLMListenerConfig, seed: int = 0,
     ):  # fmt: skip
         torch.manual_seed(seed)
         self.answered = [row for row in train if row.reply]
@@ -66,10 +70,11 @@ class ListeningTask:
         if not self.answered or not self.repeated:
             raise InputError(f"{len(self.repeated)} rows to repeat and {len(self.answered)} to answer are too few")
         self.held_out, self.config, self.tokenizer = list(held_out), config, tokenizer
-        self.llm = llm.eval().requires_grad_(False)
+        self.llm = cast(nn.Module, llm.eval().requires_grad_(False))
         self.listener, self.adapters = listener, Adapters(llm, config.rank)
         self.modules: dict[str, nn.Module] = {"listener": self.listener, "adapters": self.adapters}
-        self.table = llm.get_input_embeddings().weight
+        self._layers, self._lm_head = llm.get_submodule("model"), llm.get_submodule("lm_head")
+        self.table = cast(nn.Embedding, llm.get_input_embeddings()).weight
         self.known = known
         self.end_id = tokenizer.token_to_id("<|im_end|>")
 
@@ -80,22 +85,20 @@ class ListeningTask:
             rows = self.repeated if repeat else self.answered
             picked.append((rows[int(torch.randint(len(rows), (1,), generator=generator))], repeat))
         batch = self._collate(picked)
-        level = torch.rand(size, 1, 1, generator=generator) * self.config.noise
-        noise = torch.randn(batch["frames"].shape, generator=generator)
-        batch["frames"] = batch["frames"] + level * self.listener.std.cpu() * noise
+        batch["frames"] = with_noise(batch["frames"], self.listener.std.cpu() * self.config.noise, generator)
         return batch
 
-    def _collate(self, picked: Sequence[tuple[HeardRow, bool]]) -> dict[str, torch.Tensor]:
+    def _collate(self, picked: Sequence[tuple[ASRRow, bool]]) -> dict[str, torch.Tensor]:
         frames, lengths = pad_frames([row.features for row, _ in picked])
         befores, afters, replies, typed = [], [], [], []
         for row, repeat in picked:
-            before, after = SYSTEM_FREE_USER.format(REPEAT if repeat else SPEECH).split(SPEECH)
+            before, after = USER_TURN.format(REPEAT if repeat else AUDIO_MARKER).split(AUDIO_MARKER)
             befores.append(self._ids(before))
             afters.append(self._ids(after + ASSISTANT))
             reply = self._ids(row.text if repeat else row.reply)
             cut = reply[: self.config.reply_tokens]
             replies.append(cut if len(cut) < len(reply) else [*cut, self.end_id])
-            typed.append([] if repeat else self._ids(SYSTEM_FREE_USER.format(row.text) + ASSISTANT))
+            typed.append([] if repeat else self._ids(USER_TURN.format(row.text) + ASSISTANT))
         parts = {"before": befores, "after": afters, "reply": replies, "typed": typed}
         return {"frames": frames, "lengths": lengths, **{k: _padded(v) for k, v in parts.items()}}
 
@@ -111,9 +114,9 @@ class ListeningTask:
         wanted = nn.utils.rnn.pad_sequence(targets, batch_first=True, padding_value=IGNORE_INDEX)
         with torch.autocast(device.type, torch.bfloat16):
             # Padding is on the right, where no row that counts looks.
-            states = self.llm.model(inputs_embeds=inputs, use_cache=False).last_hidden_state
+            states = self._layers(inputs_embeds=inputs, use_cache=False).last_hidden_state
             counted = wanted != IGNORE_INDEX
-            logits = self.llm.lm_head(states[counted]).float()
+            logits = self._lm_head(states[counted]).float()
         answered = (batch["typed"] >= 0).any(dim=1)
         by_token = answered.repeat_interleave(counted.sum(dim=1))
         summed = functional.cross_entropy(logits[~by_token], wanted[counted][~by_token], reduction="sum")
@@ -151,12 +154,12 @@ class ListeningTask:
         inputs = nn.utils.rnn.pad_sequence(rows, batch_first=True)
         counted = nn.utils.rnn.pad_sequence(places, batch_first=True)
         with self.adapters.switched_off(), torch.autocast(inputs.device.type, torch.bfloat16):
-            states = self.llm.model(input_ids=inputs, use_cache=False).last_hidden_state
-            return self.llm.lm_head(states[counted]).float()
+            states = self._layers(input_ids=inputs, use_cache=False).last_hidden_state
+            return self._lm_head(states[counted]).float()
 
     def _heard(self, vectors: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
         """What the LLM gets to read of a clip's vectors, [T_heard, D_llm]."""
-        heard = mixed_words(self.listener, vectors, table)
+        heard = mixed_tokens(self.listener, vectors, table)
         known = self.known.to(heard.ids.device)
         return as_written(heard, known, self.tokenizer, lambda ids: self.table[torch.tensor(ids, device=table.device)])
 

@@ -16,15 +16,17 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from tqdm import tqdm
 
+from ..core.configuration import StrictConfig
 from ..core.errors import CheckpointError, UserError
 
 
-class LoopConfig(BaseModel):
+class LoopConfig(StrictConfig):
     """How long and how hard to train.
 
     Attributes:
@@ -41,8 +43,6 @@ class LoopConfig(BaseModel):
         validate_every: steps between validations and checkpoints.
         threads: CPU threads; 0 leaves torch's own choice.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     seed: int = 0
     steps: int = Field(gt=0)
@@ -68,15 +68,27 @@ class Task(Protocol):
 
     def batch(self, generator: torch.Generator, size: int) -> Mapping[str, torch.Tensor]:
         """Draw a training batch; all randomness comes from `generator`."""
+        ...
 
     def losses(self, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Scalars of a batch; "total" is what is minimised."""
+        ...
 
     def validate(self) -> dict[str, float]:
         """Figures on held-out rows, with gradients off and modules in evaluation mode."""
+        ...
 
     def facts(self) -> dict:
         """What is saved with the checkpoint: resolved configuration, data hash."""
+        ...
+
+
+class ContinuedTask(Task, Protocol):
+    """A task that can begin with the weights of an earlier release."""
+
+    def start_from(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Load them; what the release did not have yet stays new."""
+        ...
 
 
 @dataclass
@@ -161,7 +173,11 @@ def _start(task: Task, config: LoopConfig, folder: Path, device: str) -> _State:
         for name, rate in config.rates.items()
     ]
     optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay, betas=(0.9, 0.98))
-    average = {k: v.detach().clone().float() for k, v in _weights(task).items()} if config.average else {}
+    average = {
+        k: v.detach().clone().float()
+        for k, v in weights_of(task.modules).items()
+        if config.average and v.is_floating_point()
+    }
     path = folder / "state.pt"
     if not path.exists():
         return _State(0, optimizer, average, {})
@@ -210,31 +226,40 @@ def _step(task: Task, config: LoopConfig, state: _State, batch) -> dict[str, tor
     state.step += 1
     decay = min(config.average, (1 + state.step) / (10 + state.step))
     with torch.no_grad():
-        for key, value in _weights(task).items():
+        for key, value in weights_of(task.modules).items():
             if key in state.average:
                 state.average[key].lerp_(value.float(), 1 - decay)
     return losses
 
 
-def _weights(task: Task) -> dict[str, torch.Tensor]:
-    return {
-        f"{name}.{key}": value
-        for name, module in task.modules.items()
-        for key, value in module.state_dict().items()
-        if value.is_floating_point()
-    }
+def weights_of(modules: Mapping[str, nn.Module]) -> dict[str, torch.Tensor]:
+    """Weights and buffers of parts under `part.key` names; they are the parts' own."""
+    return {f"{name}.{key}": value for name, m in modules.items() for key, value in m.state_dict().items()}
+
+
+def weights_of_part(weights: Mapping[str, torch.Tensor], part: str) -> dict[str, torch.Tensor]:
+    """One part's weights out of those of several, under its own names."""
+    return {k.removeprefix(f"{part}."): v for k, v in weights.items() if k.startswith(f"{part}.")}
 
 
 def averaged_state(task: Task, state: _State) -> dict[str, torch.Tensor]:
     """Weights of every part under `part.key` names, averaged where averaging is on."""
-    whole = {f"{n}.{k}": v for n, m in task.modules.items() for k, v in m.state_dict().items()}
-    return {k: state.average.get(k, v).to(v.dtype).contiguous().clone() for k, v in whole.items()}
+    whole = weights_of(task.modules)
+    averaged = whole | state.average
+    return {k: averaged[k].to(v.dtype).contiguous().clone() for k, v in whole.items()}
+
+
+def rows_of_one_length(n_rows: int, size: int, generator: torch.Generator) -> list[int]:
+    """Draw places of a batch's rows near each other in a list sorted by length, so that little is padded."""
+    centre = int(torch.randint(n_rows, (1,), generator=generator))
+    first = max(0, min(centre - 2 * size, n_rows - 4 * size))
+    return (torch.randperm(min(4 * size, n_rows), generator=generator)[:size] + first).tolist()
 
 
 def _validate(task: Task, state: _State) -> dict[str, float]:
     """Validate with the averaged weights, then put the trained ones back."""
     trained = {name: {k: v.clone() for k, v in m.state_dict().items()} for name, m in task.modules.items()}
-    load_parts(task.modules, averaged_state(task, state))
+    load_modules(task.modules, averaged_state(task, state))
     for module in task.modules.values():
         module.eval()
     try:
@@ -245,16 +270,15 @@ def _validate(task: Task, state: _State) -> dict[str, float]:
             module.load_state_dict(trained[name])
 
 
-def load_parts(modules: Mapping[str, nn.Module], weights: Mapping[str, torch.Tensor]) -> None:
+def load_modules(modules: Mapping[str, nn.Module], weights: Mapping[str, torch.Tensor]) -> None:
     """Load `part.key` weights into parts, strictly.
 
     Raises:
         CheckpointError: a missing, surplus or misshapen key.
     """
     for name, module in modules.items():
-        own = {k.removeprefix(f"{name}."): v for k, v in weights.items() if k.startswith(f"{name}.")}
         try:
-            module.load_state_dict(own, strict=True)
+            module.load_state_dict(weights_of_part(weights, name), strict=True)
         except RuntimeError as error:
             raise CheckpointError(f"weights do not fit part {name!r}: {error}") from error
 
@@ -287,7 +311,7 @@ def load_weights(path: Path) -> dict[str, torch.Tensor]:
     """
     try:
         return load_file(path)
-    except Exception as error:
+    except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} cannot be read as weights: {error}") from error
 
 

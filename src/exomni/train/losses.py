@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from exomni.model.tokens import IGNORE_INDEX
+from ..model.tokens import IGNORE_INDEX
 
 EPSILON = 1e-6
 """Keeps a row without a valid frame at a loss of zero."""

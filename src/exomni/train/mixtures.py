@@ -1,6 +1,6 @@
-"""What the LLM reads for speech while it trains: words where they are clear, mixtures of words where they are not.
+"""Turns CTC scores into embeddings for the LLM while the listener trains: tokens where they are clear, else mixtures.
 
-In use the words are settled first (`model.wordings`). Here the loss has to reach the listener through them.
+In use the transcript is settled first (`model.ctc_hypotheses`). Here the loss has to reach the listener through it.
 """
 
 from collections.abc import Callable
@@ -10,32 +10,32 @@ from difflib import SequenceMatcher
 import torch
 from torch import Tensor
 
-from ..model.ctc_listener import BLANK, Listener
+from ..model.ctc_listener import BLANK, CTCListener
 
 CLEAR = 0.5
-"""A token that is likelier than all others together is heard clearly."""
+"""A token that is likelier than all others together is clear."""
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A clip's words.
+class MixedTokens:
+    """A clip as the LLM's input embeddings.
 
     Attributes:
-        vectors: one for each token heard, blanks dropped and repeats merged, [T_heard, D_llm]: its word embedding where
+        vectors: one for each token, blanks dropped and repeats merged, [T_token, D_llm]: its word embedding where
             it is clear, else the mean of those that it may be, by how likely each is.
-        ids: the likeliest token, int64 [T_heard].
+        ids: the likeliest token, int64 [T_token].
     """
 
     vectors: Tensor
     ids: Tensor
 
 
-def mixed_words(listener: Listener, vectors: Tensor, table: Tensor) -> Heard:
+def mixed_tokens(listener: CTCListener, vectors: Tensor, table: Tensor) -> MixedTokens:
     """Drop blanks and merge what is one token held for several steps.
 
-    What is heard clearly becomes the word embedding itself, as if it had been typed; what is not lies between those
-    that it may be. (The projected vectors themselves lie nearest to their words, but not near enough for the LLM to
-    know them, and even a slight mixture leads to another reply; see docs/hearing.md.)
+    A clear token becomes its word embedding, as if it had been typed; any other lies between those that it may be.
+    (The projected vectors themselves lie nearest to their words, but not near enough for the LLM to know them, and even
+    a slight mixture leads to another reply; see docs/listening.md.)
 
     Args:
         listener: whose vectors they are.
@@ -51,29 +51,29 @@ def mixed_words(listener: Listener, vectors: Tensor, table: Tensor) -> Heard:
     likely = scores[:, 1:].softmax(-1)
     likely = torch.stack([piece.mean(0) for piece in likely.split(lengths.tolist())])[kept]
     clear = likely.gather(1, ids[:, None]) >= CLEAR
-    return Heard(torch.where(clear, table[ids], likely @ table), ids)
+    return MixedTokens(torch.where(clear, table[ids], likely @ table), ids)
 
 
-def as_written(heard: Heard, known: Tensor, tokenizer, embeddings: Callable[[list[int]], Tensor]) -> Tensor:
-    """Vectors of what was heard, word for word as the LLM would write them.
+def as_written(mixed: MixedTokens, known: Tensor, tokenizer, embeddings: Callable[[list[int]], Tensor]) -> Tensor:
+    """Respell a clip with the tokens that the LLM itself would write.
 
-    Rare words are heard in short pieces, which the LLM seldom sees side by side: such words become the embeddings of
+    Rare words come as short pieces, which the LLM seldom sees side by side: such words become the embeddings of
     the tokens that they are written with. All else keeps its own vectors.
 
     Args:
-        heard: one clip, read with a table of the known tokens.
+        mixed: one clip, made with a table of the known tokens.
         known: ids of these, int64 [V].
         tokenizer: the LLM's (`tokenizers.Tokenizer`).
         embeddings: word embeddings of a list of ids, [n, D_llm].
     Returns:
         [T_written, D_llm].
     """
-    ids = known[heard.ids].tolist()
+    ids = known[mixed.ids].tolist()
     written = tokenizer.encode(tokenizer.decode(ids), add_special_tokens=False).ids
     pieces = []
     for same, i, j, k, n in SequenceMatcher(None, ids, written, autojunk=False).get_opcodes():
         if same == "equal":
-            pieces.append(heard.vectors[i:j])
+            pieces.append(mixed.vectors[i:j])
         elif n > k:
-            pieces.append(embeddings(written[k:n]).to(heard.vectors.dtype))
-    return torch.cat(pieces) if pieces else heard.vectors
+            pieces.append(embeddings(written[k:n]).to(mixed.vectors.dtype))
+    return torch.cat(pieces) if pieces else mixed.vectors

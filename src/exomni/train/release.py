@@ -1,14 +1,15 @@
 """From training runs to the weights that ship: half precision, one file a part, and the facts of their making."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 
 from ..core.errors import CheckpointError
-from ..model.ctc_listener import FILE, read_listening, save_listening
-from .loop import load_weights
+from ..model.ctc_listener import LISTENER_FILE, read_ctc_listener, save_ctc_listener
+from .loop import load_weights, weights_of_part
 
 RUN_PARTS = {
     "speech": {"tokenizer": "unit_tokenizer"},
@@ -16,12 +17,7 @@ RUN_PARTS = {
     "joint": {"generator": "unit_generator", "decoder": "blendshape_decoder"},
 }
 """Which module of which run becomes which shipped part."""
-
-
-STANDING = {
-    "speech": {"tokenizer": "unit_tokenizer", "decoder": "speech_decoder"},
-    "joint": {"generator": "unit_generator", "decoder": "blendshape_decoder"},
-}
+STANDING = {"speech": {"tokenizer": "unit_tokenizer", "decoder": "speech_decoder"}, "joint": RUN_PARTS["joint"]}
 """Which released parts can stand for a run that is not there."""
 
 
@@ -44,11 +40,8 @@ def stand_in(released: Path, runs: Path) -> list[str]:
             f"tokenizer that was trained here; train {missing}, or give another folder"
         )
     for run, parts in STANDING.items() if not there else ():
-        weights = {
-            f"{module}.{key}": value.float() if value.is_floating_point() else value
-            for module, part in parts.items()
-            for key, value in load_weights(released / f"{part}.safetensors").items()
-        }
+        found = _released_parts(released, parts).items()
+        weights = {key: value.float() if value.is_floating_point() else value for key, value in found}
         (runs / run).mkdir(parents=True, exist_ok=True)
         scratch = runs / run / "model.part"
         save_file(weights, scratch)
@@ -60,9 +53,9 @@ def release_listening(run: Path, folder: Path, known: torch.Tensor) -> int:
     """Write `listening.safetensors` and how it was made, `listening.json`.
 
     Args:
-        run: of stage "dialogue", or of an earlier one of hearing, which has no adapters then.
+        run: of stage "dialogue", or of "reading" or "listening"; "reading" has no adapters.
         folder: to write to.
-        known: ids of the tokens that speech is read as.
+        known: ids of the tokens that speech can be transcribed as.
     Returns:
         Bytes written.
     Raises:
@@ -70,10 +63,8 @@ def release_listening(run: Path, folder: Path, known: torch.Tensor) -> int:
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = load_weights(run / "model.safetensors")
-    parts = {part: {k.removeprefix(part): v for k, v in weights.items() if k.startswith(part)}
-             for part in ("listener.", "adapters.layers.")}  # fmt: skip
-    adapters = {k.removesuffix(".weight"): v for k, v in parts["adapters.layers."].items()}
-    size = save_listening(folder / FILE, parts["listener."], known, adapters)
+    adapters = {k.removesuffix(".weight"): v for k, v in weights_of_part(weights, "adapters.layers").items()}
+    size = save_ctc_listener(folder / LISTENER_FILE, weights_of_part(weights, "listener"), known, adapters)
     facts = run / "facts.json"
     (folder / "listening.json").write_text(facts.read_text("utf-8"), "utf-8")
     return size + facts.stat().st_size
@@ -105,7 +96,7 @@ def release_expression(run: Path, folder: Path) -> int:
 
 def _save_part(weights: dict[str, torch.Tensor], module: str, path: Path, run: Path) -> None:
     """One module of a run at half precision."""
-    own = {k.removeprefix(f"{module}."): v for k, v in weights.items() if k.startswith(f"{module}.")}
+    own = weights_of_part(weights, module)
     if not own:
         raise CheckpointError(f"{run} has no weights of {module!r}")
     save_file({k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in own.items()}, path)
@@ -147,9 +138,14 @@ def released_weights(folder: Path, stage: str) -> dict[str, torch.Tensor]:
         CheckpointError: another file is missing, or one is unreadable.
     """
     if stage == "reading":
-        return {f"listener.{key}": value for key, value in read_listening(folder)[0].items()}
+        return {f"listener.{key}": value for key, value in read_ctc_listener(folder)[0].items()}
+    return _released_parts(folder, RUN_PARTS[stage])
+
+
+def _released_parts(folder: Path, parts: Mapping[str, str]) -> dict[str, torch.Tensor]:
+    """Released weights under `module.key` names, given the file of each module."""
     return {
-        f"{part}.{key}": value
-        for part, name in RUN_PARTS[stage].items()
-        for key, value in load_weights(folder / f"{name}.safetensors").items()
+        f"{module}.{key}": value
+        for module, part in parts.items()
+        for key, value in load_weights(folder / f"{part}.safetensors").items()
     }

@@ -13,7 +13,7 @@ from ..core.timebase import FRAMES_PER_TICK, UNIT_HZ, VOCODER_HZ, rescale_floor
 from ..data import store
 from ..model.acoustics import ENERGY_CHANNEL, F0_CHANNEL
 from ..model.config import SpeechDecoderConfig, UnitTokenizerConfig
-from ..model.speech_decoder import N_PHONETIC, SpeechDecoder
+from ..model.speech_decoder import GROUP_UNITS, N_PHONETIC, SpeechDecoder
 from ..model.tokens import IGNORE_INDEX
 from ..model.unit_tokenizer import UnitTokenizer
 from .losses import token_loss
@@ -30,22 +30,19 @@ class SpeechRows:
     Args:
         folder: a data set with `speech` and `features` passes.
         split: "train", "validation" or "test".
-        limit: most rows to read (0: all).
     """
 
-    def __init__(self, folder: Path, split: str, limit: int = 0):
+    def __init__(self, folder: Path, split: str):
         self.features: list[np.ndarray] = []
         self.acoustic: list[np.ndarray] = []
         self.phonemes: list[np.ndarray] = []
         for path in sorted((folder / "speech").glob("*.parquet")):
-            heard = {r["id"]: r["features"] for r in store.read_shard(folder / "features" / path.name)}
+            features = {r["id"]: r["features"] for r in store.read_shard(folder / "features" / path.name)}
             for row in store.read_shard(path, ["id", "split", "acoustic", "disguised", "phonemes", "ticks"]):
                 if row["split"] == split and not (split != "train" and row["disguised"]):
-                    self.features.append(heard[row["id"]])
+                    self.features.append(features[row["id"]])
                     self.acoustic.append(row["acoustic"])
                     self.phonemes.append(phonemes_of_ticks(row["phonemes"], row["ticks"], row["acoustic"].shape[1]))
-            if limit and len(self.features) >= limit:
-                break
 
     def __len__(self) -> int:
         return len(self.features)
@@ -66,7 +63,7 @@ def phonemes_of_ticks(phonemes: np.ndarray, durations: np.ndarray, n_frames: int
 
 
 def crop(rows: SpeechRows, index: int, start: int, n_units: int) -> dict[str, torch.Tensor]:
-    """Units start..start+n_units of a row, padded, with masks; start and n_units are multiples of 5."""
+    """Units start..start+n_units of a row, padded, with masks; start and n_units are multiples of `GROUP_UNITS`."""
     features, acoustic = rows.features[index][start : start + n_units], rows.acoustic[index]
     n_frames = rescale_floor(n_units, UNIT_HZ, VOCODER_HZ)
     first = rescale_floor(start, UNIT_HZ, VOCODER_HZ)
@@ -90,7 +87,7 @@ class SpeechTask:
         folder: the data set.
         tokenizer: configuration of the tokenizer.
         decoder: configuration of the decoder.
-        crop_units: length of a training crop, a multiple of 5.
+        crop_units: length of a training crop, a multiple of `GROUP_UNITS`.
     """
 
     def __init__(
@@ -122,8 +119,8 @@ class SpeechTask:
         picks = torch.multinomial(self._lengths, size, replacement=True, generator=generator).tolist()
         crops = []
         for i in picks:
-            room = max(0, len(self.rows.features[i]) - self.crop_units) // 5 + 1
-            start = 5 * int(torch.randint(room, (1,), generator=generator))
+            room = max(0, len(self.rows.features[i]) - self.crop_units) // GROUP_UNITS + 1
+            start = GROUP_UNITS * int(torch.randint(room, (1,), generator=generator))
             crops.append(crop(self.rows, i, start, self.crop_units))
         return {k: torch.stack([c[k] for c in crops]) for k in crops[0]}
 

@@ -1,19 +1,19 @@
-"""What a row of the table of stages holds, and how a recipe is read."""
+"""What a row of the table of stages holds, and how a stage finds what an earlier one left."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
-import yaml
-from pydantic import BaseModel, ValidationError
+import torch
 
-from ..core.errors import ConfigError
+from ..core.configuration import StrictConfig
+from ..core.errors import UserError
 from ..model.config import OmniConfig
-from .loop import Task
+from .loop import Task, load_weights
 
-R = TypeVar("R", bound=BaseModel)
+SHIPPED_RECIPES = ("configs/recipes", "a recipe of exomni")
+"""Where recipes lie in the package, and what they are called (`read_config`)."""
 
 
 @dataclass(frozen=True)
@@ -28,30 +28,31 @@ class Stage:
         setup: makes the task from (recipe, model configuration, data folder, folder of all runs).
         recipe: name of the recipe that has a section for it.
         load: reads such a recipe.
-        continues: whether it can begin with an earlier release's weights (`task.start_from`).
+        continues: whether it can begin with an earlier release's weights (its task is a `ContinuedTask`).
     """
 
     trains: tuple[str, ...]
     frozen: tuple[str, ...]
     passes: tuple[str, ...]
     losses: tuple[str, ...]
-    setup: Callable[[BaseModel, OmniConfig, Path, Path], Task]
+    setup: Callable[[Any, OmniConfig, Path, Path], Task]
     recipe: str
-    load: Callable[[str | Path], BaseModel]
+    load: Callable[[str | Path], StrictConfig]
     continues: bool = False
 
 
-def read_recipe(source: str | Path, kind: type[R]) -> R:
-    """Read a recipe by name or a YAML file by path.
+def earlier_weights(runs: Path, stage: str, use: str) -> dict[str, torch.Tensor]:
+    """Weights that an earlier stage left.
 
+    Args:
+        runs: folder of all runs.
+        stage: that should have run before.
+        use: what this stage does with them, for the message: "goes on from", "needs the tokenizer of".
     Raises:
-        ConfigError: no such recipe or file, or not a valid one; says which field.
+        UserError: it has not run.
+        CheckpointError: its weights cannot be read.
     """
-    packaged = resources.files("exomni") / "configs" / "recipes" / f"{source}.yaml"
-    file = packaged if packaged.is_file() else Path(source)
-    try:
-        return kind.model_validate(yaml.safe_load(file.read_text("utf-8")))
-    except OSError:
-        raise ConfigError(f"'{source}' is neither a recipe of exomni nor a file") from None
-    except (yaml.YAMLError, ValidationError) as error:
-        raise ConfigError(f"{source}: {error}") from error
+    path = runs / stage / "model.safetensors"
+    if not path.is_file():
+        raise UserError(f"this stage {use} stage '{stage}', and there is no {path}: train it first")
+    return load_weights(path)

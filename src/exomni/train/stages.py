@@ -1,13 +1,13 @@
-"""The table of stages, and how each is set up from a recipe."""
+"""The table of stages, and how those of talking are set up from a recipe."""
 
 import hashlib
 import subprocess
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
+from ..core.configuration import StrictConfig, read_config
 from ..core.errors import UserError
 from ..data import store
 from ..data.build import BuildConfig
@@ -15,36 +15,30 @@ from ..data.label import label_units
 from ..model.config import OmniConfig, SpeechDecoderConfig
 from ..model.unit_tokenizer import UnitTokenizer
 from .joint import JointConfig, JointTask
-from .listener_recipe import HEARING_STAGES
-from .loop import LoopConfig, Task, load_parts, load_weights
+from .listener_recipe import LISTENER_STAGES
+from .loop import LoopConfig, load_modules
 from .speech import SpeechTask
-from .stage import Stage, read_recipe
+from .stage import SHIPPED_RECIPES, Stage, earlier_weights
 
 
-class SpeechRecipe(BaseModel):
+class SpeechRecipe(StrictConfig):
     """Stages "speech" and "decoder": how to train the tokenizer with the speech decoder, then the decoder alone."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     crop_units: int = 50
     loop: LoopConfig
 
 
-class JointRecipe(BaseModel):
+class JointRecipe(StrictConfig):
     """Stages "joint" (the paper's II), "expression" and "face": how to train generator and blendshape decoder, or that
     alone.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     losses: JointConfig
     loop: LoopConfig
 
 
-class Recipe(BaseModel):
-    """How weights are made, start to end."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Recipe(StrictConfig):
+    """How the weights of talking are made, start to end."""
 
     data: BuildConfig
     speech: SpeechRecipe
@@ -54,123 +48,108 @@ class Recipe(BaseModel):
     face: JointRecipe
 
 
-def _speech(recipe: Recipe, config: OmniConfig, data: Path, runs: Path) -> Task:
-    assert config.unit_tokenizer is not None
-    assert isinstance(config.speech_decoder, SpeechDecoderConfig)
-    return SpeechTask(
-        data, config.unit_tokenizer, config.speech_decoder, recipe.speech.crop_units, recipe.speech.loop.seed
-    )
-
-
-def _decoder(recipe: Recipe, config: OmniConfig, data: Path, runs: Path) -> Task:
-    task = _speech(recipe, config, data, runs)
-    load_parts(task.modules, load_weights(_tokenizer_weights(runs)))
-    return task
-
-
-def _tokenizer_weights(runs: Path) -> Path:
-    path = runs / "speech" / "model.safetensors"
-    if not path.is_file():
-        raise UserError(f"this stage needs the tokenizer of stage 'speech', and there is no {path}: train it first")
-    return path
-
-
-def _label_units(config: OmniConfig, data: Path, runs: Path) -> None:
-    """Units of every row by the tokenizer that stage "speech" left."""
-    assert config.unit_tokenizer is not None
-    tokenizer = UnitTokenizer(config.unit_tokenizer)
-    load_parts({"tokenizer": tokenizer}, load_weights(_tokenizer_weights(runs)))
-    digest = hashlib.sha256(b"".join(v.numpy().tobytes() for v in tokenizer.state_dict().values())).hexdigest()
-    label_units(data, tokenizer, {"tokenizer": digest})
-
-
-def _joint(recipe: Recipe, config: OmniConfig, data: Path, runs: Path) -> Task:
-    _label_units(config, data, runs)
-    return JointTask(
-        data, config.unit_generator, config.blendshape_decoder, recipe.joint.losses, recipe.joint.loop.seed
-    )
-
-
-def _alone(recipe: Recipe, config: OmniConfig, data: Path, runs: Path, section: JointRecipe) -> tuple[JointTask, dict]:
-    """A task of the blendshape decoder alone, and what stage "joint" left."""
-    path = runs / "joint" / "model.safetensors"
-    if not path.is_file():
-        raise UserError(f"this stage needs the generator of stage 'joint', and there is no {path}: train it first")
-    _label_units(config, data, runs)
-    weights = load_weights(path)
-    return JointTask(data, config.unit_generator, config.blendshape_decoder, section.losses, section.loop.seed), weights
-
-
-def _expression(recipe: Recipe, config: OmniConfig, data: Path, runs: Path) -> Task:
-    task, weights = _alone(recipe, config, data, runs, recipe.expression)
-    task.start_from(weights, same_units=True)
-    return task
-
-
-def _face(recipe: Recipe, config: OmniConfig, data: Path, runs: Path) -> Task:
-    task, weights = _alone(recipe, config, data, runs, recipe.face)
-    load_parts({"generator": task.generator}, weights)
-    return task
-
-
 def load_recipe(source: str | Path) -> Recipe:
     """Read a recipe of talking by name ("nano") or a YAML file by path.
 
     Raises:
         ConfigError: no such recipe or file, or not a valid one; says which field.
     """
-    return read_recipe(source, Recipe)
+    return read_config(source, Recipe, *SHIPPED_RECIPES)
 
+
+def _speech(recipe: Recipe, config: OmniConfig, data: Path, runs: Path) -> SpeechTask:
+    assert config.unit_tokenizer is not None
+    assert isinstance(config.speech_decoder, SpeechDecoderConfig)
+    section = recipe.speech
+    return SpeechTask(data, config.unit_tokenizer, config.speech_decoder, section.crop_units, section.loop.seed)
+
+
+def _decoder(recipe: Recipe, config: OmniConfig, data: Path, runs: Path) -> SpeechTask:
+    task = _speech(recipe, config, data, runs)
+    load_modules(task.modules, earlier_weights(runs, "speech", "needs the tokenizer of"))
+    return task
+
+
+def _joint_task(section: JointRecipe, config: OmniConfig, data: Path, runs: Path) -> JointTask:
+    """A task on units of every row by the tokenizer that stage "speech" left."""
+    assert config.unit_tokenizer is not None
+    tokenizer = UnitTokenizer(config.unit_tokenizer)
+    load_modules({"tokenizer": tokenizer}, earlier_weights(runs, "speech", "needs the tokenizer of"))
+    digest = hashlib.sha256(b"".join(v.numpy().tobytes() for v in tokenizer.state_dict().values())).hexdigest()
+    label_units(data, tokenizer, {"tokenizer": digest})
+    return JointTask(data, config.unit_generator, config.blendshape_decoder, section.losses, section.loop.seed)
+
+
+def _joint(recipe: Recipe, config: OmniConfig, data: Path, runs: Path) -> JointTask:
+    return _joint_task(recipe.joint, config, data, runs)
+
+
+def _expression(recipe: Recipe, config: OmniConfig, data: Path, runs: Path) -> JointTask:
+    weights = earlier_weights(runs, "joint", "needs the generator of")
+    task = _joint_task(recipe.expression, config, data, runs)
+    task.start_from(weights, same_units=True)
+    return task
+
+
+def _face(recipe: Recipe, config: OmniConfig, data: Path, runs: Path) -> JointTask:
+    weights = earlier_weights(runs, "joint", "needs the generator of")
+    task = _joint_task(recipe.face, config, data, runs)
+    load_modules({"generator": task.generator}, weights)
+    return task
+
+
+_speech_stage = partial(
+    Stage,
+    passes=("speech", "features"),
+    losses=("phonetic channels, pitch, loudness", "voicing and phoneme cross-entropy"),
+    recipe="nano",
+    load=load_recipe,
+)
+_joint_stage = partial(
+    Stage, passes=("texts", "speech", "units", "hidden", "faces", "posed"), recipe="nano", load=load_recipe
+)
+_decoder_stage = partial(
+    _joint_stage,
+    trains=("blendshape decoder",),
+    frozen=("LLM", "unit tokenizer", "unit generator"),
+    losses=("emotion cross-entropy", "blendshapes with velocity", "lip vertices"),
+)
 
 STAGES: dict[str, Stage] = {
-    "speech": Stage(
-        ("unit tokenizer", "speech decoder"),
-        ("speech encoder", "vocoder"),
-        ("speech", "features"),
-        ("phonetic channels, pitch, loudness", "voicing and phoneme cross-entropy"),
-        _speech,
-        "nano",
-        load_recipe,
+    "speech": _speech_stage(
+        trains=("unit tokenizer", "speech decoder"), frozen=("speech encoder", "vocoder"), setup=_speech
     ),
-    "decoder": Stage(
-        ("speech decoder",),
-        ("speech encoder", "unit tokenizer", "vocoder"),
-        ("speech", "features"),
-        ("phonetic channels, pitch, loudness", "voicing and phoneme cross-entropy"),
-        _decoder,
-        "nano",
-        load_recipe,
+    "decoder": _speech_stage(
+        trains=("speech decoder",), frozen=("speech encoder", "unit tokenizer", "vocoder"), setup=_decoder
     ),
-    "joint": Stage(
-        ("unit generator", "blendshape decoder"),
-        ("LLM", "unit tokenizer"),
-        ("texts", "speech", "units", "hidden", "faces", "posed"),
-        ("unit cross-entropy", "log-duration", "emotion cross-entropy", "blendshapes with velocity", "lip vertices"),
-        _joint,
-        "nano",
-        load_recipe,
+    "joint": _joint_stage(
+        trains=("unit generator", "blendshape decoder"),
+        frozen=("LLM", "unit tokenizer"),
+        losses=("unit cross-entropy", "log-duration", *_decoder_stage.keywords["losses"]),
+        setup=_joint,
         continues=True,
     ),
-    "expression": Stage(
-        ("blendshape decoder",),
-        ("LLM", "unit tokenizer", "unit generator"),
-        ("texts", "speech", "units", "hidden", "faces", "posed"),
-        ("emotion cross-entropy", "blendshapes with velocity", "lip vertices"),
-        _expression,
-        "nano",
-        load_recipe,
-    ),
-    "face": Stage(
-        ("blendshape decoder",),
-        ("LLM", "unit tokenizer", "unit generator"),
-        ("texts", "speech", "units", "hidden", "faces", "posed"),
-        ("emotion cross-entropy", "blendshapes with velocity", "lip vertices"),
-        _face,
-        "nano",
-        load_recipe,
-    ),
-    **HEARING_STAGES,
+    "expression": _decoder_stage(setup=_expression),
+    "face": _decoder_stage(setup=_face),
+    **LISTENER_STAGES,
 }
+
+
+def checked_stage(name: str, continued: bool = False) -> Stage:
+    """A row of the table by its name.
+
+    Args:
+        name: of the stage.
+        continued: whether it is to begin with the weights of a release.
+    Raises:
+        UserError: no such stage, or one that cannot begin so.
+    """
+    if name not in STAGES:
+        raise UserError(f"no stage {name!r}; there are {', '.join(STAGES)}")
+    if continued and not STAGES[name].continues:
+        able = ", ".join(known for known, row in STAGES.items() if row.continues)
+        raise UserError(f"--start-from is for the stages {able}")
+    return STAGES[name]
 
 
 def provenance(data: Path, passes: Sequence[str] = store.PASSES) -> dict[str, str]:

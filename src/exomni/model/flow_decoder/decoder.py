@@ -8,11 +8,11 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from exomni.core.errors import AssetError, CheckpointError
-from exomni.model.checkpoint import Rules, load_strictly
-from exomni.model.flow_decoder.config import PublishedDecoderConfig
-from exomni.model.flow_decoder.flow import FlowDecoder, SpeechPrompt
-from exomni.model.flow_decoder.vocoder import HiFTVocoder, SourceNoise
+from ...core.errors import AssetError, CheckpointError
+from ..published_layout import Rules, load_strictly
+from .flow import FlowDecoder, SpeechPrompt
+from .flow_config import PublishedDecoderConfig
+from .vocoder import HiFTVocoder, SourceNoise
 
 FLOW_FILE = "flow.pt"
 HIFT_FILE = "hift.pt"

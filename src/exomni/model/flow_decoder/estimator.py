@@ -4,45 +4,23 @@ Module names follow the published weights. Sequences come whole, without padding
 """
 
 import math
-from typing import Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from exomni.model.flow_decoder.config import N_GROUPS, EstimatorConfig
+from ..attention import merge_heads, split_heads
+from .flow_config import N_GROUPS, EstimatorConfig
+from .flow_encoder import named_layers
 
 _TIME_SCALE = 1000.0
 _TIME_BASE = 10_000.0
 
 
-class TimeMLP(nn.Module):
-    """Two linear layers around a SiLU, for the embedding of the flow's time."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.linear_1 = nn.Linear(in_channels, out_channels)
-        self.linear_2 = nn.Linear(out_channels, out_channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, in_channels] -> [B, out_channels]."""
-        return self.linear_2(functional.silu(self.linear_1(x)))
-
-
-class ConvBlock(nn.Module):
-    """Convolution of 3 frames, group norm, Mish."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.block = nn.Sequential(
-            nn.Conv1d(in_channels, out_channels, 3, padding=1),
-            nn.GroupNorm(N_GROUPS, out_channels),
-            nn.Mish(),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, in_channels, T] -> [B, out_channels, T]."""
-        return self.block(x)
+def _conv_block(in_channels: int, out_channels: int) -> nn.Sequential:
+    """Convolution of 3 frames, group norm, Mish: [B, in_channels, T] -> [B, out_channels, T]."""
+    conv = nn.Conv1d(in_channels, out_channels, 3, padding=1)
+    return named_layers(block=nn.Sequential(conv, nn.GroupNorm(N_GROUPS, out_channels), nn.Mish()))
 
 
 class ResnetBlock(nn.Module):
@@ -51,8 +29,8 @@ class ResnetBlock(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, time_channels: int) -> None:
         super().__init__()
         self.mlp = nn.Sequential(nn.Mish(), nn.Linear(time_channels, out_channels))
-        self.block1 = ConvBlock(in_channels, out_channels)
-        self.block2 = ConvBlock(out_channels, out_channels)
+        self.block1 = _conv_block(in_channels, out_channels)
+        self.block2 = _conv_block(out_channels, out_channels)
         self.res_conv = nn.Conv1d(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
@@ -61,7 +39,7 @@ class ResnetBlock(nn.Module):
         return self.block2(hidden) + self.res_conv(x)
 
 
-class Attention(nn.Module):
+class FrameAttention(nn.Module):
     """Full self-attention over frames."""
 
     def __init__(self, channels: int, config: EstimatorConfig) -> None:
@@ -75,36 +53,14 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, T, channels] -> [B, T, channels]."""
-        projections = (self.to_q, self.to_k, self.to_v)
-        query, key, value = (project(x).unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for project in projections)
-        mixed = functional.scaled_dot_product_attention(query, key, value)
-        return self.to_out(mixed.transpose(1, 2).flatten(2))
+        query, key, value = (split_heads(project(x), self.n_heads) for project in (self.to_q, self.to_k, self.to_v))
+        return self.to_out(merge_heads(functional.scaled_dot_product_attention(query, key, value)))
 
 
-class GeluProjection(nn.Module):
-    """Linear layer and exact GELU."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.proj = nn.Linear(in_channels, out_channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, T, in_channels] -> [B, T, out_channels]."""
-        return functional.gelu(self.proj(x))
-
-
-class FeedForward(nn.Module):
-    """Widen four times, GELU, narrow."""
-
-    def __init__(self, channels: int, dropout: float) -> None:
-        super().__init__()
-        self.net = nn.Sequential(
-            GeluProjection(channels, 4 * channels), nn.Dropout(dropout), nn.Linear(4 * channels, channels)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, T, channels] -> [B, T, channels]."""
-        return self.net(x)
+def _feed_forward(channels: int, dropout: float) -> nn.Sequential:
+    """Widen four times, GELU, narrow: [B, T, channels] -> [B, T, channels]."""
+    widen = named_layers(proj=nn.Linear(channels, 4 * channels), gelu=nn.GELU())
+    return named_layers(net=nn.Sequential(widen, nn.Dropout(dropout), nn.Linear(4 * channels, channels)))
 
 
 class TransformerBlock(nn.Module):
@@ -113,9 +69,9 @@ class TransformerBlock(nn.Module):
     def __init__(self, channels: int, config: EstimatorConfig) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(channels)
-        self.attn1 = Attention(channels, config)
+        self.attn1 = FrameAttention(channels, config)
         self.norm3 = nn.LayerNorm(channels)
-        self.ff = FeedForward(channels, config.dropout)
+        self.ff = _feed_forward(channels, config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, T, channels] -> [B, T, channels]."""
@@ -123,51 +79,28 @@ class TransformerBlock(nn.Module):
         return x + self.ff(self.norm3(x))
 
 
-class Downsample(nn.Module):
-    """Halve the frame rate."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv1d(channels, channels, 3, stride=2, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, channels, T] -> [B, channels, ceil(T / 2)]."""
-        return self.conv(x)
-
-
-class Upsample(nn.Module):
-    """Double the frame rate."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = nn.ConvTranspose1d(channels, channels, 4, stride=2, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, channels, T] -> [B, channels, 2 T]."""
-        return self.conv(x)
-
-
-class Stage(nn.ModuleList):
-    """A residual block, its Transformer blocks, and at the sides of the U a layer that may change the rate.
+class UNetStage(nn.ModuleList):
+    """A residual block, its Transformer blocks, and at the sides of the U a layer that may change the frame rate.
 
     A list, because the published weights number these three.
+
+    Args:
+        in_channels, out_channels: widths.
+        config: sizes of the blocks.
+        resample: the layer at its end; None in the middle of the U.
     """
 
-    @classmethod
-    def build(
-        cls, in_channels: int, out_channels: int, config: EstimatorConfig, resample: nn.Module | None = None
-    ) -> Self:
-        """Make one stage; `resample` is the layer at its end, or None in the middle of the U."""
-        transformers = nn.ModuleList(TransformerBlock(out_channels, config) for _ in range(config.n_blocks))
-        layers = [ResnetBlock(in_channels, out_channels, config.time_channels), transformers]
-        return cls(layers if resample is None else [*layers, resample])
+    def __init__(
+        self, in_channels: int, out_channels: int, config: EstimatorConfig, resample: nn.Module | None = None
+    ) -> None:
+        blocks = nn.Sequential(*(TransformerBlock(out_channels, config) for _ in range(config.n_blocks)))
+        layers = [ResnetBlock(in_channels, out_channels, config.time_channels), blocks]
+        super().__init__(layers if resample is None else [*layers, resample])
 
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        """Everything but the change of rate: [B, in_channels, T] -> [B, out_channels, T]."""
-        x = self[0](x, time).transpose(1, 2)
-        for block in self[1]:
-            x = block(x)
-        return x.transpose(1, 2)
+    def forward(self, x: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, in_channels, T] -> [B, out_channels, T], before and after the change of rate."""
+        x = self[1](self[0](x, time).transpose(1, 2)).transpose(1, 2)
+        return x, self[2](x) if len(self) == 3 else x
 
 
 class VelocityEstimator(nn.Module):
@@ -181,18 +114,24 @@ class VelocityEstimator(nn.Module):
         super().__init__()
         self.in_channels = config.in_channels
         widths, last = config.channels, len(config.channels) - 1
-        self.time_mlp = TimeMLP(config.in_channels, config.time_channels)
+        self.time_mlp = named_layers(
+            linear_1=nn.Linear(config.in_channels, config.time_channels),
+            silu=nn.SiLU(),
+            linear_2=nn.Linear(config.time_channels, config.time_channels),
+        )
         self.down_blocks, self.mid_blocks, self.up_blocks = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for i, (width, previous) in enumerate(zip(widths, (config.in_channels, *widths[:-1]), strict=True)):
-            resample = Downsample(width) if i < last else nn.Conv1d(width, width, 3, padding=1)
-            self.down_blocks.append(Stage.build(previous, width, config, resample))
+            halve = {"conv": nn.Conv1d(width, width, 3, stride=2, padding=1)}
+            resample = named_layers(**halve) if i < last else nn.Conv1d(width, width, 3, padding=1)
+            self.down_blocks.append(UNetStage(previous, width, config, resample))
         for _ in range(config.num_mid_blocks):
-            self.mid_blocks.append(Stage.build(widths[-1], widths[-1], config))
+            self.mid_blocks.append(UNetStage(widths[-1], widths[-1], config))
         ascending = widths[::-1]
         for i, (skip, width) in enumerate(zip(ascending, (*ascending[1:], widths[0]), strict=True)):
-            resample = Upsample(width) if i < last else nn.Conv1d(width, width, 3, padding=1)
-            self.up_blocks.append(Stage.build(2 * skip, width, config, resample))
-        self.final_block = ConvBlock(widths[0], widths[0])
+            double = {"conv": nn.ConvTranspose1d(width, width, 4, stride=2, padding=1)}
+            resample = named_layers(**double) if i < last else nn.Conv1d(width, width, 3, padding=1)
+            self.up_blocks.append(UNetStage(2 * skip, width, config, resample))
+        self.final_block = _conv_block(widths[0], widths[0])
         self.final_proj = nn.Conv1d(widths[0], config.out_channels, 1)
 
     def _embed_time(self, time: Tensor) -> Tensor:
@@ -219,12 +158,11 @@ class VelocityEstimator(nn.Module):
         x = torch.cat((noisy_mel, means, everywhere, prompt_mel), dim=1)
         skips = []
         for stage in self.down_blocks:
-            skips.append(stage(x, embedded))
-            x = stage[2](skips[-1])
+            skip, x = stage(x, embedded)
+            skips.append(skip)
         for stage in self.mid_blocks:
-            x = stage(x, embedded)
+            _, x = stage(x, embedded)
         for stage in self.up_blocks:
             skip = skips.pop()
-            x = torch.cat((x[..., : skip.shape[-1]], skip), dim=1)
-            x = stage[2](stage(x, embedded))
+            _, x = stage(torch.cat((x[..., : skip.shape[-1]], skip), dim=1), embedded)
         return self.final_proj(self.final_block(x))

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from exomni.core.errors import InputError
-from exomni.model.flow_decoder.config import FlowConfig, LengthRegulatorConfig, SolverConfig, units_to_mel_frames
-from exomni.model.flow_decoder.estimator import VelocityEstimator
-from exomni.model.flow_decoder.flow_encoder import FlowEncoder
+from ...core.errors import InputError
+from .estimator import VelocityEstimator
+from .flow_config import FlowConfig, LengthRegulatorConfig, SolverConfig, units_to_mel_frames
+from .flow_encoder import FlowEncoder
 
 
 @dataclass(frozen=True)

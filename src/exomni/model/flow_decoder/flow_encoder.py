@@ -1,15 +1,21 @@
 """Units' embeddings -> hidden states: a Transformer with relative positions and block-wise attention."""
 
 import math
+from collections import OrderedDict
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from exomni.model.flow_decoder.config import FlowEncoderConfig
+from ..attention import merge_heads, split_heads
+from .flow_config import FlowEncoderConfig
 
 _BLOCK_NORM_EPS = 1e-12
 _POSITION_BASE = 10_000.0
+
+
+def named_layers(**layers: nn.Module) -> nn.Sequential:
+    """Layers one after another, under the names that the published weights have for them."""
+    return nn.Sequential(OrderedDict(layers))
 
 
 def relative_positions(n_positions: int, d_model: int, device: torch.device) -> Tensor:
@@ -57,10 +63,6 @@ class RelativeSelfAttention(nn.Module):
         self.pos_bias_u = nn.Parameter(torch.zeros(self.n_heads, self.d_head))
         self.pos_bias_v = nn.Parameter(torch.zeros(self.n_heads, self.d_head))
 
-    def _split(self, x: Tensor) -> Tensor:
-        """[B, T, D] -> [B, heads, T, D / heads]."""
-        return x.unflatten(-1, (self.n_heads, self.d_head)).transpose(1, 2)
-
     def forward(self, x: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
         """Mix the rows that the mask lets see each other.
 
@@ -72,8 +74,8 @@ class RelativeSelfAttention(nn.Module):
             [B, T, D].
         """
         projections = (self.linear_q, self.linear_k, self.linear_v)
-        query, key, value = (self._split(project(x)) for project in projections)
-        position = self._split(self.linear_pos(positions)[None])
+        query, key, value = (split_heads(project(x), self.n_heads) for project in projections)
+        position = split_heads(self.linear_pos(positions)[None], self.n_heads)
         content = (query + self.pos_bias_u[:, None]) @ key.transpose(-1, -2)
         by_distance = (query + self.pos_bias_v[:, None]) @ position.transpose(-1, -2)
         step = torch.arange(x.shape[1], device=x.device)
@@ -81,20 +83,7 @@ class RelativeSelfAttention(nn.Module):
         distance = by_distance.gather(-1, column.expand(*content.shape))
         scores = (content + distance) / math.sqrt(self.d_head)
         weights = scores.masked_fill(~mask, float("-inf")).softmax(dim=-1)
-        return self.linear_out((weights @ value).transpose(1, 2).flatten(2))
-
-
-class FeedForward(nn.Module):
-    """Two linear layers around a SiLU."""
-
-    def __init__(self, config: FlowEncoderConfig) -> None:
-        super().__init__()
-        self.w_1 = nn.Linear(config.output_size, config.linear_units)
-        self.w_2 = nn.Linear(config.linear_units, config.output_size)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, T, D] -> [B, T, D]."""
-        return self.w_2(functional.silu(self.w_1(x)))
+        return self.linear_out(merge_heads(weights @ value))
 
 
 class EncoderBlock(nn.Module):
@@ -103,7 +92,11 @@ class EncoderBlock(nn.Module):
     def __init__(self, config: FlowEncoderConfig) -> None:
         super().__init__()
         self.self_attn = RelativeSelfAttention(config)
-        self.feed_forward = FeedForward(config)
+        self.feed_forward = named_layers(
+            w_1=nn.Linear(config.output_size, config.linear_units),
+            silu=nn.SiLU(),
+            w_2=nn.Linear(config.linear_units, config.output_size),
+        )
         self.norm_ff = nn.LayerNorm(config.output_size, eps=_BLOCK_NORM_EPS)
         self.norm_mha = nn.LayerNorm(config.output_size, eps=_BLOCK_NORM_EPS)
 
@@ -111,18 +104,6 @@ class EncoderBlock(nn.Module):
         """[B, T, D] -> [B, T, D]; `positions` and `mask` as in `RelativeSelfAttention.forward`."""
         x = x + self.self_attn(self.norm_mha(x), positions, mask)
         return x + self.feed_forward(self.norm_ff(x))
-
-
-class InputLayer(nn.Module):
-    """Linear layer and layer norm in front of the blocks."""
-
-    def __init__(self, input_size: int, output_size: int) -> None:
-        super().__init__()
-        self.out = nn.Sequential(nn.Linear(input_size, output_size), nn.LayerNorm(output_size))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, T, input_size] -> [B, T, output_size]."""
-        return self.out(x)
 
 
 class FlowEncoder(nn.Module):
@@ -137,7 +118,9 @@ class FlowEncoder(nn.Module):
         super().__init__()
         self.d_model = config.output_size
         self.block_size = config.block_size
-        self.embed = InputLayer(input_size, config.output_size)
+        self.embed = named_layers(
+            out=nn.Sequential(nn.Linear(input_size, config.output_size), nn.LayerNorm(config.output_size))
+        )
         self.encoders = nn.ModuleList(EncoderBlock(config) for _ in range(config.num_blocks))
         self.after_norm = nn.LayerNorm(config.output_size)
 

@@ -6,6 +6,7 @@ arranged as in the published vocoder (HiFTNet, Li et al. 2023).
 
 import math
 from dataclasses import dataclass
+from functools import reduce
 from itertools import accumulate
 from operator import mul
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from exomni.model.flow_decoder.config import HiFTConfig
+from .flow_config import HiFTConfig
 
 _EDGE_KERNEL = 7
 _F0_LAYERS = 5
@@ -59,6 +60,8 @@ class WeightNormConv(nn.Module):
 
     def __init__(self, conv: nn.Conv1d | nn.ConvTranspose1d) -> None:
         super().__init__()
+        assert conv.bias is not None
+        assert not isinstance(conv.padding, str)
         self.transposed = isinstance(conv, nn.ConvTranspose1d)
         self.stride, self.padding, self.dilation = conv.stride, conv.padding, conv.dilation
         direction = conv.weight.detach()
@@ -234,7 +237,7 @@ class HiFTVocoder(nn.Module):
                 x = functional.pad(x, (1, 0), mode="reflect")
             x = x + self.source_resblocks[i](self.source_downs[i](spectrum))
             blocks = self.resblocks[i * n_kernels : (i + 1) * n_kernels]
-            x = sum(block(x) for block in blocks) / n_kernels
+            x = reduce(torch.add, (block(x) for block in blocks)) / n_kernels
         log_magnitude, phase = self.conv_post(functional.leaky_relu(x, _LAST_SLOPE)).chunk(2, dim=1)
         return self._inverse(log_magnitude, phase.sin()).clamp(-config.audio_limit, config.audio_limit)
 

@@ -1,4 +1,4 @@
-"""The one voice: its G2P, its two graph halves, and the audio that the frozen second half makes.
+"""The voice "heart" of hibari-tts: its G2P, its two graph halves, and the audio that the frozen second half makes.
 
 The voice's ONNX graph is cut at two seams. The front half reads phoneme ids and gives each phoneme's duration
 and 130 acoustic channels (128 phonetic, log1p(f0)/5, energy) at 80 Hz; it makes training data only. The back half
@@ -7,15 +7,17 @@ makes a waveform of; it is the vocoder of the `nano` speech decoder.
 """
 
 import re
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from ...core.errors import AssetError, InputError
-from ...core.timebase import SAMPLES_PER_VOCODER_FRAME
+from ...core.timebase import SAMPLE_HZ, SAMPLES_PER_VOCODER_FRAME
 from ...model.acoustics import F0_CHANNEL
+from ...model.speech_decoder import SpeechDecoder
+from ..onnx import OnnxGraph
+from ..ports import SpeechUnits, VoiceFrames
 
 MAX_PHONEMES = 400
 """Symbols that the voice takes at once."""
@@ -43,28 +45,6 @@ def cut_graph(graph: Path, front: Path, back: Path) -> None:
         onnx.save(extractor.extract_model([_ACOUSTIC], _PLANES), back)
     except (KeyError, ValueError) as error:
         raise AssetError(f"{graph.name} has not the expected seams ({error}); install hibari-tts 0.2.1") from error
-
-
-def _session(path: Path):
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
-@dataclass(frozen=True)
-class VoiceFrames:
-    """What the voice makes of phonemes before it sounds.
-
-    Attributes:
-        ticks: duration of each phoneme, int64 [T_text], in ticks of 25 ms.
-        acoustic: float32 [130, T_80hz].
-    """
-
-    ticks: np.ndarray
-    acoustic: np.ndarray
 
 
 class Phonemizer:
@@ -132,7 +112,7 @@ class VoiceFront:
     """The first half: phonemes to durations and acoustic channels. Training data and baselines only."""
 
     def __init__(self, path: Path):
-        self._run = _session(path).run
+        self._run = OnnxGraph(path).run
 
     def __call__(self, ids: np.ndarray, speed: float = 1.0) -> VoiceFrames:
         """Time and colour phonemes.
@@ -150,7 +130,7 @@ class Vocoder:
     """The frozen second half: acoustic channels to 24 kHz speech."""
 
     def __init__(self, path: Path):
-        self._run = _session(path).run
+        self._run = OnnxGraph(path).run
 
     def __call__(self, acoustic: np.ndarray, seed: int = 0) -> np.ndarray:
         """Sound acoustic channels.
@@ -165,6 +145,55 @@ class Vocoder:
 
         planes = [p[0] for p in self._run(_PLANES, {_ACOUSTIC: acoustic[None].astype(np.float32)})]
         f0_hz = np.maximum(np.expm1(5.0 * acoustic[F0_CHANNEL]), 0.0).astype(np.float32)
-        samples = dsp.synth(*planes, f0_hz, np.random.default_rng(seed))
+        lh, theta, ln, lr, phi = planes
+        samples = dsp.synth(lh, theta, ln, lr, phi, f0_hz, np.random.default_rng(seed))
         assert len(samples) == acoustic.shape[1] * SAMPLES_PER_VOCODER_FRAME
         return samples
+
+
+class HibariVoice:
+    """Units to sound: a trained speech decoder, and the voice's second half as its vocoder (`Voice`).
+
+    Args:
+        phonemizer: the voice's text side.
+        decoder: units to acoustic channels, with its weights.
+        vocoder: the second half.
+    """
+
+    sample_rate = SAMPLE_HZ
+
+    def __init__(self, phonemizer: Phonemizer, decoder: SpeechDecoder, vocoder: Vocoder):
+        self.phonemizer, self.decoder, self.vocoder = phonemizer, decoder, vocoder
+        phonemizer.phonemes("ready")  # reads the lexicon now rather than in the first request
+
+    def phonemes(self, text: str) -> list[str]:
+        """Phonemes of a text in pieces that the voice can take; none where nothing in it can be said."""
+        try:
+            return bounded(self.phonemizer.phonemes(text))
+        except InputError:
+            return []
+
+    def speak(self, speech: SpeechUnits, seed: int) -> np.ndarray:
+        """Speech of units, float32 [T_unit * 1920], 24 kHz."""
+        return self.vocoder(self.decoder.decode(speech.units).numpy(), seed)
+
+
+class HibariTeacher:
+    """The whole voice, whose phoneme times are known (`TeacherVoice`).
+
+    Args:
+        folder: of the two graph halves.
+        phonemizer: the voice's text side.
+    """
+
+    name = "hibari"
+
+    def __init__(self, folder: Path, phonemizer: Phonemizer):
+        self.phonemizer = phonemizer
+        self.time, self.sound = VoiceFront(folder / "front.onnx"), Vocoder(folder / "back.onnx")
+        self.phonemes, self.ids = phonemizer.phonemes, phonemizer.ids
+
+    @property
+    def symbols(self) -> dict[int, str]:
+        """Phoneme symbols by id."""
+        return self.phonemizer.symbols

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from exomni.core.errors import CheckpointError
 
-from ...model.checkpoint import OMNI, load_strictly, optional_decoder_keys, optional_generator_keys, read_weights
 from ...model.config import (
     BackboneConfig,
     BlendshapeDecoderConfig,
@@ -25,7 +24,8 @@ from ...model.config import (
     UnitGeneratorConfig,
 )
 from ...model.omni import Omni, OmniReply
-from ...model.prompt import Message, prompt_ids
+from ...model.prompt import ChatMessage, prompt_ids
+from ...model.published_layout import OMNI, load_strictly, optional_decoder_keys, optional_generator_keys, read_weights
 from ...model.sampling import UnitSampler
 from ...model.speech_encoder import clip_features
 
@@ -55,7 +55,7 @@ class PublishedModel:
     tokenizer: Any
     end_ids: frozenset[int]
 
-    def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+    def prompt_ids(self, messages: Sequence[ChatMessage]) -> list[int]:
         """Token ids of a conversation, SPEECH_MARKER where a clip belongs.
 
         Raises:
@@ -76,7 +76,7 @@ class PublishedModel:
 
     def respond(
         self,
-        messages: Sequence[Message],
+        messages: Sequence[ChatMessage],
         recordings: Sequence[np.ndarray],
         *,
         text_sampler: UnitSampler,

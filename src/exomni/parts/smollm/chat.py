@@ -1,8 +1,7 @@
-"""The LLM of `nano` as a talker: replies token by token, with the hidden states that carry their meaning."""
+"""SmolLM2 as writer and reader: replies token by token, with the hidden states that carry their meaning."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
@@ -11,91 +10,65 @@ import torch
 
 from ...core.errors import InputError
 from ...core.sequences import n_shared_ends
-from .session import TOKENIZER_FILE, LLMSession, Memory, Token
+from ...core.turns import Turn
+from ...model.prompt import ASSISTANT, ASSISTANT_TURN, AUDIO_MARKER, USER_TURN
+from ..ports import Clause, WrittenToken
+from .session import TOKENIZER_FILE, KVCache, LLMSession, Token
 
-SYSTEM_FREE_USER = "<|im_start|>user\n{}<|im_end|>\n"
-ASSISTANT = "<|im_start|>assistant\n"
-ASSISTANT_TURN = ASSISTANT + "{}<|im_end|>\n"
 CONTEXT_TOKENS = 2048
 """What the LLM was tuned on; older turns are dropped beyond it."""
 QUESTION_TOKENS = 256
 """Room that is kept for the next question."""
-MEMORY_TOKENS = 2 * CONTEXT_TOKENS
+CACHE_TOKENS = 2 * CONTEXT_TOKENS
 """Room for a full context and a reply as long."""
-MEMORIES = 4
+MAX_CACHES = 4
 """Conversations that are remembered while others are held."""
-MOST_THREADS = 4
+MAX_THREADS = 4
 """More have nothing to share of a token's work."""
 TOKENS_AFTER = 2
 """Tokens after a change of a text that are read to see what the LLM thinks of it; more read no better."""
-SPEECH = "\ue000"
-"""Stands in a turn's text where speech belongs; a character that no language uses."""
 
 
-@dataclass(frozen=True)
-class Turn:
-    """One turn of a conversation.
-
-    Attributes:
-        role: "user" or "assistant".
-        content: a text, or texts and speech in turns; speech is what the LLM reads for it, float32 [T, D].
-    """
-
-    role: str
-    content: str | tuple[str | np.ndarray, ...]
-
-
-@dataclass(frozen=True)
-class ChatToken:
-    """One token of a reply.
-
-    Attributes:
-        text: the characters that it completes ("" while a character is unfinished).
-        state: the state that predicted it, after the final norm, float32 [D].
-    """
-
-    text: str
-    state: torch.Tensor
-
-
-class ChatModel:
+class SmolLM:
     """A causal LLM on the CPU; several replies may be written at once.
 
     Args:
         folder: the converted LLM (`exomni.parts.smollm.conversion.LLM`).
-        n_threads: that work on one token; None for as many as torch uses, up to `MOST_THREADS`.
+        stamp: names the conversion (`exomni.assets.table.Converted.stamp`).
+        n_threads: that work on one token; None for as many as torch uses, up to `MAX_THREADS`.
 
-    What it reads with the adapters of `listen_with` are turns with vectors of speech (beside typed words, see
+    What it reads with the adapters of `use_adapters` are turns with vectors of speech (beside typed words, see
     `exomni.pipeline.spoken_prompts`), and what it then writes are the replies to them; turns of text alone know
     nothing of them.
     """
 
-    def __init__(self, folder: Path, n_threads: int | None = None):
+    def __init__(self, folder: Path, n_threads: int | None = None, stamp: str = ""):
         from tokenizers import Tokenizer
 
         self.tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+        self.stamp = stamp
         self.end_id = self.tokenizer.token_to_id("<|im_end|>")
-        self._n_threads, self._folder = n_threads or min(MOST_THREADS, torch.get_num_threads()), folder
-        self._session = self._listening = LLMSession(folder, self._n_threads)
-        self._idle: list[Memory] = []
+        self._n_threads, self._folder = n_threads or min(MAX_THREADS, torch.get_num_threads()), folder
+        self._session = self._adapted = LLMSession(folder, self._n_threads)
+        self._idle: list[KVCache] = []
         self._lock = Lock()
 
-    def listen_with(self, adapters: Mapping[str, np.ndarray]) -> None:
+    def use_adapters(self, adapters: Mapping[str, np.ndarray]) -> None:
         """Have turns with vectors of speech read through low-rank adapters (`llm_graph.adapted`)."""
-        self._listening = LLMSession(self._folder, self._n_threads, adapters)
+        self._adapted = LLMSession(self._folder, self._n_threads, adapters)
         with self._lock:
             self._idle.clear()  # they hold speech as it was read without
 
     def embeddings(self, ids: Sequence[int]) -> np.ndarray:
         """The LLM's word embeddings of some tokens, float32 [len(ids), D]."""
-        return self._session.rows_of(ids)
+        return self._session.embed(ids)
 
     def prompt(self, turns: Sequence[Turn]) -> str:
-        """The conversation as the LLM reads it, up to where its reply begins; `SPEECH` stands for speech."""
+        """The conversation as the LLM reads it, up to where its reply begins; `AUDIO_MARKER` stands for speech."""
         # Without a system message: the small LLM answers facts better so (measured, docs/experiments.md).
         return "".join(map(_turn_text, turns)) + ASSISTANT
 
-    def reply(
+    def write(
         self,
         turns: Sequence[Turn],
         *,
@@ -103,7 +76,7 @@ class ChatModel:
         temperature: float = 0.0,
         repetition_penalty: float = 1.05,
         seed: int = 0,
-    ) -> Iterator[ChatToken]:
+    ) -> Iterator[WrittenToken]:
         """Write a reply, token by token; stop iterating to stop the work.
 
         What an earlier reply has read of the same conversation is not read again, and makes no difference to this
@@ -119,23 +92,23 @@ class ChatModel:
         pieces = self._pieces(turns)
         generator = torch.Generator().manual_seed(seed)
         written, text = [], ""
-        with self._memory(pieces) as memory:
-            for piece in pieces[len(memory.pieces) :]:
+        with self._borrowed_cache(pieces) as cache:
+            for piece in pieces[len(cache.pieces) :]:
                 session = self._session_for(piece)
-                reading = session.read_piece(memory, piece)
-            for _ in range(min(max_new_tokens, memory.capacity - memory.length)):
+                output = session.prefill_piece(cache, piece)
+            for _ in range(min(max_new_tokens, cache.capacity - cache.length)):
                 if written:
-                    reading = session.read(memory, written[-1:])
-                token = _choose(torch.from_numpy(reading.logits), written, temperature, repetition_penalty, generator)
+                    output = session.forward(cache, written[-1:])
+                token = _choose(torch.from_numpy(output.logits), written, temperature, repetition_penalty, generator)
                 if token == self.end_id:
                     break
                 written.append(token)
                 whole = self.tokenizer.decode(written)
                 new = "" if whole.endswith("�") else whole[len(text) :]
                 text += new
-                yield ChatToken(new, torch.from_numpy(reading.states[-1]))
+                yield WrittenToken(new, torch.from_numpy(output.states[-1]), token)
 
-    def remember(self, turns: Sequence[Turn]) -> Iterator[None]:
+    def prefill(self, turns: Sequence[Turn]) -> Iterator[None]:
         """Read the reply that a conversation ends with, so that the answer to what comes next begins sooner.
 
         Nothing is read where the conversation before it is not remembered any more.
@@ -146,32 +119,34 @@ class ChatModel:
             After each step; stop iterating to stop the work.
         """
         before, pieces = self._pieces(turns[:-1]), self._pieces(turns)
-        with self._memory_after(before, pieces) as memory:
-            for piece in pieces[len(memory.pieces) :] if memory else ():
-                for _ in self._session_for(piece).reading_piece(memory, piece):
+        with self._cache_after(before, pieces) as cache:
+            if cache is None:
+                return
+            for piece in pieces[len(cache.pieces) :]:
+                for _ in self._session_for(piece).prefill_steps(cache, piece):
                     yield
 
     @contextmanager
-    def _memory_after(self, before: list[list[Token]], pieces: list[list[Token]]) -> Iterator[Memory | None]:
-        """A memory for pieces, if one has all that was before them; None else."""
+    def _cache_after(self, before: list[list[Token]], pieces: list[list[Token]]) -> Iterator[KVCache | None]:
+        """A cache for pieces, if one has all that was before them; None else."""
         with self._lock:
             # The one that has least beyond it: what another conversation goes on from stays.
             ready = (m for m in self._idle if m.shared(before) == len(before))
-            memory = min(ready, key=lambda m: len(m.pieces), default=None)
-            goes_on = memory is not None and pieces[: len(before)] == before
-            if goes_on:
-                self._idle.remove(memory)
-        if memory is None:
+            cache = min(ready, key=lambda m: len(m.pieces), default=None)
+            goes_on = pieces[: len(before)] == before
+            if cache is not None and goes_on:
+                self._idle.remove(cache)
+        if cache is None:
             yield None
         elif goes_on:
-            with self._giving_back(memory):
-                memory.rewind(memory.shared(pieces))
-                yield memory
-        else:  # The beginning is forgotten. The reply may yet be cut short, and then is not: that memory is kept.
-            with self._memory([*pieces, []]) as other:
+            with self._returned(cache):
+                cache.rewind(cache.shared(pieces))
+                yield cache
+        else:  # The beginning is forgotten. The reply may yet be cut short, and then is not: that cache is kept.
+            with self._borrowed_cache([*pieces, []]) as other:
                 yield other
 
-    def states(self, text: str, prompt: str = "", before: str = "") -> torch.Tensor:
+    def hidden_states(self, text: str, prompt: str = "", before: str = "") -> torch.Tensor:
         """States of a given reply, as `reply` would give them had the LLM written it.
 
         Args:
@@ -181,43 +156,47 @@ class ChatModel:
         Returns:
             float32 [T_llm, D]; row i predicted token i.
         Raises:
-            InputError: the text is longer than the LLM's memory.
+            InputError: the text is longer than the LLM's cache.
         """
-        read = self._ids((SYSTEM_FREE_USER.format(_plain(prompt)) if prompt else "") + ASSISTANT)
+        read = self._ids((USER_TURN.format(_plain(prompt)) if prompt else "") + ASSISTANT)
         if before:
             read, text = read + self._ids(_plain(before)), f" {text}"
         tokens = self._ids(_plain(text))
-        if len(read) + len(tokens) > MEMORY_TOKENS:
-            raise InputError(f"the text has {len(tokens)} tokens; {MEMORY_TOKENS - len(read)} fit the LLM's memory")
-        with self._memory([]) as memory:
+        if len(read) + len(tokens) > CACHE_TOKENS:
+            raise InputError(f"the text has {len(tokens)} tokens; {CACHE_TOKENS - len(read)} fit the LLM's cache")
+        with self._borrowed_cache([]) as cache:
             # The last token predicts nothing that is wanted.
-            states = self._session.read_piece(memory, (read + tokens)[:-1]).states
-            memory.rewind(0)
+            states = self._session.prefill_piece(cache, (read + tokens)[:-1]).states
+            cache.rewind(0)
         return torch.from_numpy(states[len(read) - 1 :])
 
-    def rather(self, text: str, others: Sequence[str]) -> list[float]:
-        """How much rather the LLM would have a user say other texts, each one change away from a text.
+    def read(self, text: str, prompt: str = "", before: str = "") -> Clause:
+        """A clause of a given reply with its hidden states (`Reader`); see `hidden_states`."""
+        return Clause(text, self.hidden_states(text, prompt, before))
+
+    def log_likelihood_ratios(self, text: str, others: Sequence[str]) -> list[float]:
+        """How likely a user says other texts, each one change away from a text, against that text.
 
         It reads on for `TOKENS_AFTER` beyond the change: what comes later hardly tells them apart.
 
         Returns:
-            Logarithm of how many times as likely each is; below 0 where the text is likelier.
+            The log-likelihood ratio of each; below 0 where the text is likelier.
         """
-        before, after = (self._ids(part) for part in SYSTEM_FREE_USER.split("{}"))
+        before, after = (self._ids(part) for part in USER_TURN.split("{}"))
         own, *changed = ([*self._ids(_plain(said)), after[0]] for said in (text, *others))
         # How many tokens, from the last on, are not looked at.
         unread = [max(0, n_shared_ends(own, run) - TOKENS_AFTER) for run in changed]
         runs = [own, *(run[: len(run) - n] for run, n in zip(changed, unread, strict=True))]
         # One of its own: those of conversations are worth keeping.
-        memory = self._session.new_memory(len(before) + max(map(len, runs)))
-        likely, *found = self._session.log_probs(memory, before, runs)
+        cache = self._session.new_cache(len(before) + max(map(len, runs)))
+        likely, *found = self._session.log_probs(cache, before, runs)
         return [float(run.sum() - likely[: len(own) - n].sum()) for run, n in zip(found, unread, strict=True)]
 
     def _ids(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
     def _session_for(self, piece: list[Token]) -> LLMSession:
-        return self._listening if any(isinstance(token, bytes) for token in piece) else self._session
+        return self._adapted if any(isinstance(token, bytes) for token in piece) else self._session
 
     def _pieces(self, turns: Sequence[Turn]) -> list[list[Token]]:
         """Tokens of the conversation's latest part, cut where a reply begins and where it ends.
@@ -225,7 +204,7 @@ class ChatModel:
         What was kept when the beginning was forgotten is one piece: it must be read again, and in short pieces that
         takes a quarter longer (measured, docs/serving.md).
         """
-        first, after_joined = self._kept(turns)
+        first, after_joined = self._kept_turns(turns)
         clips = (part for turn in turns[first:] for part in _parts(turn) if not isinstance(part, str))
         joined = turns[first:after_joined]
         if any(not isinstance(part, str) for turn in joined for part in _parts(turn)):
@@ -241,18 +220,18 @@ class ChatModel:
         return [self._tokens(text, clips)[-CONTEXT_TOKENS:] for text in texts]
 
     def _tokens(self, text: str, clips: Iterator[np.ndarray]) -> list[Token]:
-        """A text's tokens, with the next clip's vectors wherever it says `SPEECH`."""
-        first, *others = text.split(SPEECH)
+        """A text's tokens, with the next clip's vectors wherever it says `AUDIO_MARKER`."""
+        first, *others = text.split(AUDIO_MARKER)
         tokens: list[Token] = [*self._ids(first)]
         for after, clip in zip(others, clips, strict=False):
             tokens += [np.ascontiguousarray(row, np.float32).tobytes() for row in clip]
             tokens += self._ids(after)
         return tokens
 
-    def _kept(self, turns: Sequence[Turn]) -> tuple[int, int]:
+    def _kept_turns(self, turns: Sequence[Turn]) -> tuple[int, int]:
         """Indices of the first turn that is kept, and of the first that was not there when others were forgotten.
 
-        A full memory forgets half at once: dropping a turn a reply would change the beginning, and with it what
+        A full cache forgets half at once: dropping a turn a reply would change the beginning, and with it what
         all later rows hold, every time. It counts as full after a reply, where the next question may not fit: there
         is time to read what is kept before that comes.
         """
@@ -274,41 +253,42 @@ class ChatModel:
         return first, after_joined
 
     @contextmanager
-    def _memory(self, pieces: list[list[Token]]) -> Iterator[Memory]:
-        """A memory for one text, holding as many of its pieces as one has, short of the last."""
+    def _borrowed_cache(self, pieces: list[list[Token]]) -> Iterator[KVCache]:
+        """A cache for one text, holding as many of its pieces as one has, short of the last."""
         with self._lock:
             best = max(self._idle, key=lambda m: (m.shared(pieces[:-1]), -len(m.pieces)), default=None)
             lost = best is not None and best.pieces and not best.shared(pieces[:-1])
-            if best is None or (lost and len(self._idle) < MEMORIES):
-                best = self._session.new_memory(MEMORY_TOKENS)
+            if best is None or (lost and len(self._idle) < MAX_CACHES):
+                best = self._session.new_cache(CACHE_TOKENS)
             else:
                 self._idle.remove(best)
-        with self._giving_back(best):
+        with self._returned(best):
             best.rewind(best.shared(pieces[:-1]))
             yield best
 
     @contextmanager
-    def _giving_back(self, memory: Memory) -> Iterator[None]:
+    def _returned(self, cache: KVCache) -> Iterator[None]:
         try:
             yield
         finally:
             with self._lock:
-                self._idle.append(memory)
-                del self._idle[:-MEMORIES]
+                self._idle.append(cache)
+                del self._idle[:-MAX_CACHES]
 
 
-def _parts(turn: Turn) -> tuple[str | np.ndarray, ...]:
-    return (turn.content,) if isinstance(turn.content, str) else turn.content
+def _parts(turn: Turn) -> list[str | np.ndarray]:
+    """A turn's texts and vectors."""
+    return [piece if isinstance(piece, np.ndarray) else str(piece) for piece in turn.pieces]
 
 
 def _turn_text(turn: Turn) -> str:
-    text = "".join(_plain(part) if isinstance(part, str) else SPEECH for part in _parts(turn))
-    return {"user": SYSTEM_FREE_USER, "assistant": ASSISTANT_TURN}[turn.role].format(text)
+    text = "".join(_plain(part) if isinstance(part, str) else AUDIO_MARKER for part in _parts(turn))
+    return {"user": USER_TURN, "assistant": ASSISTANT_TURN}[turn.role].format(text)
 
 
 def _plain(text: str) -> str:
     """Text in which nobody can write the markers that end a turn."""
-    text = "".join(c for c in text if not "\ud800" <= c <= SPEECH)  # lone surrogates are no characters
+    text = "".join(c for c in text if not "\ud800" <= c <= AUDIO_MARKER)  # lone surrogates are no characters
     return text.replace("<|im_start|>", "< |im_start| >").replace("<|im_end|>", "< |im_end| >")
 
 

@@ -1,7 +1,7 @@
 """The LLM of `nano` as an ONNX graph with 8-bit weights, made from its GGUF file.
 
 A token of a small LLM costs what its weights cost to read, and `transformers` adds its own overhead to every
-step. ONNX Runtime multiplies with 8-bit blocks as they are stored, holds the memory in place and gives the hidden
+step. ONNX Runtime multiplies with 8-bit blocks as they are stored, holds the cache in place and gives the hidden
 states, which ready-made engines keep to themselves. Activations are rounded to 8 bits too, 32 at a time.
 """
 
@@ -46,7 +46,7 @@ class LlamaSizes:
         return cls(**{ours: reader.fields[f"llama.{theirs}"].contents() for ours, theirs in names.items()})
 
 
-def memory_names(n_layers: int, side: str) -> list[str]:
+def cache_names(n_layers: int, side: str) -> list[str]:
     """Names of the graph's keys and values, `side` "past" (what it reads) or "present" (what it leaves)."""
     return [f"{side}_{what}_{i}" for i in range(n_layers) for what in ("keys", "values")]
 
@@ -54,7 +54,7 @@ def memory_names(n_layers: int, side: str) -> list[str]:
 def convert_llama(gguf_path: Path, graph_path: Path, embeddings_path: Path) -> None:
     """Write the graph of a Llama with a tied token table, and that table.
 
-    The graph reads `embeddings` float32 [1, T, D] of the next T tokens, how many `rows` the memory holds with them
+    The graph reads `embeddings` float32 [1, T, D] of the next T tokens, how many `rows` the cache holds with them
     (int32 []), its `last_row` (int32 [1]), and for each layer past keys and values float32
     [1, n_kv_heads, capacity, head_dim]. It leaves the present ones, which may lie in the same place, with `states`
     float32 [1, T, D] after the final norm and `logits` float32 [1, 1, n_tokens] of the token after the last.
@@ -231,14 +231,14 @@ class _Llama:
         from onnx import TensorProto, helper
 
         sizes = self.sizes
-        memory = [1, sizes.n_kv_heads, "capacity", sizes.head_dim]
+        cache = [1, sizes.n_kv_heads, "capacity", sizes.head_dim]
         kinds = {
             EMBEDDINGS: (TensorProto.FLOAT, [1, "T", sizes.d_model]), LAST_ROW: (TensorProto.INT32, [1]),
             ROWS: (TensorProto.INT32, []), STATES: (TensorProto.FLOAT, [1, "T", sizes.d_model]),
             LOGITS: (TensorProto.FLOAT, [1, 1, sizes.n_tokens]),
         }  # fmt: skip
-        past, present = (memory_names(sizes.n_layers, side) for side in ("past", "present"))
-        kinds |= dict.fromkeys(past + present, (TensorProto.FLOAT, memory))
+        past, present = (cache_names(sizes.n_layers, side) for side in ("past", "present"))
+        kinds |= dict.fromkeys(past + present, (TensorProto.FLOAT, cache))
         inputs = [helper.make_tensor_value_info(n, *kinds[n]) for n in (EMBEDDINGS, LAST_ROW, ROWS, *past)]
         outputs = [helper.make_tensor_value_info(n, *kinds[n]) for n in (STATES, LOGITS, *present)]
         graph = helper.make_graph(self._nodes, "llm", inputs, outputs, self._constants)

@@ -1,4 +1,4 @@
-"""Runs the LLM's graph: reads tokens into a memory, gives states and scores."""
+"""Runs the LLM's graph: forward passes over tokens with a KV cache give hidden states and logits."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ...core.sequences import n_shared
-from .graph import EMBEDDINGS, LAST_ROW, LOGITS, ROWS, STATES, adapted, memory_names
+from ..onnx import open_session
+from .graph import EMBEDDINGS, LAST_ROW, LOGITS, ROWS, STATES, adapted, cache_names
 
 GRAPH_FILE, EMBEDDINGS_FILE, TOKENIZER_FILE = "llm.onnx", "embeddings.npy", "tokenizer.json"
 ROWS_AT_ONCE = 256
@@ -17,11 +18,11 @@ SCORED_AT_ONCE = 64
 """Rows whose next tokens are scored in one go: 12 MB of scores."""
 
 Token = int | bytes
-"""What the LLM reads: a token's id, or the bytes of a vector in its place, float32 [D], which is how it hears."""
+"""What the LLM reads: a token's id, or the bytes of a vector in its place, float32 [D], for speech."""
 
 
 @dataclass
-class Memory:
+class KVCache:
     """Keys and values of what an LLM has read.
 
     Attributes:
@@ -49,8 +50,8 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What reading tokens gave.
+class ForwardOutput:
+    """What a forward pass over tokens gave.
 
     Attributes:
         states: after the final norm, float32 [T, D].
@@ -59,6 +60,24 @@ class Reading:
 
     states: np.ndarray
     logits: np.ndarray
+
+
+class SmolVocabulary:
+    """The LLM's tokens without the LLM (`Vocabulary`).
+
+    Args:
+        folder: the converted LLM.
+    """
+
+    def __init__(self, folder: Path):
+        from tokenizers import Tokenizer
+
+        self._folder = folder
+        self.tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+
+    def embeddings(self) -> np.ndarray:
+        """All word embeddings, float32 [n_tokens, D]."""
+        return np.load(self._folder / EMBEDDINGS_FILE).astype(np.float32)
 
 
 class LLMSession:
@@ -71,56 +90,49 @@ class LLMSession:
     """
 
     def __init__(self, folder: Path, n_threads: int, adapters: Mapping[str, np.ndarray] | None = None):
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = n_threads, 1
-        options.log_severity_level = 3
+        graph = folder / GRAPH_FILE
         # Between two tokens other parts work: threads that wait for the next must leave them the cores.
-        options.add_session_config_entry("session.force_spinning_stop", "1")
-        graph = str(folder / GRAPH_FILE)
-        self._session = onnxruntime.InferenceSession(
-            graph if adapters is None else adapted(graph, adapters), options, providers=["CPUExecutionProvider"]
-        )
+        settings = {"session.force_spinning_stop": "1"}
+        self._session = open_session(graph if adapters is None else adapted(str(graph), adapters), n_threads, settings)
         self._embeddings = np.load(folder / EMBEDDINGS_FILE, mmap_mode="r")
         shapes = {i.name: i.shape for i in self._session.get_inputs()}
         self._n_layers = sum(name.startswith("past_keys_") for name in shapes)
         _, self._n_kv_heads, _, self._head_dim = shapes["past_keys_0"]
 
-    def new_memory(self, capacity: int) -> Memory:
-        """An empty memory; the system gives it room only as it fills."""
+    def new_cache(self, capacity: int) -> KVCache:
+        """An empty cache; the system gives it room only as it fills."""
         from onnxruntime import OrtValue
 
         shape = (1, self._n_kv_heads, capacity, self._head_dim)
         rows = [OrtValue.ortvalue_from_numpy(np.zeros(shape, np.float32)) for _ in range(2 * self._n_layers)]
-        return Memory(rows, capacity)
+        return KVCache(rows, capacity)
 
-    def _binding(self, memory: Memory):
-        """The memory's place in this session; another session of the same sizes may have one too."""
-        if self not in memory.bindings:
-            binding = memory.bindings[self] = self._session.io_binding()
+    def _binding(self, cache: KVCache):
+        """The cache's place in this session; another session of the same sizes may have one too."""
+        if self not in cache.bindings:
+            binding = cache.bindings[self] = self._session.io_binding()
             _take_outputs(binding)
             for side, bind in (("past", binding.bind_ortvalue_input), ("present", binding.bind_ortvalue_output)):
-                for name, value in zip(memory_names(self._n_layers, side), memory.rows, strict=True):
+                for name, value in zip(cache_names(self._n_layers, side), cache.rows, strict=True):
                     bind(name, value)
-        return memory.bindings[self]
+        return cache.bindings[self]
 
-    def rows_of(self, tokens: Sequence[Token]) -> np.ndarray:
+    def embed(self, tokens: Sequence[Token]) -> np.ndarray:
         """What the graph reads for tokens, float32 [T, D]."""
         if not any(isinstance(token, bytes) for token in tokens):
             return self._embeddings[tokens].astype(np.float32)
         rows = [np.frombuffer(t, np.float32) if isinstance(t, bytes) else self._embeddings[t] for t in tokens]
         return np.stack(rows).astype(np.float32)
 
-    def log_probs(self, memory: Memory, before: list[Token], runs: Sequence[list[int]]) -> list[np.ndarray]:
+    def log_probs(self, cache: KVCache, before: Sequence[Token], runs: Sequence[list[int]]) -> list[np.ndarray]:
         """How likely each token of some runs is after what comes before it, natural logarithms, float32 [n] each.
 
         Args:
-            memory: an empty one; afterwards it holds scrap.
+            cache: an empty one; afterwards it holds scrap.
             before: where every run begins; at least one token.
             runs: at least one token each; what several begin with is read once.
         """
-        states = [self.read(memory, before).states[-1]]
+        states = [self.forward(cache, before).states[-1]]
         asked: list[tuple[int, int]] = []  # place of a state, and a token that may follow it
         answers: dict[int, list[int]] = {}  # places in `asked` of each run's tokens
         last, seen, places = [], [0], []  # of the last run: its tokens, the states before each, places in `asked`
@@ -128,10 +140,10 @@ class LLMSession:
         for i in sorted(range(len(runs)), key=runs.__getitem__):
             # A run's last token is not read: it is asked about, and what follows it is not.
             run, shared = runs[i], n_shared(last[:-1], runs[i])
-            memory.length = len(before) + shared
+            cache.length = len(before) + shared
             seen, places, last = seen[: shared + 1], places[:shared], run
             for start in range(shared, len(run) - 1, ROWS_AT_ONCE):
-                read = self.read(memory, run[start : min(start + ROWS_AT_ONCE, len(run) - 1)]).states
+                read = self.forward(cache, run[start : min(start + ROWS_AT_ONCE, len(run) - 1)]).states
                 seen += range(len(states), len(states) + len(read))
                 states += [*read]
             places += range(len(asked), len(asked) + len(run) - shared)
@@ -159,43 +171,43 @@ class LLMSession:
 
         return torch.from_numpy(self._embeddings.astype(np.float32)).T
 
-    def read_piece(self, memory: Memory, ids: list[Token]) -> Reading:
+    def prefill_piece(self, cache: KVCache, ids: Sequence[Token]) -> ForwardOutput:
         """Read a piece of text that later conversations may share.
 
-        Equal pieces after equal pieces give bit for bit the same rows, so a memory that has them need not read
+        Equal pieces after equal pieces give bit for bit the same rows, so a cache that has them need not read
         them again. (A text cut into other pieces would not: sums then run in another order.)
         """
-        readings = [*self.reading_piece(memory, ids)]
-        return Reading(np.concatenate([r.states for r in readings]), readings[-1].logits)
+        outputs = [*self.prefill_steps(cache, ids)]
+        return ForwardOutput(np.concatenate([r.states for r in outputs]), outputs[-1].logits)
 
-    def reading_piece(self, memory: Memory, ids: list[Token]) -> Iterator[Reading]:
-        """Read a piece in steps; the memory has it after the last."""
-        assert memory.length == sum(map(len, memory.pieces))
+    def prefill_steps(self, cache: KVCache, ids: Sequence[Token]) -> Iterator[ForwardOutput]:
+        """Read a piece in steps; the cache has it after the last."""
+        assert cache.length == sum(map(len, cache.pieces))
         for i in range(0, len(ids), ROWS_AT_ONCE):
-            yield self.read(memory, ids[i : i + ROWS_AT_ONCE])
-        memory.pieces.append(ids)
+            yield self.forward(cache, ids[i : i + ROWS_AT_ONCE])
+        cache.pieces.append([*ids])
 
-    def read(self, memory: Memory, ids: list[Token]) -> Reading:
-        """Read tokens: their keys and values go into the memory's next rows."""
-        rows = memory.length + len(ids)
-        assert rows <= memory.capacity
+    def forward(self, cache: KVCache, ids: Sequence[Token]) -> ForwardOutput:
+        """Read tokens: their keys and values go into the cache's next rows."""
+        rows = cache.length + len(ids)
+        assert rows <= cache.capacity
         inputs = {
-            EMBEDDINGS: self.rows_of(ids)[None],
+            EMBEDDINGS: self.embed(ids)[None],
             ROWS: np.array(rows, np.int32),
             LAST_ROW: np.array([rows - 1], np.int32),
         }
-        binding = self._binding(memory)
+        binding = self._binding(cache)
         for name, value in inputs.items():
             binding.bind_cpu_input(name, value)
         _take_outputs(binding)
         self._session.run_with_iobinding(binding)
-        memory.length = rows
+        cache.length = rows
         # Copied: whether such an array keeps its values alive differs between versions of ONNX Runtime.
         states, logits = (value.numpy().copy() for value in binding.get_outputs()[:2])
-        return Reading(states[0], logits[0, 0])
+        return ForwardOutput(states[0], logits[0, 0])
 
 
 def _take_outputs(binding) -> None:
-    """Have new arrays made for what is not memory; bound first, they come first."""
+    """Have new arrays made for the outputs beside the cache; bound first, they come first."""
     binding.bind_output(STATES)
     binding.bind_output(LOGITS)

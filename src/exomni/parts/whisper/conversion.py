@@ -37,7 +37,8 @@ def read_ctranslate2(paths: list[Path]) -> dict[str, np.ndarray]:
     version = take("I")
     if version != 6:
         raise AssetError(f"{paths[0].name}: format version {version}, expected 6")
-    text(), take("I")
+    text()
+    take("I")
     arrays: dict[str, np.ndarray] = {}
     for _ in range(take("I")):
         name = text()

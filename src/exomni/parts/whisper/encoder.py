@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...core.timebase import ENCODER_FRAMES_PER_UNIT, ENCODER_HZ, ENCODER_SAMPLE_HZ
+from ...core.timebase import ENCODER_FRAMES_PER_UNIT, ENCODER_HZ, ENCODER_SAMPLE_HZ, exact_ratio
 from ...model.mel import log_mel, mel_filters
 
 N_MELS = 80
-SAMPLES_PER_ENCODER_FRAME = ENCODER_SAMPLE_HZ // ENCODER_HZ
+SAMPLES_PER_ENCODER_FRAME = exact_ratio(ENCODER_SAMPLE_HZ, ENCODER_HZ)
 WINDOW_UNITS = 150
 """Units (12 s) that are encoded at once; the encoder's own limit is 30 s."""
 OVERLAP_UNITS = 12
@@ -28,6 +28,8 @@ class SpeechFeatures(nn.Module):
     Args:
         folder: holds `encoder.safetensors`, whose shapes tell the sizes.
     """
+
+    filters: torch.Tensor
 
     def __init__(self, folder: Path):
         super().__init__()

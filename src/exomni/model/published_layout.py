@@ -8,7 +8,9 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from exomni.core.errors import CheckpointError
+from ..core.errors import CheckpointError
+from .blendshape_decoder import BlendshapeDecoder
+from .unit_generator import UnitGeneratorBase
 
 Rules = tuple[tuple[str, str], ...]
 """Pairs of (part of our key, part of the published key); `*` stands for one layer index."""
@@ -73,13 +75,13 @@ def published_key(key: str, rules: Rules) -> str:
     raise CheckpointError(f"the published layout has no counterpart of '{key}'")
 
 
-def optional_generator_keys(module: nn.Module, prefix: str = "") -> dict[str, tuple[int, ...]]:
+def optional_generator_keys(module: UnitGeneratorBase, prefix: str = "") -> dict[str, tuple[int, ...]]:
     """Keys of a published unit generator that may be there and are not used: its tied, idle text head."""
     table = module.backbone.embed_tokens.weight
     return {f"{prefix}llm.model.lm_head.weight": tuple(table.shape)}
 
 
-def optional_decoder_keys(module: nn.Module, prefix: str = "") -> dict[str, tuple[int, ...]]:
+def optional_decoder_keys(module: BlendshapeDecoder, prefix: str = "") -> dict[str, tuple[int, ...]]:
     """Keys of a published blendshape decoder that may be there and are recomputed: one table, two names."""
     shape = (module.config.d_model // 2,)
     return {f"{prefix}{part}rope.inv_freq": shape for part in ("", "transformer_encoder.")}

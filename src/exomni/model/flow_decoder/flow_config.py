@@ -8,9 +8,10 @@ for another is refused instead of being misread.
 from fractions import Fraction
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from exomni.core.timebase import UNIT_HZ, rescale_floor
+from ...core.configuration import StrictConfig
+from ...core.timebase import UNIT_HZ, rescale_floor
 
 MEL_SAMPLE_HZ = 22_050
 """Samples a second of the speech behind the published mel spectrograms."""
@@ -31,11 +32,7 @@ def units_to_mel_frames(n_units: int) -> int:
     return rescale_floor(n_units, UNIT_HZ, MEL_HZ)
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FlowEncoderConfig(_Section):
+class FlowEncoderConfig(StrictConfig):
     """Transformer over speech units, with relative positions and attention by blocks of units."""
 
     output_size: Size = 512
@@ -57,14 +54,14 @@ class FlowEncoderConfig(_Section):
         return self
 
 
-class LengthRegulatorConfig(_Section):
+class LengthRegulatorConfig(StrictConfig):
     """Convolutions over the hidden states once they run at the mel's rate; one for each ratio."""
 
     channels: Size = 80
     sampling_ratios: tuple[Literal[1], ...] = (1, 1, 1, 1)
 
 
-class EstimatorConfig(_Section):
+class EstimatorConfig(StrictConfig):
     """U-Net that estimates the flow's velocity."""
 
     in_channels: Size = 320
@@ -91,7 +88,7 @@ class EstimatorConfig(_Section):
         return 4 * self.channels[0]
 
 
-class SolverConfig(_Section):
+class SolverConfig(StrictConfig):
     """How the flow is integrated from noise to mel."""
 
     solver: Literal["euler"] = "euler"
@@ -100,7 +97,7 @@ class SolverConfig(_Section):
     n_timesteps: Size = 10
 
 
-class FlowConfig(_Section):
+class FlowConfig(StrictConfig):
     """Speech units -> mel spectrogram."""
 
     input_size: Size = 512
@@ -123,14 +120,14 @@ class FlowConfig(_Section):
         return self.estimator.out_channels
 
 
-class IstftConfig(_Section):
+class IstftConfig(StrictConfig):
     """The short Fourier transform that ends the vocoder."""
 
     n_fft: Size = 16
     hop_len: Size = 4
 
 
-class HiFTConfig(_Section):
+class HiFTConfig(StrictConfig):
     """Mel spectrogram -> speech: harmonic source, upsampling filter, inverse Fourier transform."""
 
     in_channels: Size = 80
@@ -171,7 +168,7 @@ class HiFTConfig(_Section):
         return samples
 
 
-class PublishedDecoderConfig(_Section):
+class PublishedDecoderConfig(StrictConfig):
     """Both halves of the published speech decoder."""
 
     flow: FlowConfig = FlowConfig()

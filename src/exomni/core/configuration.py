@@ -1,0 +1,60 @@
+"""Strict configurations: sections that refuse unknown keys, and the YAML files that they are read from."""
+
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from .errors import ConfigError
+
+
+class StrictConfig(BaseModel):
+    """Base of every section: unknown keys are refused and nothing is changed after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+C = TypeVar("C", bound=StrictConfig)
+
+
+def read_yaml(source: str | Path, folder: str, what: str) -> Any:
+    """What is in a YAML file that ships with exomni, by its name, or in one by path.
+
+    Args:
+        source: a name in `folder`, or a path.
+        folder: of those that ship, in the package, with "/".
+        what: those that ship are called in the message where there is none.
+    Raises:
+        ConfigError: no such file, or not YAML.
+    """
+    packaged = resources.files("exomni").joinpath(*folder.split("/"), f"{source}.yaml")
+    file = packaged if packaged.is_file() else Path(source)
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError:
+        raise ConfigError(f"'{source}' is neither {what} nor a file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{source}: {error}") from error
+
+
+def as_config(values: Any, kind: type[C], source: str | Path) -> C:
+    """Values as a configuration.
+
+    Raises:
+        ConfigError: not a valid one; says which field.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {error}") from error
+
+
+def read_config(source: str | Path, kind: type[C], folder: str, what: str) -> C:
+    """Read a configuration of some kind as `read_yaml` reads a file.
+
+    Raises:
+        ConfigError: no such file, not YAML, or not a valid configuration; says which field.
+    """
+    return as_config(read_yaml(source, folder, what), kind, source)

@@ -1,0 +1,300 @@
+"""Puts a pipeline's parts together: the one place that turns the names in a preset into parts.
+
+A preset's section `parts` names what stands behind each port: `voice: hibari` means that `build_voice` of the package
+`exomni.parts.hibari` builds it, `voice: my_package.voice` that the one of `my_package.voice` does, and
+`voice: {name: hibari, speed: 1.1}` gives that function options. Another part is a folder with such a function and a row
+of a preset.
+"""
+
+import importlib
+import inspect
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+from ..core.errors import ConfigError, UnsupportedError
+from ..model.config import OmniConfig, load_config, read_preset
+from .ports import (
+    FaceMaker,
+    ModelFacts,
+    Reader,
+    RecordingTokenizer,
+    SpeechEncoder,
+    SpeechListener,
+    TeacherVoice,
+    Transcriber,
+    UnitGenerator,
+    Vocabulary,
+    Voice,
+    VoiceActivity,
+    Writer,
+)
+
+Builder = Callable[["Parts"], Any]
+
+
+@dataclass(frozen=True)
+class Port:
+    """One kind of part.
+
+    Attributes:
+        name: key in a preset, and of the function `build_<name>`.
+        lacking: what a model without it cannot do, for its user.
+    """
+
+    name: str
+    lacking: str
+
+
+PORTS = {
+    port.name: port
+    for port in (
+        Port("writer", "write replies"),
+        Port("reader", "read texts into hidden states"),
+        Port("speech_encoder", "read speech"),
+        Port("transcriber", "write down speech"),
+        Port("listener", "read speech in its LLM's embedding space"),
+        Port("voice", "speak: it has no speech decoder"),
+        Port("teacher_voice", "say training data"),
+        Port("unit_generator", "make speech units"),
+        Port("recording_tokenizer", "make a face for a recording"),
+        Port("face_maker", "make faces"),
+        Port("voice_activity", "tell speech from silence"),
+        Port("vocabulary", "read speech in its LLM's tokens"),
+        Port("trainable_llm", "train its LLM"),
+        Port("judge_folder", "be judged by what is understood of it"),
+    )
+}
+
+
+class Parts:
+    """A pipeline's parts; each is built when it is first asked for, and kept.
+
+    Args:
+        facts: what identifies the model.
+        config: sizes of its networks; None where the parts were handed in.
+        weights: folder of its trained networks, or None.
+        builders: functions that build a part from the others, by port.
+        given: parts that are there already, by port.
+    Attributes:
+        load_s: seconds spent on building so far.
+    """
+
+    def __init__(
+        self,
+        facts: ModelFacts | None = None,
+        *,
+        config: OmniConfig | None = None,
+        weights: Path | None = None,
+        builders: Mapping[str, Builder] | None = None,
+        **given: Any,
+    ):
+        for name in (*(builders or {}), *given):
+            checked_port(name)
+        self.facts, self.load_s = facts or ModelFacts(), 0.0
+        self._config, self._weights = config, weights
+        self._builders, self._built = dict(builders or {}), dict(given)
+        self._lock, self._depth = RLock(), 0
+
+    @property
+    def config(self) -> OmniConfig:
+        """Sizes of the networks."""
+        if self._config is None:
+            raise UnsupportedError("this model was put together by hand and has no configuration")
+        return self._config
+
+    @property
+    def weights(self) -> Path:
+        """Folder of the trained networks."""
+        if self._weights is None:
+            raise UnsupportedError("this model was put together by hand and has no folder of weights")
+        return self._weights
+
+    def has(self, name: str) -> bool:
+        """Whether the model has such a part, built already or not."""
+        return checked_port(name).name in self._built or name in self._builders
+
+    def part(self, name: str) -> Any:
+        """A part by its port.
+
+        Raises:
+            UnsupportedError: the model has none.
+            AssetError: what it is made from is not installed.
+        """
+        with self._lock:
+            if name not in self._built:
+                if not self.has(name):
+                    raise UnsupportedError(f"{self.facts.name or 'this model'} cannot {PORTS[name].lacking}")
+                began, self._depth = time.perf_counter(), self._depth + 1
+                try:
+                    self._built[name] = self._builders[name](self)
+                finally:
+                    self._depth -= 1
+                if not self._depth:  # a part that another one is made of counts once
+                    self.load_s += time.perf_counter() - began
+            return self._built[name]
+
+    @property
+    def writer(self) -> Writer:
+        """Writes replies."""
+        return self.part("writer")
+
+    @property
+    def reader(self) -> Reader:
+        """Reads texts into hidden states."""
+        return self.part("reader")
+
+    @property
+    def speech_encoder(self) -> SpeechEncoder:
+        """Speech to features."""
+        return self.part("speech_encoder")
+
+    @property
+    def transcriber(self) -> Transcriber:
+        """Writes down speech."""
+        return self.part("transcriber")
+
+    @property
+    def listener(self) -> SpeechListener:
+        """Puts speech into the LLM's embedding space."""
+        return self.part("listener")
+
+    @property
+    def voice(self) -> Voice:
+        """Speaks."""
+        return self.part("voice")
+
+    @property
+    def teacher_voice(self) -> TeacherVoice:
+        """Speaks training data."""
+        return self.part("teacher_voice")
+
+    @property
+    def unit_generator(self) -> UnitGenerator:
+        """Makes speech units."""
+        return self.part("unit_generator")
+
+    @property
+    def recording_tokenizer(self) -> RecordingTokenizer:
+        """Makes speech units of recordings."""
+        return self.part("recording_tokenizer")
+
+    @property
+    def face_maker(self) -> FaceMaker:
+        """Makes faces."""
+        return self.part("face_maker")
+
+    @property
+    def voice_activity(self) -> VoiceActivity:
+        """Tells speech from silence."""
+        return self.part("voice_activity")
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Tokens of the LLM and their embeddings, without the LLM."""
+        return self.part("vocabulary")
+
+    @property
+    def trainable_llm(self) -> Path:
+        """Folder of the LLM as `transformers` opens it, for training and for writing many replies at once."""
+        return self.part("trainable_llm")
+
+    @property
+    def judge_folder(self) -> Path:
+        """Folder of the transcriber as `faster-whisper` opens it, to judge speech with."""
+        return self.part("judge_folder")
+
+
+def checked_port(name: str) -> Port:
+    """A port by its name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in PORTS:
+        raise ConfigError(f"there is no part {name!r}; there are {', '.join(PORTS)}")
+    return PORTS[name]
+
+
+def builder_of(port: str, named: str | Mapping[str, Any]) -> Builder:
+    """The function that builds what a preset names, with the options that it gives.
+
+    Raises:
+        ConfigError: nothing of that name, or it takes no such option.
+    """
+    options = {} if isinstance(named, str) else dict(named)
+    name = named if isinstance(named, str) else options.pop("name", None)
+    if not isinstance(name, str):
+        raise ConfigError(f"part {checked_port(port).name!r}: give a name, or a mapping with one")
+    module = name if "." in name else f"exomni.parts.{name}"
+    try:
+        build = getattr(importlib.import_module(module), f"build_{port}", None)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(error.name):
+            raise
+        build = None
+    if build is None:
+        raise ConfigError(f"part {port!r}: {module} has no function build_{port}")
+    taken = list(inspect.signature(build).parameters)[1:]
+    if unknown := [option for option in options if option not in taken]:
+        known = ", ".join(taken) or "none"
+        raise ConfigError(f"part {port!r}: {name} takes no option {', '.join(unknown)}; it takes {known}")
+    return lambda parts: build(parts, **options)
+
+
+def load_parts(source: str | Path = "nano", *, weights: str | Path | None = None, **given: Any) -> Parts:
+    """The parts of a model, each built when it is first needed.
+
+    Args:
+        source: name of a preset, a YAML file, a folder that `exomni release` wrote, or one of a published checkpoint.
+        weights: folder of other weights for the same preset.
+        **given: by port, a part in place of the preset's, or the name of one.
+    Raises:
+        ConfigError: no such preset, file or folder, or no such part.
+        AssetError, CheckpointError: weights are missing or do not fit.
+    """
+    folder = Path(source)
+    if folder.is_dir():
+        if is_published(folder):
+            from .published import published_parts
+
+            return published_parts(folder, **_split(given)[0])
+        weights, source = weights or folder, folder / "preset.yaml"
+        source = source if source.is_file() else "nano"  # released before presets were kept with the weights
+    named = dict(read_preset(source).get("parts") or {})
+    made, renamed = _split(given)
+    named |= renamed
+    config = load_config(source)
+    if "unit_generator" not in named and "unit_generator" not in made:
+        raise ConfigError(
+            f"preset {str(source)!r} has no weights of its own; give the folder of a checkpoint in its layout"
+        )
+    packaged = Path(str(resources.files("exomni"))) / "weights" / str(source)
+    where = packaged if weights is None else Path(weights)
+    from .nano.weights import read_facts
+
+    facts = read_facts(where, str(folder if folder.is_dir() else source))
+    builders = {port: builder_of(port, name) for port, name in named.items() if port not in made}
+    return Parts(facts, config=config, weights=where, builders=builders, **made)
+
+
+def _split(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Parts that are there already, and names of parts."""
+    for name in given:
+        checked_port(name)
+    named = {name: part for name, part in given.items() if isinstance(part, str | dict)}
+    return {name: part for name, part in given.items() if name not in named}, named
+
+
+def is_published(folder: Path) -> bool:
+    """Whether a folder holds a checkpoint in the published layout."""
+    try:
+        fields = json.loads((folder / "config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(fields, dict) and "unit_vocab_size" in fields
