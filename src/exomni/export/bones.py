@@ -1,4 +1,4 @@
-"""Bones of a glTF head: which node turns it, and how a turn of the head or of an eye is written for it."""
+"""Bones of a glTF head: finds the nodes of head and eyes, and turns rotations of the face into theirs and back."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Captions: SRT and WebVTT from what is said."""
+"""Captions as SRT and WebVTT, made from the transcript and, where words have no times, from the pauses in the audio."""
 
 import os
 import re

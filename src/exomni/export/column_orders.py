@@ -1,4 +1,4 @@
-"""Orders of the 52 that circulate without names, and how to tell them apart by how faces move."""
+"""Names the columns of tables without a header: known orders of the 52, told apart by how left and right move."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""`export`: any source to any formats."""
+"""Writes a face from any source to files of any formats."""
 
 import os
 from collections.abc import Sequence
@@ -86,7 +86,7 @@ def _folder(source: Any, out: str | os.PathLike[str] | None) -> Path:
 
 
 def _stem(source: Any) -> str:
-    """What the files are called: as the source without its suffixes."""
+    """The name of the files: that of the source without its suffixes."""
     if not isinstance(source, str | os.PathLike):
         return "face"
     return Path(source).resolve().name.split(".")[0] or "face"

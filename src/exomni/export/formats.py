@@ -1,4 +1,4 @@
-"""The one table of formats."""
+"""The one table of file formats: how each is written and, if it can be, read. A new format is a new row here."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

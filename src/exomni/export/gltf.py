@@ -1,4 +1,4 @@
-"""glTF: a face's animation into any head with morph targets, and out of it again."""
+"""Puts a face's animation into a glTF head with morph targets, and reads it out of one."""
 
 import os
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""`inspect`: what a face is, and what about it looks wrong."""
+"""Reports what a source holds (format, rate, names, ranges) and warns of what looks wrong."""
 
 import os
 from collections.abc import Iterator

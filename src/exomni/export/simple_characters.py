@@ -1,4 +1,4 @@
-"""Animation for drawn and simpler puppets: Live2D, MikuMikuDance, and the cues of 2D lip sync."""
+"""Animation for characters with few mouth shapes: Live2D, MikuMikuDance, and the mouth cues of Rhubarb."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Any face comes in here: a saved result, a file of any format that is read, or an object."""
+"""Reads a face from a saved result, a file of any format that can be read, or an object."""
 
 import os
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""From 52 shapes to the few mouths that simpler characters have: vowels, and the cues of drawn animation.
+"""Turns the 52 shapes into visemes: five vowel mouths, blinks, and the nine mouth cues of Rhubarb.
 
 The thresholds are our choice, set on this project's faces, where everyday speech opens the jaw to about 0.3,
 and checked on the poses of the default teacher.

@@ -1,7 +1,6 @@
 """Where a picture of a head is taken from: a named shot of any head, or a measured view of the project's own."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -15,23 +14,6 @@ ZOOM = {"head": 1.7, "face": 1.3, "mouth": 1.4}
 """Height of the picture over that of what moves: the whole face, or the mouth."""
 MOUTH_SHAPES = ("jawOpen", "mouth")
 VIEW_DISTANCE_MM = 900.0
-
-
-class Viewpoint(Protocol):
-    """A camera that can be placed before a head."""
-
-    def projection(self, mesh: RenderMesh, width: int, height: int) -> np.ndarray:
-        """What brings a head's coordinates to samples of a picture.
-
-        Args:
-            mesh: the head.
-            width: of the picture in samples.
-            height: of the picture in samples.
-        Returns:
-            Rows: the camera's axes right, up and towards it; its place in metres; its focal length and the
-            picture's middle in samples; float32 [5, 3].
-        """
-        ...
 
 
 @dataclass(frozen=True)
@@ -49,7 +31,18 @@ class Camera:
     pitch_deg: float = 0.0
 
     def projection(self, mesh: RenderMesh, width: int, height: int) -> np.ndarray:
-        """See `Viewpoint`. Raises InputError where `frame` is not a key of `ZOOM`."""
+        """What brings a head's coordinates to samples of a picture.
+
+        Args:
+            mesh: the head.
+            width: of the picture in samples.
+            height: of the picture in samples.
+        Returns:
+            Rows: the camera's axes right, up and towards it; its place in metres; its focal length and the
+            picture's middle in samples; float32 [5, 3].
+        Raises:
+            InputError: `frame` is not a key of `ZOOM`.
+        """
         if self.frame not in ZOOM:
             raise InputError(f"no camera shows '{self.frame}'; there are {', '.join(ZOOM)}")
         starts = MOUTH_SHAPES if self.frame == "mouth" else ("",)
@@ -84,12 +77,14 @@ class View:
     yaw_deg: float = 0.0
 
     def projection(self, mesh: RenderMesh, width: int, height: int) -> np.ndarray:
-        """See `Viewpoint`; `mesh` is the project's own head."""
+        """The same as `Camera.projection`, for the project's own head alone."""
         middle = (np.array(self.middle_mm) - PIVOT_MM) * METRES_PER_MM + mesh.pivot
         axes = _axes(-self.yaw_deg, 0.0)
         place = middle + axes[2] * VIEW_DISTANCE_MM * METRES_PER_MM
         return _rows(axes, place, height * VIEW_DISTANCE_MM / self.height_mm, width, height)
 
+
+Viewpoint = Camera | View
 
 CAMERAS = {
     "head": Camera(),

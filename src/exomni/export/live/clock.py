@@ -1,4 +1,4 @@
-"""Whose time a live face follows: the audio's where something plays it, else the wall's."""
+"""Clocks that a live face follows: the audio's where something plays it, else the wall clock."""
 
 import threading
 import time

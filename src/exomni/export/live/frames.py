@@ -1,4 +1,4 @@
-"""What a live sender sends: one face at a time."""
+"""Single frames of a face, made from tracks or from stream events, and the protocol of their senders."""
 
 import threading
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""A performance: every frame at its moment of the clock, and the neutral face when it is over."""
+"""Sends every frame at its moment of the clock, and the neutral face when it is over."""
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress

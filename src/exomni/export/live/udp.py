@@ -1,4 +1,4 @@
-"""A sender of datagrams, with errors that a person understands."""
+"""The base of senders that send each face as UDP datagrams."""
 
 import socket
 from collections.abc import Iterable

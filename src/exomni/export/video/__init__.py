@@ -1,4 +1,4 @@
-"""`render`: a head that speaks, as a film with sound, a moving GIF, or a sheet of pictures."""
+"""Renders a speaking head as a film with sound, a moving GIF, or a sheet of pictures."""
 
 import os
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Film to files: MP4 and WebM with sound, GIF, and a sheet of pictures."""
+"""Writes pictures to files: MP4 and WebM with sound, GIF, and a sheet."""
 
 import os
 from collections.abc import Iterator
