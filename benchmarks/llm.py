@@ -16,7 +16,8 @@ import torch
 from torch.nn.functional import cosine_similarity, cross_entropy
 
 from exomni.assets.table import ASSETS, locate
-from exomni.parts.smollm.chat import SmolLM, Turn
+from exomni.core.turns import Turn
+from exomni.parts.smollm.chat import SmolLM
 from exomni.parts.smollm.conversion import LLM, LLM_WEIGHTS
 
 QUESTION = "Why is the sky blue? Explain it to a child in a few sentences."

@@ -1,7 +1,11 @@
 """A `nano` of a few thousand random parameters, a talker that needs no LLM, and hypothesis without surprises."""
 
 import json
+import os
+import re
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +14,63 @@ from hypothesis import settings
 settings.register_profile("exomni", deadline=None, derandomize=True, max_examples=100)
 settings.load_profile("exomni")
 
+NO_SKIPS = any(os.environ.get(name, "0") not in ("", "0") for name in ("CI", "EXOMNI_NO_SKIPS"))
+ALLOWED_SKIPS = (
+    "no CUDA here",  # a graphics card cannot be installed
+    "root may write everywhere",  # machines that only test run as root
+    "this system does not know it",  # a socket option of Linux
+    *(["needs Blender"] if sys.version_info[:2] != (3, 11) else []),  # its package is made for Python 3.11 alone
+)
+"""Reasons for which a test may be skipped where everything that can be installed is: patterns."""
+SLOW = (
+    "export/test_docs.py",
+    "export/test_exporting.py",
+    "export/test_fuzz.py",
+    "export/test_gltf.py",
+    "export/test_live_command.py",
+    "export/test_players.py",
+    "export/video/",
+    "serve/page/",
+    "serve/test_fuzz.py",
+    "serve/test_half_open.py",
+    "serve/test_limits.py",
+    "serve/test_nano.py",
+    "serve/test_shutdown.py",
+    "serve/test_soak.py",
+    "test_docs.py",
+)
+"""Files and folders of tests that take long; `make check` leaves them out."""
+
 D_LLM = 24
 D_WHISPER = 64
 F0_HZ = 140.0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what takes long."""
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).as_posix().startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    return _without_skips((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report():
+    return _without_skips((yield))
+
+
+def _without_skips(report):
+    """Let a skip be a failure where everything can be installed, but for the reasons that are allowed."""
+    if NO_SKIPS and report.skipped and not hasattr(report, "wasxfail"):
+        *_, reason = report.longrepr
+        if not any(re.search(pattern, reason) for pattern in ALLOWED_SKIPS):
+            report.outcome = "failed"
+            report.longrepr = f"skipped where no test may be (ALLOWED_SKIPS in tests/conftest.py): {reason}"
+    return report
 
 
 class FakeLLM:

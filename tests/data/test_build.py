@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import random
 import shutil
+import types
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,9 @@ from exomni.data.build import BuildConfig, plan_texts, speak_all, speak_shard
 from exomni.data.speech_pass import Speech, from_flac
 from exomni.data.store import data_hash, read_shard, shard_metadata, split_of, write_shard
 from exomni.data.text import TextRow
+from exomni.parts.hibari.voice import Phonemizer
+from exomni.parts.loading import Parts
+from exomni.parts.ports import Clause
 
 
 def config(**changes) -> BuildConfig:
@@ -142,7 +146,7 @@ def test_unknown_sources_are_named(tmp_path):
 def test_an_llms_words_are_kept_batch_by_batch(tmp_path, monkeypatch):
     asked = []
 
-    def load_talker():
+    def load_llm():
         asked.append("loaded")
         return None, None
 
@@ -150,8 +154,8 @@ def test_an_llms_words_are_kept_batch_by_batch(tmp_path, monkeypatch):
         asked.append("drawn")
         return [TextRow(f"Word {rng.randrange(10**9)} is a long enough text to be kept once.", "Why?", "dialogue")] * 3
 
-    monkeypatch.setattr("exomni.data.dialogue.load_talker", load_talker)
-    monkeypatch.setattr("exomni.data.dialogue.dialogue_rows", rows)
+    monkeypatch.setattr("exomni.data.llm_replies.load_llm", load_llm)
+    monkeypatch.setattr("exomni.data.llm_replies.dialogue_rows", rows)
     wanted = config(hours={"dialogue": 0.01}, rows_per_shard=2)
     plan_texts(tmp_path / "a", wanted, "dialogue")
     assert asked.count("loaded") == 1
@@ -322,26 +326,17 @@ def test_the_command_makes_every_pass_and_says_what_it_made(tmp_path, worker, in
     from exomni.cli.training import data_build
     from exomni.train.stages import load_recipe
 
-    class Part:
+    class FakeReader:
         stamp = "stamp"
 
-        @staticmethod
-        def folder() -> Path:
-            return tmp_path
+        def read(self, text: str, prompt: str) -> Clause:
+            return Clause(text, torch.ones(len(text.split()), 4))
 
-    class Chat:
-        def __init__(self, folder: Path):
-            assert folder == tmp_path
-
-        def states(self, text: str, prompt: str) -> torch.Tensor:
-            return torch.ones(len(text.split()), 4)
-
+    voice = types.SimpleNamespace(symbols=Phonemizer().symbols)
+    parts = Parts(reader=FakeReader(), teacher_voice=voice, speech_encoder=None)
     recipe = load_recipe("nano").model_copy(update={"data": config(hours={"templates": 0.01}, disguised=0.0)})
     monkeypatch.setattr("exomni.train.stages.load_recipe", lambda name: recipe)
-    monkeypatch.setattr("exomni.parts.smollm.conversion.LLM", Part)
-    monkeypatch.setattr("exomni.parts.hibari.conversion.VOICE", Part)
-    monkeypatch.setattr("exomni.parts.whisper.conversion.WHISPER", Part)
-    monkeypatch.setattr("exomni.parts.smollm.chat.SmolLM", Chat)
+    monkeypatch.setattr("exomni.parts.loading.load_parts", lambda *_: parts)
     folder = tmp_path / "data"
     data_build("nano", folder, 1)
     said = capsys.readouterr().out

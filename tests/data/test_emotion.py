@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from exomni.core.emotion import EMOTIONS
-from exomni.data.emotion import estimate_emotion
-from exomni.data.emotion_words import PHRASES, WORDS
+from exomni.data.text_emotion import PHRASES, WORDS, estimate_emotion
 
 
 @pytest.mark.parametrize(

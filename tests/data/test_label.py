@@ -9,6 +9,7 @@ from exomni.data.label import drawn, face_columns, face_label, hidden_label, lab
 from exomni.data.speech_pass import to_flac
 from exomni.data.store import read_shard, shard_metadata, write_shard
 from exomni.data.teachers import PAD
+from exomni.parts.ports import Clause
 
 
 @pytest.fixture
@@ -74,9 +75,9 @@ def test_hidden_states_answer_the_prompt(spoken):
     asked = []
 
     class Chat:
-        def states(self, text, prompt):
+        def read(self, text, prompt):
             asked.append((text, prompt))
-            return torch.ones(3, 4)
+            return Clause(text, torch.ones(3, 4))
 
     texts = [{"id": str(i), "text": "I am so happy for you!", "prompt": "Why?"} for i in range(2)]
     write_shard(spoken / "texts" / "7.parquet", texts, {})

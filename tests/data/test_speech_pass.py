@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from exomni.data.speech_pass import Speaker, Speech, fault_of, from_flac, to_flac
+from exomni.data.speech_pass import MAX_PHONEMES, Speaker, Speech, fault_of, from_flac, to_flac
 from exomni.model.acoustics import ENERGY_CHANNEL
-from exomni.parts.hibari.voice import MAX_PHONEMES, Phonemizer, Vocoder, VoiceFront
+from exomni.parts.hibari.voice import HibariTeacher, Phonemizer
 
 TEXT = "Bob and Pam bought a map. Then they left town, quickly."
 
 
 @pytest.fixture(scope="module")
 def speaker(voice_folder) -> Speaker:
-    return Speaker(Phonemizer(), VoiceFront(voice_folder / "front.onnx"), Vocoder(voice_folder / "back.onnx"))
+    return Speaker(HibariTeacher(voice_folder, Phonemizer()))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from exomni.core.arkit import EXPRESSION, INDEX
 from exomni.core.errors import CheckpointError, InputError
 from exomni.core.timebase import units_to_frames
-from exomni.evaluate.fusion import compare_fusion
+from exomni.evaluate.fusion_study import compare_fusion
 from exomni.model.blendshape_decoder import BlendshapeDecoder
 from exomni.model.config import with_fusion
 from exomni.model.duration_pace import PacedUnitGenerator

@@ -6,11 +6,10 @@ import pytest
 from exomni.core.errors import FormatError, InputError, NothingHeardError
 from exomni.data.asr_build import CLEAN_DB
 from exomni.data.store import write_shard
-from exomni.evaluate import report
-from exomni.evaluate.goals import check_goals
+from exomni.evaluate import suite_report
 from exomni.evaluate.speech_input import (
-    Clip,
-    Spoken,
+    HeldOutClip,
+    SpokenQuestion,
     content_overlap,
     held_out_clips,
     holds_answer,
@@ -18,18 +17,19 @@ from exomni.evaluate.speech_input import (
     read_questions,
     speech_input,
 )
+from exomni.evaluate.suites import check_goals
 from exomni.pipeline.results import wav_bytes
 
 REPLY = "Paris is the capital of France."
 
 
-class Hearer:
+class Way:
     """Hears `words`, replies with `reply`."""
 
     def __init__(self, name, words, reply):
         self.name, self.words, self.reply = name, words, reply
 
-    def read(self, samples):
+    def transcribe(self, samples):
         return self.words
 
     def answer(self, before, samples):
@@ -39,23 +39,23 @@ class Hearer:
         return 0.75
 
 
-class Deaf(Hearer):
+class Deaf(Way):
     """Hears nothing at all."""
 
-    def read(self, samples):
+    def transcribe(self, samples):
         raise NothingHeardError("nothing")
 
-    answer = first_audio_s = lambda self, *_: self.read(None)
+    answer = first_audio_s = lambda self, *_: self.transcribe(None)
 
 
 def clip(voice="a", snr_db=CLEAN_DB, is_question=True):
-    return Clip("What is the capital of France?", is_question, voice, snr_db, np.zeros(16_000, np.float32))
+    return HeldOutClip("What is the capital of France?", is_question, voice, snr_db, np.zeros(16_000, np.float32))
 
 
 def test_words_and_replies_are_counted_by_noise_and_voice():
     clips = [clip(), clip("b"), clip(snr_db=10.0), clip("b", is_question=False)]
-    good = Hearer("native", "what is the capital of france", REPLY)
-    poor = Hearer("transcribe", "what is the cattle of france", "France has many cows.")
+    good = Way("native", "what is the capital of france", REPLY)
+    poor = Way("transcribe", "what is the cattle of france", "France has many cows.")
     result = speech_input([good, poor], lambda question: REPLY, clips)
     table = {(line["way"], line["noise"], line["voice"]): line for line in result["table"]}
     assert table["native", "clean", "all"]["clips"] == 3
@@ -73,17 +73,17 @@ def test_words_and_replies_are_counted_by_noise_and_voice():
 
 
 def test_goals_are_checked_and_the_report_is_written(tmp_path):
-    hearers = [Hearer("native", "what", REPLY), Hearer("transcribe", "what is the capital of france", REPLY)]
-    spoken = [Spoken("What is the capital of France?", ("Paris",), tmp_path / "q.wav")]
+    ways = [Way("native", "what", REPLY), Way("transcribe", "what is the capital of france", REPLY)]
+    spoken = [SpokenQuestion("What is the capital of France?", ("Paris",), tmp_path / "q.wav")]
     spoken[0].recording.write_bytes(wav_bytes(np.ones(4_000) / 4))
-    result = {"suite": "speech-input"} | speech_input(hearers, lambda q: REPLY, [clip(), clip(snr_db=10.0)], spoken)
+    result = {"suite": "speech-input"} | speech_input(ways, lambda q: REPLY, [clip(), clip(snr_db=10.0)], spoken)
     result["goals"] = check_goals(result)
     met = {row["goal"].split(",")[0]: row["met"] for row in result["goals"]}
     assert met == {"repeat WER": "no", "agreement": "yes", "end of speech to first audio": "yes"}
     assert result["questions"] == [
         {"way": way, "questions": 1, "right %": 100.0} for way in ("typed", "native", "transcribe")
     ]
-    files = report.write_report(result, tmp_path / "out")
+    files = suite_report.write_report(result, tmp_path / "out")
     assert {f.name for f in files} == {"speech-input.json", "speech-input.txt", "speech-input.png"}
     assert "right %" in files[1].read_text()
 

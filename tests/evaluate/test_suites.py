@@ -8,11 +8,11 @@ import pytest
 
 from exomni.core.errors import ConfigError, InputError, OutputError
 from exomni.data.teachers import get_teacher
-from exomni.evaluate import fresh, report, suites
+from exomni.evaluate import fresh, suite_report, suites
 from exomni.evaluate.consistency import consistency, span_name
 from exomni.evaluate.facial import facial, measure, spoken_face
-from exomni.evaluate.goals import check_goals
 from exomni.evaluate.latency import latency
+from exomni.evaluate.suites import check_goals
 
 from .fakes import SAMPLES_PER_TICK, FakeSystem, utterance
 
@@ -172,7 +172,7 @@ def drawn(monkeypatch) -> list:
 def test_reports_are_written_whole(tmp_path, drawn):
     texts = [("lips", "It is round.")]
     result, faces = facial([FakeSystem("one")], get_teacher("openfacefx"), texts)
-    files = report.write_report({"suite": "face", "goals": [], **result}, tmp_path, faces)
+    files = suite_report.write_report({"suite": "face", "goals": [], **result}, tmp_path, faces)
     assert sorted(p.name for p in files) == ["face-one-lips.png", "face.json", "face.png", "face.txt"]
     assert all(p.stat().st_size for p in files)
     assert json.loads((tmp_path / "face.json").read_text())["table"][0]["LVE mm"] == 0
@@ -187,7 +187,7 @@ def test_other_suites_have_plots(tmp_path, suite):
     else:
         system = FakeSystem("one")
         result = latency(["one"], ["a"], lambda _, prompts: fresh.answer_all(lambda: system, prompts, 0.0))
-    files = report.write_report({"suite": suite, "goals": [], **result}, tmp_path)
+    files = suite_report.write_report({"suite": suite, "goals": [], **result}, tmp_path)
     assert [p.name for p in files] == [f"{suite}.json", f"{suite}.txt", f"{suite}.png"]
 
 
@@ -215,13 +215,13 @@ def test_a_figure_that_could_not_be_measured_meets_no_goal():
 
 
 def test_json_knows_no_nan():
-    assert report.plain({"a": float("nan"), "b": np.float32(0.5), "c": [float("inf")], "d": np.int64(3)}) == {
+    assert suite_report.plain({"a": float("nan"), "b": np.float32(0.5), "c": [float("inf")], "d": np.int64(3)}) == {
         "a": None, "b": 0.5, "c": [None], "d": 3,
     }  # fmt: skip
 
 
 def test_tables_are_plain_and_aligned():
-    lines = report.format_table(
+    lines = suite_report.format_table(
         [{"system": "exomni", "WER %": 3.14159, "n": 7}, {"system": "c", "WER %": float("nan"), "n": 12}]
     ).splitlines()
     assert lines[0].split() == ["system", "WER", "%", "n"]
@@ -260,7 +260,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(tmp_path, mon
 @pytest.mark.usefixtures("drawn")
 def test_all_suites_run_one_after_the_other(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(suites, "build_system", lambda name, weights: FakeSystem(name))
-    monkeypatch.setattr("exomni.evaluate.judges.Transcriber", lambda: lambda *_: "hello")
+    monkeypatch.setattr("exomni.evaluate.judges.WhisperJudge", lambda: lambda *_: "hello")
     monkeypatch.setattr("exomni.evaluate.judges.OpinionScore", lambda: lambda *_: 4.0)
     monkeypatch.setattr(
         "exomni.evaluate.latency.run_fresh",

@@ -12,10 +12,12 @@ from exomni.data.teachers import get_teacher
 from exomni.evaluate.cascade import CascadeSystem
 from exomni.evaluate.judges import CROP_SAMPLES, _without_torchaudio, crops
 from exomni.evaluate.systems import gather
-from exomni.parts.hibari.voice import VoiceFrames
+from exomni.parts.ports import VoiceFrames, WrittenToken
 
 
-class Phonemizer:
+class FakeVoice:
+    name = "hibari"
+
     def phonemes(self, text):
         if "?" in text:
             raise InputError("nothing to say")
@@ -24,28 +26,23 @@ class Phonemizer:
     def ids(self, phonemes):
         return np.zeros(len(phonemes) + 2, np.int64)
 
+    def time(self, ids, speed=1.0):
+        ticks = np.full(len(ids), 4, np.int64)
+        ticks[0] = 5  # 33 ticks: not a whole number of frames.
+        return VoiceFrames(ticks, np.zeros((130, int(ticks.sum()) * 2), np.float32))
 
-def front(ids):
-    ticks = np.full(len(ids), 4, np.int64)
-    ticks[0] = 5  # 33 ticks: not a whole number of frames.
-    return VoiceFrames(ticks, np.zeros((130, int(ticks.sum()) * 2), np.float32))
-
-
-def vocoder(acoustic, seed):
-    return np.full(acoustic.shape[1] * 300, 0.5, np.float32)
+    def sound(self, acoustic, seed):
+        return np.full(acoustic.shape[1] * 300, 0.5, np.float32)
 
 
 class Chat:
-    def reply(self, turns, seed):
-        from collections import namedtuple
-
-        token = namedtuple("token", "text")
-        return iter([token("Yes"), token(". "), token("It is.")])
+    def write(self, turns, seed):
+        return map(WrittenToken, ["Yes", ". ", "It is."])
 
 
 @pytest.fixture
 def cascade():
-    return CascadeSystem(Chat, Phonemizer(), front, vocoder, get_teacher("openfacefx"))
+    return CascadeSystem(Chat, FakeVoice(), get_teacher("openfacefx"))
 
 
 def test_gather_keeps_phonemes_of_clauses_only():

@@ -14,10 +14,10 @@ from websockets.sync.client import connect
 
 from exomni.core.events import DoneEvent, FaceEvent, SpeechEvent, TextEvent
 from exomni.core.timebase import SAMPLES_PER_FRAME
-from exomni.parts.silero.vad import STATE_SHAPE, SpeechDetector
+from exomni.pipeline.speech_detector import SpeechDetector
 from exomni.serve.config import ServerConfig
 from exomni.serve.protocol.items import pack_pcm16
-from exomni.serve.server import bind, make_server
+from exomni.serve.server import Server, bind
 
 FIXTURES = Path(__file__).parent / "fixtures"
 TICKS_A_LETTER = 2
@@ -27,8 +27,13 @@ LOUD = 0.01
 class LoudnessModel:
     """Stands in for Silero: what is loud is speech."""
 
-    def judge(self, heard, state):
-        return float(np.abs(heard).mean() > LOUD), np.zeros(STATE_SHAPE, np.float32)
+    window_samples = 512
+
+    def start(self) -> None:
+        """There is no state."""
+
+    def judge(self, window, state):
+        return float(np.abs(window).mean() > LOUD), state
 
 
 class DummyBackend:
@@ -38,9 +43,10 @@ class DummyBackend:
         answer: words of every reply; None says what the person said.
         clause_words: how many words are spoken at once.
         step_s: what each clause takes to make.
-        heard: what speech is written down as.
+        transcript: what speech is written down as.
+        trimmed: of every transcript, whether it was told that the audio is speech alone.
         asked: the turns of every reply.
-        remembered: the turns up to every reply that was read.
+        prefilled: the turns up to every reply that was prefilled.
         n_clauses: made since the beginning.
         error: raised by the next clause.
     """
@@ -48,9 +54,10 @@ class DummyBackend:
     def __init__(self, answer: str | None = None, step_s: float = 0.0):
         self.answer, self.step_s = answer, step_s
         self.clause_words = 4
-        self.heard = "what did you hear"
+        self.transcript = "what did you hear"
+        self.trimmed: list[bool] = []
         self.asked: list = []
-        self.remembered: list = []
+        self.prefilled: list = []
         self.n_clauses = self.n_closed = 0
         self.error: Exception | None = None
         self.held = threading.Event()
@@ -58,15 +65,15 @@ class DummyBackend:
 
     def reply(self, turns, options) -> Iterator:
         self.asked.append(list(turns))
-        return self.say(self.answer or f"You said {turns[-1].text}", options)
+        return self.say(self.answer or f"You said {turns[-1].content}", options)
 
-    def remember(self, turns) -> Iterator[None]:
-        self.remembered.append(list(turns))
+    def prefill(self, turns) -> Iterator[None]:
+        self.prefilled.append(list(turns))
         yield
 
     def write(self, turns, options) -> Iterator[str]:
         self.asked.append(list(turns))
-        words = (self.answer or f"You said {turns[-1].text}").split()[: options.max_tokens]
+        words = (self.answer or f"You said {turns[-1].content}").split()[: options.max_tokens]
         return (word + " " for word in words)
 
     def say(self, text, options) -> Iterator:
@@ -99,12 +106,13 @@ class DummyBackend:
         yield SpeechEvent(0, samples, np.zeros(0, np.int64), "")
         yield DoneEvent(len(samples), count, {})
 
-    def transcribe(self, samples) -> str:
+    def transcribe(self, samples, trimmed=False) -> str:
         self.held.wait()
-        return self.heard
+        self.trimmed.append(trimmed)
+        return self.transcript
 
     def detector(self, config) -> SpeechDetector:
-        return SpeechDetector(config, LoudnessModel())
+        return SpeechDetector(LoudnessModel(), config)
 
 
 def speech_of(text: str, start_sample: int) -> SpeechEvent:
@@ -128,9 +136,9 @@ class Running:
         self.backend = backend
         self._socket = bind(config.host, config.port)
         self.port = self._socket.getsockname()[1]
-        self.server = make_server(config, backend)
-        self.hub = self.server.config.app.state.hub
-        self._thread = threading.Thread(target=lambda: self.server.run(sockets=[self._socket]), daemon=True)
+        self.server = Server(config, backend)
+        self.hub = self.server.hub
+        self._thread = threading.Thread(target=self.server.run, args=[self._socket], daemon=True)
         self._thread.start()
         wait_until(lambda: self.server.started)
 
@@ -144,15 +152,11 @@ class Running:
         with connect(f"ws://127.0.0.1:{self.port}/v1/realtime{query}", **options) as socket:
             yield Client(socket)
 
-    def call(self, work: Callable) -> None:
-        """Do something on the server's event loop."""
-        self.server._loop.call_soon_threadsafe(work)
-
     def stop(self) -> None:
         if isinstance(self.backend, DummyBackend):
             self.backend.held.set()
         if self._thread.is_alive():
-            self.call(self.server.end)
+            self.server.end()
         self._thread.join(20)
         assert not self._thread.is_alive(), "the server does not stop"
 

@@ -88,17 +88,17 @@ def test_openai_holds_a_spoken_conversation(client, shared):
             }
         )
         for _ in range(2):
-            heard = np.concatenate([quiet(0.4), tone(1.0), quiet(0.8)])
-            for i in range(0, len(heard), 2_400):
-                connection.input_audio_buffer.append(audio=pack_pcm16(heard[i : i + 2_400]))
+            spoken = np.concatenate([quiet(0.4), tone(1.0), quiet(0.8)])
+            for i in range(0, len(spoken), 2_400):
+                connection.input_audio_buffer.append(audio=pack_pcm16(spoken[i : i + 2_400]))
             events, sound, words = until_done(connection)
             checked(events)
-            assert shared.backend.heard in words
+            assert shared.backend.transcript in words
             assert len(sound) > 12_000
             kinds = [event.type for event in events]
             assert kinds.index("input_audio_buffer.speech_started") < kinds.index("input_audio_buffer.speech_stopped")
             said = next(e for e in events if e.type == "conversation.item.input_audio_transcription.completed")
-            assert said.transcript == shared.backend.heard
+            assert said.transcript == shared.backend.transcript
 
 
 def test_openai_interrupts(start):

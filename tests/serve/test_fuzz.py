@@ -186,6 +186,6 @@ def test_whatever_bytes_come_keep_nobody_out(server, caplog):
         assert not [record for record in caplog.records if record.levelname == "ERROR"], pieces
 
     try_out(send, SECONDS)
-    wait_until(lambda: not server.server.server_state.connections)
+    wait_until(lambda: not server.hub.connections)
     assert server.hub.upload_bytes == server.hub.n_replies == 0
     assert fetch(server, "/healthz")[0] == 200

@@ -86,7 +86,7 @@ def test_half_a_body_is_waited_for_no_longer_than_the_limit(start, head):
     wait_until(lambda: server.hub.upload_bytes)
     status, body = answer(connection)
     assert (status, body["error"]["code"]) == (408, "too_slow")
-    wait_until(lambda: not server.server.server_state.connections)
+    wait_until(lambda: not server.hub.connections)
     assert server.hub.upload_bytes == 0
     assert dropped(server) == 1
     assert not backend.asked
@@ -130,7 +130,7 @@ def test_an_answer_that_nobody_takes_is_not_kept(start, monkeypatch):
     connection, body = opened(server, buffer_bytes=4_096), b'{"text": "go on"}'
     connection.sendall(HEAD + f"content-length: {len(body)}\r\n\r\n".encode() + body)
     wait_until(lambda: server.hub.kept.n_bytes, 30)
-    wait_until(lambda: not server.server.server_state.connections, 30)
+    wait_until(lambda: not server.hub.connections, 30)
 
 
 def test_an_answer_that_is_taken_slowly_is_given_whole(start):
@@ -165,7 +165,7 @@ def test_sessions_that_share_a_connection_with_a_request_live_on(start):
 def test_only_so_many_connections_are_held(start):
     server = start(limits={"connections": 3, "slow_client_s": 1})
     held = [opened(server, HEAD) for _ in range(3)]
-    wait_until(lambda: len(server.server.server_state.connections) == 3)
+    wait_until(lambda: len(server.hub.connections) == 3)
     status, body = answer(opened(server))
     assert (status, body["error"]["code"]) == (503, "server_busy")
     assert body["error"]["retry_after"] >= 1
@@ -193,5 +193,5 @@ def test_a_hundred_half_open_connections_keep_nobody_out(start):
         assert client.ask("hello")[-1]["response"]["status"] == "completed"
     for each in held:
         each.recv(65_536)
-    wait_until(lambda: len(server.server.server_state.connections) == 0, 20)
+    wait_until(lambda: len(server.hub.connections) == 0, 20)
     assert dropped(server) == 100

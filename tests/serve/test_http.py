@@ -58,7 +58,7 @@ def test_the_options_reach_the_model(start):
     options = {"text": "sing a song for me now please", "max_output_tokens": 2, "instructions": "Be brief."}
     _, _, body = post(server, "/v1/respond", {**options, "face_encoding": "uint8", "emotion": {"joy": 1.0}})
     assert body["text"] == "You said"
-    assert backend.asked[0][0].text == "Be brief.\n\nsing a song for me now please"
+    assert backend.asked[0][0].content == "Be brief.\n\nsing a song for me now please"
     assert set(base64.b64decode(body["face"]["frames"])) == {64}
 
 
@@ -70,8 +70,8 @@ def test_a_spoken_question_is_written_down_and_answered(shared, as_form):
     else:
         status, _, answer = post(shared, "/v1/respond", {"audio": base64.b64encode(WAV).decode()})
     assert status == 200
-    assert answer["transcript"] == shared.backend.heard
-    assert answer["text"] == f"You said {shared.backend.heard}"
+    assert answer["transcript"] == shared.backend.transcript
+    assert answer["text"] == f"You said {shared.backend.transcript}"
 
 
 def test_an_answer_may_come_in_parts(shared):
@@ -258,6 +258,7 @@ def test_the_endpoints_describe_themselves(shared):
 def test_the_counts_are_there(shared):
     with shared.client() as client:
         client.ask("hello")
+    assert post(shared, "/v1/respond", {"text": "hello"})[0] == 200
     text = fetch(shared, "/metrics")[2].decode()
     counts = {line.split(" ")[0]: float(line.split(" ")[1]) for line in text.splitlines() if line[0] != "#"}
     assert counts['exomni_replies_total{status="completed"}'] >= 1

@@ -186,7 +186,7 @@ def test_only_so_much_is_remembered(start):
     with start(backend, limits={"items": 4, "replies_per_minute": 10_000}).client() as client:
         for i in range(10):
             client.ask(f"number {i}")
-    assert [t.text for t in backend.asked[-1]] == ["number 8", "fine", "number 9"]
+    assert [t.content for t in backend.asked[-1]] == ["number 8", "fine", "number 9"]
 
 
 def test_too_many_turns_that_wait_are_refused(start):

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from exomni.serve.logs import LOGGER, JsonLines, log
+from exomni.serve.telemetry import LOGGER, JsonLines, log
 
 from .dummies import DummyBackend, post
 

@@ -7,14 +7,16 @@ import time
 import numpy as np
 import pytest
 
+from exomni.assets.table import ASSETS, locate
 from exomni.core.events import SpeechEvent
-from exomni.parts.silero.vad import SpeechDetector, VadConfig
-from exomni.serve.audio_buffer import Microphone
-from exomni.serve.conversation import Conversation, Entry, turns_of
+from exomni.parts.silero.vad import SileroVoiceActivity
+from exomni.pipeline.speech_detector import SpeechDetector, VadConfig
+from exomni.serve.conversation import Conversation, ConversationItem, turns_to_answer
+from exomni.serve.downloads import KeptReplies
+from exomni.serve.hub import Bucket
+from exomni.serve.input_audio import InputAudioBuffer
 from exomni.serve.outbox import Outbox
 from exomni.serve.protocol.server import Cleared, ItemDeleted, SpokenWord
-from exomni.serve.rates import Bucket
-from exomni.serve.replies import KeptReplies
 from exomni.serve.scheduler import AHEAD_S, LEAD_S, Job, Scheduler
 from exomni.serve.uploads import is_recording
 from exomni.serve.word_times import WordTimer
@@ -22,8 +24,10 @@ from exomni.serve.word_times import WordTimer
 from .dummies import FIXTURES, LoudnessModel, quiet, speech_of, tone
 
 
-def entry(role: str, text: str, **changes) -> Entry:
-    return Entry(f"item_{text[:8]}", role, "input_text" if role == "user" else "output_audio", text, **changes)
+def entry(role: str, text: str, **changes) -> ConversationItem:
+    return ConversationItem(
+        f"item_{text[:8]}", role, "input_text" if role == "user" else "output_audio", text, **changes
+    )
 
 
 def test_turns_end_with_the_person_and_hold_what_was_heard():
@@ -32,42 +36,43 @@ def test_turns_end_with_the_person_and_hold_what_was_heard():
     )
     entries = [
         entry("user", "hello"),
-        entry("assistant", "a b c d", words=words, made_samples=400, heard_samples=230),
+        entry("assistant", "a b c d", words=words, made_samples=400, played_samples=230),
         entry("user", "wait"),
     ]
-    assert [t.text for t in turns_of(entries)] == ["hello", "a b", "wait"]
-    assert turns_of(entries[:2]) == []
-    assert turns_of([]) == []
+    assert [t.content for t in turns_to_answer(entries)] == ["hello", "a b", "wait"]
+    assert turns_to_answer(entries[:2]) == []
+    assert turns_to_answer([]) == []
 
 
 def test_nothing_heard_is_nothing_said():
-    entries = [entry("user", "one"), entry("assistant", "never", heard_samples=0), entry("user", "two")]
-    assert [(t.role, t.text) for t in turns_of(entries)] == [("user", "one\ntwo")]
+    entries = [entry("user", "one"), entry("assistant", "never", played_samples=0), entry("user", "two")]
+    assert [(t.role, t.content) for t in turns_to_answer(entries)] == [("user", "one\ntwo")]
 
 
 def test_instructions_stand_before_what_is_said_next():
     entries = [entry("user", "one"), entry("assistant", "yes"), entry("system", "Sing."), entry("user", "two")]
-    assert [t.text for t in turns_of(entries, "Be kind.")] == ["Be kind.\n\none", "yes", "Sing.\n\ntwo"]
+    assert [t.content for t in turns_to_answer(entries, "Be kind.")] == ["Be kind.\n\none", "yes", "Sing.\n\ntwo"]
 
 
 def test_the_older_half_is_forgotten():
-    conversation = Conversation(4)
+    conversation = Conversation(4, Outbox())
     remembered = []
     for i in range(8):
         conversation.add(entry("user", str(i)))
-        remembered.append("".join(e.text for e in conversation.entries))
+        remembered.append("".join(e.text for e in conversation.items))
     assert remembered == ["0", "01", "012", "0123", "234", "2345", "456", "4567"]
-    assert conversation.change("item_0", text="gone") is None
+    assert conversation.find("item_0") is None
 
 
 def test_an_item_put_where_all_is_forgotten_comes_first():
     for after in ("root", "item_1"):
-        conversation = Conversation(4)
+        conversation = Conversation(4, Outbox())
         for i in range(4):
             conversation.add(entry("user", str(i)))
         new = entry("user", "new")
-        assert conversation.add(new, after=after) is None
-        assert [e.text for e in conversation.entries] == ["new", "2", "3"]
+        conversation.add(new, after=after)
+        assert new.previous_id is None
+        assert [e.text for e in conversation.items] == ["new", "2", "3"]
 
 
 def test_words_lie_where_their_phonemes_are():
@@ -172,7 +177,7 @@ def run_jobs(makers: list, **kinds: tuple) -> list:
     Args:
         kinds: of `Job`'s flags, which of the jobs have each.
     """
-    heard, left = [], len(makers)
+    told, left = [], len(makers)
 
     async def run() -> None:
         nonlocal left
@@ -187,12 +192,12 @@ def run_jobs(makers: list, **kinds: tuple) -> list:
 
         for i, make in enumerate(makers):
             flags = {name: i in having for name, having in kinds.items()}
-            scheduler.submit(Job(make, lambda piece, i=i: heard.append((i, piece)), end, **flags))
+            scheduler.submit(Job(make, lambda piece, i=i: told.append((i, piece)), end, **flags))
         await asyncio.wait_for(done.wait(), 10)
         scheduler.stop()
 
     asyncio.run(run())
-    return heard
+    return told
 
 
 def slow(n_pieces: int, piece=lambda i: i, seconds: float = 0.06):
@@ -205,9 +210,9 @@ def slow(n_pieces: int, piece=lambda i: i, seconds: float = 0.06):
 
 
 def test_jobs_take_turns():
-    heard = run_jobs([slow(4), slow(4), slow(4)])
-    assert [job for job, _ in heard] == [0, 1, 2] * 4
-    assert [piece for job, piece in heard if job == 1] == [0, 1, 2, 3]
+    told = run_jobs([slow(4), slow(4), slow(4)])
+    assert [job for job, _ in told] == [0, 1, 2] * 4
+    assert [piece for job, piece in told if job == 1] == [0, 1, 2, 3]
 
 
 def test_who_has_speech_to_listen_to_waits_for_who_has_none():
@@ -216,8 +221,8 @@ def test_who_has_speech_to_listen_to_waits_for_who_has_none():
     def speech(_):
         return SpeechEvent(0, np.zeros(long, np.float32), np.zeros(0, np.int64), "")
 
-    heard = run_jobs([slow(3, speech), slow(5)])
-    assert [job for job, _ in heard] == [0, 1, 1, 1, 1, 1, 0, 0]
+    told = run_jobs([slow(3, speech), slow(5)])
+    assert [job for job, _ in told] == [0, 1, 1, 1, 1, 1, 0, 0]
 
 
 def test_what_nobody_waits_for_comes_when_nobody_is_hungry():
@@ -225,50 +230,50 @@ def test_what_nobody_waits_for_comes_when_nobody_is_hungry():
 
 
 def test_a_rest_ends_before_anybody_may_run_out_of_speech(monkeypatch):
-    monkeypatch.setattr("exomni.serve.scheduler.REST", 1e6)
+    monkeypatch.setattr("exomni.serve.scheduler.IDLE_RATIO", 1e6)
 
     def speech(i: int) -> SpeechEvent:
         seconds = 0.2 if i else AHEAD_S + 0.5
         return SpeechEvent(0, np.zeros(int(seconds * 24_000), np.float32), np.zeros(0, np.int64), "")
 
-    assert len(run_jobs([slow(2, speech)], heard_live=(0,))) == 2
+    assert len(run_jobs([slow(2, speech)], is_live=(0,))) == 2
 
 
 def test_a_rest_leaves_time_for_a_piece_as_slow_as_the_slowest(monkeypatch):
     now_s, waits = 0.0, []
     scheduler = Scheduler(lambda: now_s)
     monkeypatch.setattr(scheduler._changed, "wait", waits.append)
-    job = Job(None, None, None, heard_live=True)
+    job = Job(None, None, None, is_live=True)
     scheduler._jobs.append(job)
     for took_s, speech_s in ((1, 5), (4, 10), (2, 1)):
         now_s += took_s
         scheduler._count(job, SpeechEvent(0, np.zeros(speech_s * 24_000), np.zeros(0, np.int64), ""))
     lead_s = 16 - 6
-    scheduler._rest(60)
-    scheduler._rest(0.5)
+    scheduler._idle(60)
+    scheduler._idle(0.5)
     job.made_s -= 5
-    scheduler._rest(60)
+    scheduler._idle(60)
     assert waits == [lead_s - 4 - AHEAD_S, 0.5]
 
 
 def test_work_rests_while_everybody_has_speech_to_hear_and_for_nobody_else(monkeypatch):
-    monkeypatch.setattr("exomni.serve.scheduler.REST", 1e6)
+    monkeypatch.setattr("exomni.serve.scheduler.IDLE_RATIO", 1e6)
     much = SpeechEvent(0, np.zeros(int((AHEAD_S + 60) * 24_000), np.float32), np.zeros(0, np.int64), "")
-    heard = []
+    told = []
 
     async def run() -> None:
         scheduler = Scheduler()
         scheduler.start()
 
-        def begin(name: str, n_pieces: int, piece: object, heard_live: bool) -> asyncio.Event:
+        def begin(name: str, n_pieces: int, piece: object, is_live: bool) -> asyncio.Event:
             ended = asyncio.Event()
-            make, hear = slow(n_pieces, lambda _: piece), lambda piece: heard.append(name)
-            scheduler.submit(Job(make, hear, lambda error: ended.set(), heard_live))
+            make, tell = slow(n_pieces, lambda _: piece), lambda piece: told.append(name)
+            scheduler.submit(Job(make, tell, lambda error: ended.set(), is_live))
             return ended
 
         await asyncio.wait_for(begin("file", 3, much, False).wait(), 10)
         live = begin("live", 3, much, True)
-        while "live" not in heard:
+        while "live" not in told:
             await asyncio.sleep(0.01)
         await asyncio.wait_for(begin("silent", 4, 0, True).wait(), 10)
         assert not live.is_set()
@@ -277,7 +282,7 @@ def test_work_rests_while_everybody_has_speech_to_hear_and_for_nobody_else(monke
         scheduler.stop()
 
     asyncio.run(run())
-    assert heard == ["file"] * 3 + ["live"] + ["silent"] * 4 + ["live"] * 2
+    assert told == ["file"] * 3 + ["live"] + ["silent"] * 4 + ["live"] * 2
 
 
 def test_a_cancelled_job_is_heard_of_no_more_and_its_work_stops():
@@ -292,19 +297,19 @@ def test_a_cancelled_job_is_heard_of_no_more_and_its_work_stops():
             closed.set()
 
     async def run() -> list:
-        scheduler, heard = Scheduler(), []
+        scheduler, told = Scheduler(), []
         scheduler.start()
-        job = Job(make, heard.append, lambda error: heard.append("end"))
+        job = Job(make, told.append, lambda error: told.append("end"))
         scheduler.submit(job)
-        while len(heard) < 3:
+        while len(told) < 3:
             await asyncio.sleep(0.005)
         scheduler.cancel(job)
-        seen = len(heard)
+        seen = len(told)
         await asyncio.to_thread(closed.wait, 5)
         await asyncio.sleep(0.05)
-        assert len(heard) == seen
+        assert len(told) == seen
         scheduler.stop()
-        return heard
+        return told
 
     assert "end" not in asyncio.run(run())
     assert closed.is_set()
@@ -341,26 +346,26 @@ def test_an_error_ends_one_job_and_no_other():
         yield 0
         raise ValueError("broken")
 
-    heard = run_jobs([broken, slow(3, seconds=0.01)])
-    assert [piece for job, piece in heard if job == 1] == [0, 1, 2]
+    told = run_jobs([broken, slow(3, seconds=0.01)])
+    assert [piece for job, piece in told if job == 1] == [0, 1, 2]
 
 
-# --- the microphone --------------------------------------------------------------------------------------------------
+# --- the input audio -------------------------------------------------------------------------------------------------
 
 
-def microphone(most_s: float = 10, **config) -> Microphone:
-    made = Microphone(lambda config: SpeechDetector(config, LoudnessModel()), round(most_s * 16_000))
-    made.listen_for(VadConfig(**config))
+def audio_buffer(most_s: float = 10, **config) -> InputAudioBuffer:
+    made = InputAudioBuffer(lambda config: SpeechDetector(LoudnessModel(), config), round(most_s * 16_000))
+    made.detect(VadConfig(**config))
     return made
 
 
 @pytest.mark.parametrize("piece", [480, 2_400, 100_000])
 def test_turns_are_cut_out_whole(piece):
-    heard = np.concatenate([quiet(1), tone(1), quiet(1), tone(0.5), quiet(1)])
-    mic = microphone()
-    found = [h for i in range(0, len(heard), piece) for h in mic.add(heard[i : i + piece])]
-    assert [h.edge.kind for h in found] == ["started", "stopped"] * 2
-    turns = [h.turn for h in found if h.turn is not None]
+    samples = np.concatenate([quiet(1), tone(1), quiet(1), tone(0.5), quiet(1)])
+    buffer = audio_buffer()
+    found = [h for i in range(0, len(samples), piece) for h in buffer.add(samples[i : i + piece])]
+    assert [h.kind for h in found] == ["started", "stopped"] * 2
+    turns = [h.turn.samples for h in found if h.kind == "stopped"]
     for turn, seconds in zip(turns, (1.0, 0.5), strict=True):
         # 0.3 s from before, 0.1 s from after, and as exact as windows of 32 ms are.
         assert seconds + 0.3 <= len(turn) / 16_000 <= seconds + 0.5
@@ -368,21 +373,21 @@ def test_turns_are_cut_out_whole(piece):
 
 
 def test_silence_is_not_kept():
-    mic = microphone()
+    buffer = audio_buffer()
     for _ in range(100):
-        mic.add(quiet(0.5))
-    assert mic.n_samples - mic.first_sample < 3 * 16_000
+        buffer.add(quiet(0.5))
+    assert buffer.n_samples - buffer.first_sample < 3 * 16_000
 
 
 def test_without_finding_turns_all_is_kept_until_it_is_taken():
-    mic = Microphone(lambda config: pytest.fail("nobody asked for it"), 16_000)
-    mic.add(tone(0.5))
-    assert not mic.full()
-    mic.add(tone(1.0))
-    assert mic.full()
-    assert 1.4 <= len(mic.take()) / 16_000 <= 1.5
-    assert len(mic.take()) == 0
-    assert not mic.full()
+    buffer = InputAudioBuffer(lambda config: pytest.fail("nobody asked for it"), 16_000)
+    buffer.add(tone(0.5))
+    assert not buffer.full()
+    buffer.add(tone(1.0))
+    assert buffer.full()
+    assert 1.4 <= len(buffer.commit().samples) / 16_000 <= 1.5
+    assert len(buffer.commit().samples) == 0
+    assert not buffer.full()
 
 
 def test_the_documented_settings_are_those_that_hold(tmp_path):
@@ -400,14 +405,15 @@ def test_the_documented_settings_are_those_that_hold(tmp_path):
 
 def test_a_real_voice_is_noticed_within_a_tenth_of_a_second(question):
     """So that of the 150 ms in which an interrupted reply must fall silent, there is time left to tell."""
+    activity = SileroVoiceActivity(locate(ASSETS["silero-vad"])[0])
     onset = int(np.argmax(np.convolve(np.abs(question), np.ones(240) / 240, "same") > 0.01))
     for offset_ms in range(0, 40, 8):
         pause = quiet(1 + offset_ms / 1000)
-        heard = np.concatenate([pause, question])
-        mic = Microphone(SpeechDetector, 10 * 16_000)
-        mic.listen_for(VadConfig())
-        for stop in range(480, len(heard), 480):
-            if mic.add(heard[stop - 480 : stop]):
+        samples = np.concatenate([pause, question])
+        buffer = InputAudioBuffer(lambda config: SpeechDetector(activity, config), 10 * 16_000)
+        buffer.detect(VadConfig())
+        for stop in range(480, len(samples), 480):
+            if buffer.add(samples[stop - 480 : stop]):
                 break
         assert 0 < (stop - len(pause) - onset) / 24 <= 100
 

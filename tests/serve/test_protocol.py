@@ -11,10 +11,11 @@ import pytest
 from pydantic import ValidationError
 
 from exomni.core.emotion import EMOTIONS
+from exomni.core.timebase import SAMPLE_HZ
 from exomni.serve.protocol.client import CLIENT_EVENTS, AnyClientEvent
 from exomni.serve.protocol.items import pack_frames, pack_pcm16
 from exomni.serve.protocol.server import SERVER_EVENTS, ErrorCode
-from exomni.serve.protocol.session import EmotionName, SessionConfig
+from exomni.serve.protocol.session import EmotionName, PcmFormat, SessionConfig
 
 from .dummies import FIXTURES
 
@@ -52,8 +53,9 @@ def test_no_torch_is_needed():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_the_emotions_are_those_of_the_model():
+def test_the_emotions_and_the_rate_are_those_of_the_model():
     assert get_args(EmotionName) == EMOTIONS
+    assert PcmFormat().rate == SAMPLE_HZ
 
 
 def test_an_update_changes_what_it_names():

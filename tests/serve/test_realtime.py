@@ -114,11 +114,11 @@ def test_the_conversation_is_remembered(start):
         client.ask("how are you")
         client.ask("and your cat")
     first, second = backend.asked
-    assert [(t.role, t.text) for t in first] == [("user", "Be kind.\n\nhow are you")]
-    assert [(t.role, t.text) for t in second[1:]] == [("assistant", "fine thanks"), ("user", "and your cat")]
+    assert [(t.role, t.content) for t in first] == [("user", "Be kind.\n\nhow are you")]
+    assert [(t.role, t.content) for t in second[1:]] == [("assistant", "fine thanks"), ("user", "and your cat")]
     # While a reply is heard, the model reads it: exactly what the next one goes on from.
-    wait_until(lambda: len(backend.remembered) == 2)
-    assert backend.remembered[0] == second[:-1]
+    wait_until(lambda: len(backend.prefilled) == 2)
+    assert backend.prefilled[0] == second[:-1]
 
 
 def test_items_are_put_where_they_belong_found_and_forgotten(start):
@@ -134,8 +134,8 @@ def test_items_are_put_where_they_belong_found_and_forgotten(start):
         client.send("conversation.item.delete", item_id="mine")
         client.until("conversation.item.deleted")
         client.ask("still there")
-    assert backend.asked[0][-1].text == "Sing.\n\nhello\nand now"
-    assert not any("Sing." in turn.text for turn in backend.asked[1])
+    assert backend.asked[0][-1].content == "Sing.\n\nhello\nand now"
+    assert not any("Sing." in turn.content for turn in backend.asked[1])
 
 
 def test_an_out_of_band_reply_leaves_no_trace(start):
@@ -148,7 +148,7 @@ def test_an_out_of_band_reply_leaves_no_trace(start):
         assert done["metadata"] == {"a": "b"}
         assert done.get("conversation_id") is None
         client.ask("hello")
-    assert [t.text for t in backend.asked[1]] == ["hello"]
+    assert [t.content for t in backend.asked[1]] == ["hello"]
 
 
 def test_a_reply_that_is_cut_says_so(shared):
@@ -204,10 +204,11 @@ def test_a_turn_of_speech_is_found_written_down_and_answered(start):
         committed = client.until("input_audio_buffer.committed")
         assert committed["item_id"] == started["item_id"] == stopped["item_id"]
         said = client.until("conversation.item.input_audio_transcription.completed")
-        assert (said["transcript"], said["item_id"]) == (backend.heard, started["item_id"])
+        assert (said["transcript"], said["item_id"]) == (backend.transcript, started["item_id"])
         assert 1.2 <= said["usage"]["seconds"] <= 2.0
         assert client.until("response.done")["response"]["status"] == "completed"
-    assert backend.asked[0][-1].text == backend.heard
+    assert backend.asked[0][-1].content == backend.transcript
+    assert backend.trimmed == [True]  # the server cut the speech out: nobody need search it again
 
 
 def test_push_to_talk_answers_what_was_committed(start):
@@ -225,6 +226,7 @@ def test_push_to_talk_answers_what_was_committed(start):
         client.send("input_audio_buffer.commit")
         assert client.until("error")["error"]["code"] == "buffer_empty"
     assert len(backend.asked) == 1
+    assert backend.trimmed == [False]
 
 
 def test_speech_may_come_as_an_item(start):
@@ -237,12 +239,12 @@ def test_speech_may_come_as_an_item(start):
         client.send("conversation.item.create", item=item)
         client.send("response.create")
         client.until("response.done")
-    assert backend.asked[0][-1].text == f"Translate:\n{backend.heard}"
+    assert backend.asked[0][-1].content == f"Translate:\n{backend.transcript}"
 
 
 def test_what_nobody_said_is_not_answered(start):
     backend = DummyBackend()
-    backend.heard = ""
+    backend.transcript = ""
     with start(backend).client() as client:
         client.append(np.concatenate([tone(0.5), quiet(0.8)]))
         client.until("conversation.item.done")
@@ -294,17 +296,17 @@ def test_speaking_over_a_reply_stops_it_and_keeps_what_was_heard(start):
         assert not of_type(after, "response.output_audio.delta")
         assert not of_type(after, "exomni.face.delta")
         assert (done["status"], done["status_details"]["reason"]) == ("cancelled", "turn_detected")
-        heard_ms = of_type(after, "conversation.item.truncated")[0]["audio_end_ms"]
-        assert 400 <= heard_ms <= 1_500
+        played_ms = of_type(after, "conversation.item.truncated")[0]["audio_end_ms"]
+        assert 400 <= played_ms <= 1_500
         made = backend.n_clauses
         client.append(quiet(1))
         client.until("response.created")
         wait_until(lambda: backend.n_closed == 1)
         assert backend.n_clauses <= made + 2
-        heard = backend.asked[1][1].text
-        assert LONG.startswith(heard)
-        assert 0 < len(heard) < len(LONG) / 4
-        assert backend.asked[1][2].text == backend.heard
+        said = backend.asked[1][1].content
+        assert LONG.startswith(said)
+        assert 0 < len(said) < len(LONG) / 4
+        assert backend.asked[1][2].content == backend.transcript
 
 
 def test_silence_comes_soon_after_speech(start):
@@ -344,11 +346,11 @@ def test_what_plays_after_the_reply_is_made_is_interrupted_too(start):
         time.sleep(1.5)  # the reply is made at once; let some words of it be heard
         client.append(tone(0.3))
         client.until("input_audio_buffer.speech_started")
-        heard_ms = client.until("conversation.item.truncated")["audio_end_ms"]
-        assert heard_ms < 5_000
+        played_ms = client.until("conversation.item.truncated")["audio_end_ms"]
+        assert played_ms < 5_000
         client.append(quiet(1))
         client.until("response.done")
-    assert len(backend.asked[1][1].text) < len(LONG) / 2
+    assert len(backend.asked[1][1].content) < len(LONG) / 2
 
 
 def test_the_client_knows_best_what_was_heard(start):
@@ -365,7 +367,7 @@ def test_the_client_knows_best_what_was_heard(start):
         client.ask("and then")
         client.send("conversation.item.truncate", item_id=item, content_index=0, audio_end_ms=10**9)
         assert client.until("error")["error"]["param"] == "audio_end_ms"
-    assert backend.asked[1][1].text == kept
+    assert backend.asked[1][1].content == kept
 
 
 def test_a_reply_is_cancelled_on_request(start):
@@ -379,9 +381,9 @@ def test_a_reply_is_cancelled_on_request(start):
         assert (done["status"], done["status_details"]["reason"]) == ("cancelled", "client_cancelled")
         assert client.ask("again", max_output_tokens=4)[-1]["response"]["status"] == "incomplete"
         short = " ".join(LONG.split()[:4])
-        wait_until(lambda: backend.remembered and backend.remembered[-1][-1].text == short)
+        wait_until(lambda: backend.prefilled and backend.prefilled[-1][-1].content == short)
     # Of the cancelled one, no more was read than was heard.
-    assert all(len(turn.text) < len(LONG) / 2 for turns in backend.remembered for turn in turns)
+    assert all(len(turn.content) < len(LONG) / 2 for turns in backend.prefilled for turn in turns)
 
 
 def test_interrupting_again_and_again_breaks_nothing(start):
@@ -425,7 +427,7 @@ def test_half_a_question_is_not_answered(start):
         client.append(quiet(0.7))
         client.until("response.done")
         assert len(of_type(client.seen, "response.created")) == 1
-    assert backend.asked[0][-1].text == f"{backend.heard}\n{backend.heard}"
+    assert backend.asked[0][-1].content == f"{backend.transcript}\n{backend.transcript}"
 
 
 # --- trouble ---------------------------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ def test_nobody_new_comes_in_meanwhile(start):
         client.say("go on")
         client.send("response.create")
         client.until("response.created")
-        server.call(server.server.end)
+        server.server.end()
         wait_until(lambda: server.hub.draining)
         assert fetch(server, "/healthz")[0] == 503
         assert post(server, "/v1/respond", {"text": "hello"})[0] == 503
@@ -74,7 +74,7 @@ def test_replies_that_take_too_long_are_cancelled(start):
         client.say("go on")
         client.send("response.create")
         client.until("response.output_audio.delta")
-        server.call(server.server.end)
+        server.server.end()
         began = time.monotonic()
         assert end_of(client) == (1001, "shutting_down")
     assert time.monotonic() - began < 10
@@ -86,7 +86,7 @@ def test_a_signal_ends_the_process_cleanly(sig):
     here = Path(__file__).parent.parent
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, "0.5", "400"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": str(here)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(here), os.environ.get("PYTHONPATH", "")])},
     )  # fmt: skip
     address = process.stdout.readline().strip()
     with connect(address.replace("http", "ws") + "v1/realtime", max_size=None) as socket:

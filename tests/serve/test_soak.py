@@ -34,7 +34,7 @@ class Talk:
         self.dialogue = Dialogue(self.hub, self.outbox, "sess_soak")
         self.counts: dict[str, int] = {}
         self.errors: list[dict] = []
-        self.heard_ms: list[int] = []
+        self.started_ms: list[int] = []
         self.taker = asyncio.create_task(self._take())
 
     async def speak(self, samples: np.ndarray) -> None:
@@ -42,7 +42,7 @@ class Talk:
         step = round(PIECE_S * 24_000)
         for i in range(0, len(samples), step):
             audio = pack_pcm16(samples[i : i + step])
-            await self.dialogue.hear(json.dumps({"type": "input_audio_buffer.append", "audio": audio}))
+            await self.dialogue.receive(json.dumps({"type": "input_audio_buffer.append", "audio": audio}))
             self.now_s += len(samples[i : i + step]) / 24_000
 
     async def until(self, kind: str, count: int) -> None:
@@ -63,7 +63,7 @@ class Talk:
             if event["type"] == "error":
                 self.errors.append(event["error"])
             if event["type"] == "input_audio_buffer.speech_started":
-                self.heard_ms.append(event["audio_start_ms"])
+                self.started_ms.append(event["audio_start_ms"])
 
 
 async def converse() -> dict:
@@ -79,14 +79,14 @@ async def converse() -> dict:
             await talk.until("response.done", n_turns)
             if n_turns % 40 == 0:
                 talk.backend.asked.clear()
-                talk.backend.remembered.clear()
+                talk.backend.prefilled.clear()
                 gc.collect()
                 sizes.append(len(gc.get_objects()))
         talk.dialogue.close()
     finally:
         talk.taker.cancel()
         talk.hub.stop()
-    drift_ms = [abs(heard - expected) for heard, expected in zip(talk.heard_ms, expected_ms, strict=True)]
+    drift_ms = [abs(started - expected) for started, expected in zip(talk.started_ms, expected_ms, strict=True)]
     return {"talk": talk, "turns": n_turns, "sizes": sizes, "drift_ms": drift_ms}
 
 
@@ -97,7 +97,7 @@ def test_half_an_hour():
     assert talk.errors == []
     assert talk.counts["response.done"] == talk.counts["response.created"] == found["turns"]
     assert talk.counts["conversation.item.truncated"] > 20
-    assert len(talk.dialogue.conversation.entries) <= 32
+    assert len(talk.dialogue.conversation.items) <= 32
     assert talk.hub.kept.n_bytes <= 4 << 20
     assert talk.hub.n_replies == 0
     # 0.3 s before the voice, to within a window or two, at the end as at the beginning.

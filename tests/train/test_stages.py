@@ -6,11 +6,14 @@ import shutil
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from exomni.core.errors import CheckpointError, ConfigError, UserError
 from exomni.data.store import PASSES, data_hash, read_shard
-from exomni.parts.nano import PARTS, Nano
+from exomni.parts.loading import load_parts
+from exomni.parts.nano.weights import NETWORKS
+from exomni.parts.ports import Clause, SpokenText
 from exomni.train.loop import LoopConfig, train
 from exomni.train.release import RUN_PARTS, release, release_expression, stand_in
 from exomni.train.stages import STAGES, load_recipe, provenance
@@ -121,12 +124,14 @@ def test_provenance_without_git(tiny_data, monkeypatch):
 
 def test_released_weights_make_a_nano(run_folders, tiny_config, voice_folder, tmp_path):
     size = release(run_folders, tmp_path / "weights", {"data": "d" * 64, "commit": "c"})
-    assert {p.name for p in (tmp_path / "weights").iterdir()} == {f"{p}.safetensors" for p in PARTS} | {"facts.json"}
+    assert {p.name for p in (tmp_path / "weights").iterdir()} == {f"{p}.safetensors" for p in NETWORKS} | {"facts.json"}
     assert size == sum(p.stat().st_size for p in (tmp_path / "weights").iterdir())
-    nano = Nano(tiny_config, tmp_path / "weights", voice_folder, lambda: None)
-    assert nano.data_hash == "d" * 64
-    made = nano.clause_units("hˈI ðˈɛɹ", None, seed=0, speed=1.0, sampling=tiny_config.unit_generator.sampling)
-    assert nano.clause_samples(made.units, 0).shape == (1920 * len(made.units),)
+    preset = {"parts": {"voice": "hibari", "unit_generator": "nano"}} | tiny_config.model_dump(mode="json")
+    (tmp_path / "weights" / "preset.yaml").write_text(yaml.safe_dump(preset))
+    parts = load_parts(tmp_path / "weights")
+    assert parts.facts.data == "d" * 64
+    made = parts.unit_generator.generate(SpokenText(Clause(""), "hˈI ðˈɛɹ"), seed=0, speed=1.0)
+    assert parts.voice.speak(made, 0).shape == (1920 * len(made.units),)
 
 
 def test_each_part_comes_from_its_run(run_folders, tmp_path):

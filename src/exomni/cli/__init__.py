@@ -7,6 +7,7 @@ import typer
 
 from ..core.errors import ExomniError, UserError
 from . import faces, serving, talking, training
+from .extras import extra_for, top_level
 
 USER_MISTAKE, OWN_FAILURE = 2, 1
 
@@ -38,7 +39,10 @@ data_app.command("hear")(training.data_hear)
 
 
 def main() -> None:
-    """Run the command line; a user's mistake exits with 2 and a message, never with a traceback."""
+    """Run the command line; a user's mistake exits with 2 and a message, never with a traceback.
+
+    So does a command whose extra is not installed: it says which one to install.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without a letter shows a ? and is no reason to stop
@@ -48,10 +52,15 @@ def main() -> None:
         _fail(error, USER_MISTAKE)
     except ExomniError as error:
         _fail(error, OWN_FAILURE)
+    except ModuleNotFoundError as error:
+        extra = extra_for(error)
+        if extra is None:
+            raise
+        _fail(f"this needs the package {top_level(error)}: pip install 'exomni[{extra}]'", USER_MISTAKE)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _fail(error: Exception, code: int) -> None:
+def _fail(error: Exception | str, code: int) -> None:
     print(f"exomni: {error}", file=sys.stderr)
     sys.exit(code)

@@ -55,13 +55,11 @@ def data_build(
             build.plan_texts(target, recipe.data, source)
     build.speak_all(target, recipe.data, workers, report=_tell)
     # States are of the texts, spoken or not: what they feel like can be learned from all of them.
+    columns = label.face_columns(teacher)
     passes = {
         "hidden": ("texts", ["text", "prompt"], label.hidden_label(reader), {"llm": reader.stamp, "of": "texts"}),
-        "faces": ("speech", label.face_columns(teacher), label.face_label(teacher, voice.symbols), {"teacher": teacher.name}),
-        "posed": (
-            "speech", label.face_columns(teacher), label.face_label(teacher, voice.symbols, label.drawn),
-            {"teacher": teacher.name},
-        ),
+        "faces": ("speech", columns, label.face_label(teacher, voice.symbols), {"teacher": teacher.name}),
+        "posed": ("speech", columns, label.face_label(teacher, voice.symbols, label.drawn), {"teacher": teacher.name}),
     }  # fmt: skip
     for name, (source, columns, row_label, made_by) in passes.items():
         bar = lambda shards, name=name: tqdm(shards, desc=name)  # noqa: E731
@@ -197,8 +195,11 @@ def evaluate(
     recordings: Annotated[
         Path | None, typer.Option(help="Recordings with phone times, for the lag; spoken questions with a TSV.")
     ] = None,
+    teacher: Annotated[
+        str, typer.Option(help="The face teacher that faces are measured against: openfacefx or audio2face3d.")
+    ] = "openfacefx",
 ) -> None:
     """Measure on held-out text, with the cascade beside it in the same run."""
     from ..evaluate import run
 
-    run(suite, system, limit, out, weights, recordings)
+    run(suite, system, limit, out, weights, recordings, teacher)

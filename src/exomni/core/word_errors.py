@@ -1,4 +1,4 @@
-"""Word error rate that counts what was said and not how it is spelled."""
+"""Counts word errors of a transcript, by what was said and not by how it is spelled."""
 
 import re
 from dataclasses import dataclass
@@ -7,14 +7,13 @@ from functools import cache
 MAX_JOINED = 4
 """A word may equal up to so many words in a row ("anymore" and "any more", "253035" and "25 30 35")."""
 
-_SPELLING_PAIRS = """
-    colour=color colours=colors favourite=favorite flavour=flavor neighbour=neighbor neighbours=neighbors
+_SPELLINGS = """colour=color colours=colors favourite=favorite flavour=flavor neighbour=neighbor neighbours=neighbors
     harbour=harbor honour=honor behaviour=behavior labour=labor centre=center centres=centers theatre=theater
     metre=meter metres=meters kilometre=kilometer kilometres=kilometers litre=liter litres=liters grey=gray
     travelled=traveled travelling=traveling realise=realize realised=realized organise=organize organised=organized
     recognise=recognize recognised=recognized apologise=apologize programme=program jewellery=jewelry tyre=tire
     tyres=tires mould=mold pyjamas=pajamas cosy=cozy plough=plow okay=ok alright=allright versus=vs"""
-_SPELLINGS = {pair.partition("=")[0]: pair.partition("=")[2] for pair in _SPELLING_PAIRS.split()}
+"""British spellings and others that are said alike, each with the one that stands for both."""
 _BEFORE = (
     (re.compile(r"[’‘`]"), "'"),
     (re.compile(r"\bo'clock\b", re.I), "oclock"),
@@ -63,7 +62,8 @@ class WordErrors:
 def _normaliser():
     from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
 
-    return EnglishTextNormalizer(_SPELLINGS)
+    spellings = [pair.partition("=") for pair in _SPELLINGS.split()]
+    return EnglishTextNormalizer({word: standard for word, _, standard in spellings})
 
 
 def spoken_words(text: str) -> list[str]:
@@ -88,7 +88,7 @@ def count_word_errors(reference: str, hypothesis: str) -> WordErrors:
 
     Args:
         reference: what should have been said.
-        hypothesis: what was heard.
+        hypothesis: the transcript.
     """
     return _align(spoken_words(reference), spoken_words(hypothesis))
 
@@ -98,12 +98,12 @@ def word_error_rate(reference: str, hypothesis: str) -> float:
     return count_word_errors(reference, hypothesis).rate
 
 
-def _align(wanted: list[str], heard: list[str]) -> WordErrors:
+def _align(wanted: list[str], found: list[str]) -> WordErrors:
     """Dynamic programme over prefixes; a cell is (errors, substitutions, deletions, insertions)."""
     above: list[list[tuple[int, int, int, int]]] = []
     for i in range(len(wanted) + 1):
         row: list[tuple[int, int, int, int]] = []
-        for j in range(len(heard) + 1):
+        for j in range(len(found) + 1):
             ways = [(0, 0, 0, 0)] if i == j == 0 else []
             if i:
                 e, s, d, n = above[i - 1][j]
@@ -113,19 +113,19 @@ def _align(wanted: list[str], heard: list[str]) -> WordErrors:
                 ways.append((e + 1, s, d, n + 1))
             if i and j:
                 e, s, d, n = above[i - 1][j - 1]
-                same = wanted[i - 1] == heard[j - 1]
+                same = wanted[i - 1] == found[j - 1]
                 ways.append((e, s, d, n) if same else (e + 1, s + 1, d, n))
                 near = max(0, i - MAX_JOINED), max(0, j - MAX_JOINED)
-                ways.extend(above[i - a][j - b] for a, b in _joins(wanted[near[0] : i], heard[near[1] : j]))
+                ways.extend(above[i - a][j - b] for a, b in _joins(wanted[near[0] : i], found[near[1] : j]))
             row.append(min(ways))
         above.append(row)
     _, substitutions, deletions, insertions = above[-1][-1]
     return WordErrors(substitutions, deletions, insertions, len(wanted))
 
 
-def _joins(wanted: list[str], heard: list[str]) -> list[tuple[int, int]]:
+def _joins(wanted: list[str], found: list[str]) -> list[tuple[int, int]]:
     """How many last words of each are the same but for the spaces between them."""
-    if wanted[-1] == heard[-1] or not (wanted[-1].endswith(heard[-1]) or heard[-1].endswith(wanted[-1])):
+    if wanted[-1] == found[-1] or not (wanted[-1].endswith(found[-1]) or found[-1].endswith(wanted[-1])):
         return []
-    out = [(a, 1) for a in range(2, MAX_JOINED + 1) if "".join(wanted[-a:]) == heard[-1] and len(wanted) >= a]
-    return out + [(1, b) for b in range(2, MAX_JOINED + 1) if "".join(heard[-b:]) == wanted[-1] and len(heard) >= b]
+    out = [(a, 1) for a in range(2, MAX_JOINED + 1) if "".join(wanted[-a:]) == found[-1] and len(wanted) >= a]
+    return out + [(1, b) for b in range(2, MAX_JOINED + 1) if "".join(found[-b:]) == wanted[-1] and len(found) >= b]

@@ -151,11 +151,10 @@ def load_tools() -> Tools:
     """The LLM and the speech encoder of `nano`."""
     import torch
 
-    from ..parts.whisper.conversion import WHISPER
-    from ..parts.whisper.encoder import SpeechFeatures
-    from .answers import Answers
+    from .data_parts import load_speech_features
+    from .llm_replies import Answers
 
-    encoder = SpeechFeatures(WHISPER.folder())
+    encoder = load_speech_features()
 
     def features(samples: np.ndarray) -> torch.Tensor:
         # Half the time, for an error of 2%: a tenth of the noise that training adds to these features.

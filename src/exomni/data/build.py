@@ -2,22 +2,26 @@
 
 import hashlib
 import itertools
-import json
-import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soxr
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..core.atomic import write_text
 from ..core.errors import ConfigError, InputError
+from ..core.timebase import ENCODER_FRAMES_PER_UNIT, ENCODER_SAMPLE_HZ, SAMPLE_HZ
+from ..core.word_errors import word_error_rate
 from . import store
-from .text import SOURCES, TextRow
+from .data_parts import load_speaker, load_speech_features
+from .sources import SOURCES
+from .speech_pass import fault_of, to_flac
+from .text import SourceInput, TextRow
+from .whisper_judge import WhisperJudge
 
 CHARS_PER_SECOND = 14.5
 """How fast the voice reads, for planning how many texts make an hour."""
@@ -57,12 +61,10 @@ def plan_texts(folder: Path, config: BuildConfig, source: str) -> None:
     Raises:
         ConfigError: no such source.
     """
-    if source == "dialogue":
-        rows: Iterable[TextRow] = _dialogue(folder, config)
-    elif source in SOURCES:
-        rows = SOURCES[source].rows(_rng(config, source), config.paths.get(source))
-    else:
-        raise ConfigError(f"no text source {source!r}; there are dialogue, {', '.join(SOURCES)}")
+    if source not in SOURCES:
+        raise ConfigError(f"no text source {source!r}; there are {', '.join(SOURCES)}")
+    given = SourceInput(config.seed, source, config.paths.get(source), folder / source)
+    rows = SOURCES[source].rows(given)
     wanted = _until_hours(_without_repeats(rows), config.hours[source])
     for number, batch in enumerate(_batched(wanted, config.rows_per_shard)):
         path = folder / "texts" / f"{source}-{number:04d}.parquet"
@@ -75,10 +77,6 @@ def plan_texts(folder: Path, config: BuildConfig, source: str) -> None:
                 for i, r in enumerate(batch)
             ]  # fmt: skip
             store.write_shard(path, records, {"seed": config.seed})
-
-
-def _rng(config: BuildConfig, name: str) -> random.Random:
-    return random.Random(f"{config.seed}:{name}")
 
 
 def _batched(rows: Iterable, size: int) -> Iterator[list]:
@@ -105,47 +103,19 @@ def _until_hours(rows: Iterable[TextRow], hours: float) -> Iterator[TextRow]:
         yield row
 
 
-def _dialogue(folder: Path, config: BuildConfig) -> Iterator[TextRow]:
-    """Rows of the LLM, batch by batch; each batch has its own seed and file, so that a stopped build goes on alike."""
-    talker = None
-    for number in itertools.count():
-        path = folder / "dialogue" / f"{number:05d}.json"
-        if not path.exists():
-            from .dialogue import dialogue_rows, load_talker
-
-            talker = talker or load_talker()
-            rows = dialogue_rows(*talker, _rng(config, f"dialogue:{number}"))
-            write_text(path, json.dumps([asdict(r) for r in rows]))
-        yield from (TextRow(**row) for row in json.loads(path.read_text("utf-8")))
-
-
 class _Worker:
     """What a worker process loads once."""
 
     def __init__(self):
         import torch
 
-        from ..parts.hibari.conversion import VOICE
-        from ..parts.hibari.voice import Phonemizer, Vocoder, VoiceFront
-        from ..parts.whisper.conversion import WHISPER
-        from ..parts.whisper.encoder import SpeechFeatures
-        from .speech_pass import Speaker
-
         torch.set_num_threads(1)
-        voice = VOICE.folder()
-        self.speaker = Speaker(Phonemizer(), VoiceFront(voice / "front.onnx"), Vocoder(voice / "back.onnx"))
-        self.features = SpeechFeatures(WHISPER.folder())
-        self.whisper_folder = WHISPER.folder()
-        self._judge = None
+        self.speaker, self.features = load_speaker(), load_speech_features()
 
-    @property
-    def judge(self):
-        """Whisper's own transcriber."""
-        if self._judge is None:
-            from faster_whisper import WhisperModel
-
-            self._judge = WhisperModel(str(self.whisper_folder), device="cpu", compute_type="int8", cpu_threads=1)
-        return self._judge
+    @cached_property
+    def judge(self) -> WhisperJudge:
+        """Transcribes; loaded for the first row that is judged."""
+        return WhisperJudge(beam_size=1, n_threads=1)
 
 
 _worker: _Worker | None = None
@@ -177,11 +147,6 @@ def speak_shard(folder: Path, config: BuildConfig, name: str) -> dict[str, int]:
 
 
 def _speak_row(worker: _Worker, config: BuildConfig, row: dict, seed: int) -> tuple[dict, np.ndarray] | str:
-    import soxr
-
-    from ..core.timebase import ENCODER_FRAMES_PER_UNIT, ENCODER_SAMPLE_HZ, SAMPLE_HZ
-    from .speech_pass import fault_of, to_flac
-
     rng = np.random.default_rng(seed + 1)
     try:
         speech = worker.speaker.say(row["text"], seed, rng.random() < config.disguised)
@@ -189,10 +154,10 @@ def _speak_row(worker: _Worker, config: BuildConfig, row: dict, seed: int) -> tu
         return "unspeakable"
     if fault := fault_of(speech):
         return fault
-    heard = soxr.resample(speech.samples, SAMPLE_HZ, ENCODER_SAMPLE_HZ)
-    if rng.random() < config.judged and _wer(worker, row["text"], heard) > config.max_wer:
+    samples = soxr.resample(speech.samples, SAMPLE_HZ, ENCODER_SAMPLE_HZ)
+    if rng.random() < config.judged and _wer(worker, row["text"], samples) > config.max_wer:
         return "wer"
-    features = worker.features(heard)
+    features = worker.features(samples)
     units = features.reshape(len(features) // ENCODER_FRAMES_PER_UNIT, -1).half().numpy()
     record = row | {
         "phonemes": speech.phonemes, "ticks": speech.ticks, "disguised": speech.disguised,
@@ -201,11 +166,8 @@ def _speak_row(worker: _Worker, config: BuildConfig, row: dict, seed: int) -> tu
     return record, units
 
 
-def _wer(worker: _Worker, text: str, heard: np.ndarray) -> float:
-    from ..core.word_errors import word_error_rate
-
-    segments, _ = worker.judge.transcribe(heard, language="en", beam_size=1)
-    return word_error_rate(text, " ".join(s.text for s in segments))
+def _wer(worker: _Worker, text: str, samples: np.ndarray) -> float:
+    return word_error_rate(text, worker.judge(samples, ENCODER_SAMPLE_HZ))
 
 
 def speak_all(folder: Path, config: BuildConfig, n_workers: int = 2, report=print) -> Counter:

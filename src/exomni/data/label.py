@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +9,11 @@ import torch
 
 from ..core.emotion import EMOTIONS
 from ..core.timebase import SAMPLE_HZ, samples_to_frames
+from ..parts.ports import Reader
 from . import store
-from .emotion import estimate_emotion
 from .speech_pass import from_flac
 from .teachers import PAD, Clip, FaceTeacher
+from .text_emotion import estimate_emotion
 
 Label = Callable[[dict], dict]
 """What a pass adds to one row of its source; {} leaves the row out."""
@@ -51,11 +51,13 @@ def _outdated(path: Path, metadata: dict) -> bool:
     return not path.exists() or store.shard_metadata(path) != metadata
 
 
-def hidden_label(chat) -> Label:
+def hidden_label(reader: Reader) -> Label:
     """LLM states of each text, float16 [T_llm, D], as an answer to its prompt."""
 
     def label(row: dict) -> dict:
-        return {"hidden": chat.states(row["text"], row["prompt"]).half().numpy()}
+        states = reader.read(row["text"], row["prompt"]).hidden_states
+        assert states is not None, "a reader gives the states of what it reads"
+        return {"hidden": states.half().numpy()}
 
     return label
 
@@ -73,7 +75,7 @@ def felt(row: dict) -> np.ndarray:
 def drawn(row: dict) -> np.ndarray:
     """An emotion drawn for a row, float32 [5]: one, a mixture of two, or now and then none, at any strength.
 
-    Words hardly ever say fear or disgust; whoever sets them by hand wants to see them all the same.
+    Words hardly ever say fear or disgust, but a user who sets an emotion by hand may choose either.
     """
     rng = np.random.default_rng(_seed_of(row))
     emotion = np.zeros(len(EMOTIONS), np.float32)
@@ -120,10 +122,5 @@ def _tokenize(tokenizer, features: np.ndarray) -> np.ndarray:
 
 def label_units(folder: Path, tokenizer, metadata: dict, progress=iter) -> None:
     """Units of every row, int16 [T_unit]; made again when the tokenizer is another (`metadata` differs)."""
-    for path in progress(sorted((folder / "features").glob("*.parquet"))):
-        target = folder / "units" / path.name
-        if not _outdated(target, metadata):
-            continue
-        tokenize = partial(_tokenize, tokenizer.eval())
-        rows = [{"id": r["id"], "units": tokenize(r["features"])} for r in store.read_shard(path)]
-        store.write_shard(target, rows, metadata)
+    label = lambda row: {"units": _tokenize(tokenizer.eval(), row["features"])}  # noqa: E731
+    run_pass(folder, "units", ["features"], label, metadata, progress, source="features")

@@ -9,7 +9,7 @@ import numpy as np
 from ..core.atomic import atomic_path, write_text
 from . import store
 from .build import BuildConfig
-from .text import licence_of
+from .sources import SOURCES
 
 
 def summarize(folder: Path) -> dict[str, dict[str, float]]:
@@ -83,7 +83,7 @@ def write_manifest(folder: Path, config: BuildConfig, summary: dict[str, dict[st
     """
     facts = {
         "seed": config.seed, "teacher": config.teacher,
-        "sources": {name: {"licence": licence_of(name), "hours_wanted": h} for name, h in config.hours.items()},
+        "sources": {name: {"licence": SOURCES[name].licence, "hours_wanted": h} for name, h in config.hours.items()},
         "figures": summary, "rows": dropped(folder),
         "data": store.data_hash(folder, [name for name in store.PASSES if name != "units"]),
     }  # fmt: skip

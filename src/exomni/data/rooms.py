@@ -1,4 +1,4 @@
-"""What happens to speech on its way to a microphone: another throat, a room, noise, level, clipping."""
+"""Makes clean speech sound as through a microphone: another pitch, a room, noise, level, clipping."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ def shifted(samples: np.ndarray, factor: float) -> np.ndarray:
     """Pitch and formants raised by `factor` (lowered below 1), and the speech as much faster."""
     import soxr
 
-    return soxr.resample(samples, 16_000 * factor, 16_000).astype(np.float32)
+    return np.asarray(soxr.resample(samples, 16_000 * factor, 16_000), np.float32)
 
 
 def in_room(samples: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:
@@ -21,7 +21,7 @@ def in_room(samples: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndar
     echo = rng.standard_normal(n_echo) * np.exp(-6.0 * np.arange(n_echo) / n_echo) * rng.uniform(0.0, 0.07)
     echo[0] = 1.0
     wet = fftconvolve(samples, echo)[: len(samples)]
-    return lfilter([1.0, rng.uniform(-0.6, 0.5)], [1.0], wet).astype(np.float32)
+    return np.asarray(lfilter([1.0, rng.uniform(-0.6, 0.5)], [1.0], wet), np.float32)
 
 
 def with_noise(
@@ -58,7 +58,7 @@ def _noise(n: int, rate: int, kind: str, rng: np.random.Generator, others: list[
         for i in rng.integers(len(others), size=5):
             mixed += np.roll(np.resize(others[i] / (np.std(others[i]) + 1e-6), n), int(rng.integers(n)))
         return mixed
-    return lfilter([1.0], [1.0, -rng.uniform(0.5, 0.97)], white)
+    return np.asarray(lfilter([1.0], [1.0, -rng.uniform(0.5, 0.97)], white))
 
 
 def at_level(samples: np.ndarray, peak: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The voice says the texts: phonemes with times, speech, acoustic channels, and what is wrong with a row."""
+"""Says texts with the voice: phonemes with times, speech and acoustic channels, and finds rows that went wrong."""
 
 import io
 from dataclasses import dataclass
@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.timebase import SAMPLE_HZ
-from ..parts.hibari.voice import MAX_PHONEMES, Phonemizer, Vocoder, VoiceFront
+from ..parts.ports import TeacherVoice
 
 MIN_SECONDS, MAX_SECONDS = 0.4, 24.0
+MAX_PHONEMES = 400
+"""Longer rows are left out: a voice takes no more at once."""
 MAX_PITCH_SHIFT = 1.22
 """Largest factor by which a disguised voice is raised (or, inverted, lowered)."""
 
@@ -49,8 +51,8 @@ def fault_of(speech: Speech) -> str | None:
 class Speaker:
     """Says texts with the one voice, some of them in disguise."""
 
-    def __init__(self, phonemizer: Phonemizer, front: VoiceFront, vocoder: Vocoder):
-        self.phonemizer, self.front, self.vocoder = phonemizer, front, vocoder
+    def __init__(self, voice: TeacherVoice):
+        self.voice = voice
 
     def say(self, text: str, seed: int, disguise: bool) -> Speech:
         """Say a text.
@@ -58,28 +60,23 @@ class Speaker:
         Args:
             text: what to say.
             seed: of the noise component and of the disguise.
-            disguise: whether to sound like somebody else, somewhere else. The acoustic channels stay those of the
-                plain voice, so a tokenizer trained on both learns to hear words and not the speaker.
+            disguise: whether to sound like another speaker in another room. The acoustic channels stay those of the
+                plain voice, so a tokenizer trained on both learns the words and not the speaker.
 
         Raises:
             InputError: nothing in it can be spoken.
         """
         rng = np.random.default_rng(seed)
-        ids = self.phonemizer.ids(self.phonemizer.phonemes(text))
+        ids = self.voice.ids(self.voice.phonemes(text))
         shift = float(np.exp(rng.uniform(-1, 1) * np.log(MAX_PITCH_SHIFT))) if disguise else 1.0
         # Speed is chosen so that the shifted speech comes out at a natural pace again.
-        frames = self.front(ids, speed=1.0 / shift if disguise else float(rng.uniform(0.92, 1.08)))
-        samples, acoustic = self.vocoder(frames.acoustic, seed), frames.acoustic
+        frames = self.voice.time(ids, speed=1.0 / shift if disguise else float(rng.uniform(0.92, 1.08)))
+        samples, acoustic = self.voice.sound(frames.acoustic, seed), frames.acoustic
         if disguise:
             samples, acoustic = _shift(samples, acoustic, shift)
             samples = _room(samples, rng)
-        return Speech(
-            ids.astype(np.int16),
-            frames.ticks.astype(np.int16),
-            samples,
-            acoustic.astype(np.float16),
-            disguise,
-        )
+        ticks = frames.ticks.astype(np.int16)
+        return Speech(ids.astype(np.int16), ticks, samples, acoustic.astype(np.float16), disguise)
 
 
 def _shift(samples: np.ndarray, acoustic: np.ndarray, shift: float) -> tuple[np.ndarray, np.ndarray]:
@@ -102,9 +99,9 @@ def _room(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     echo = rng.standard_normal(n_echo) * np.exp(-6.0 * np.arange(n_echo) / n_echo) * rng.uniform(0.0, 0.06)
     echo[0] = 1.0
     out = fftconvolve(samples, echo)[: len(samples)]
-    out = lfilter([1.0, rng.uniform(-0.5, 0.4)], [1.0], out)
+    out = np.asarray(lfilter([1.0, rng.uniform(-0.5, 0.4)], [1.0], out))
     level = np.sqrt(np.mean(out**2)) + 1e-6
-    noise = lfilter([1.0], [1.0, -rng.uniform(0.0, 0.95)], rng.standard_normal(len(out)))
+    noise = np.asarray(lfilter([1.0], [1.0, -rng.uniform(0.0, 0.95)], rng.standard_normal(len(out))))
     noise *= level / (np.sqrt(np.mean(noise**2)) * 10 ** (rng.uniform(8, 40) / 20))
     out = (out + noise) * rng.uniform(0.3, 1.2)
     return np.clip(out, -0.99, 0.99).astype(np.float32)

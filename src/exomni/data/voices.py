@@ -1,4 +1,4 @@
-"""Many voices for prompts: synthesizers that install from package registries, each asked for by `family:name`."""
+"""Synthesizers that say training prompts in many voices, each asked for by `family:name`."""
 
 import json
 import shutil
@@ -9,11 +9,13 @@ from functools import cache
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..core.errors import AssetError, ConfigError, InputError
 from ..core.timebase import SAMPLE_HZ
+from .data_parts import load_speaker
 
 KOKORO_PARTS = 4
 KOKORO_STYLE = 256
@@ -93,35 +95,29 @@ def _piper(name: str) -> Say:
 
 
 @cache
-def _piper_voice(name: str):
-    from piper import PiperVoice
+def _piper_voice(name: str) -> tuple[Any, Any]:
+    """The voice and the class of its settings."""
+    from piper import PiperVoice, SynthesisConfig  # pyright: ignore[reportMissingImports]  # optional, see INSTALL
 
     files = resources.files(f"{name}_us_piper_voice") / "data"
-    return PiperVoice.load(str(files / f"en_US-{name}-medium.onnx"))
+    return PiperVoice.load(str(files / f"en_US-{name}-medium.onnx")), SynthesisConfig
 
 
 def _piper_say(text: str, speed: float, name: str) -> tuple[np.ndarray, int]:
-    from piper import SynthesisConfig
-
-    spoken = _piper_voice(name)
-    chunks = list(spoken.synthesize(text, SynthesisConfig(length_scale=1 / speed)))
+    spoken, settings = _piper_voice(name)
+    chunks = list(spoken.synthesize(text, settings(length_scale=1 / speed)))
     if not chunks:
         raise InputError(f"piper has nothing to say for {text[:40]!r}")
     return np.concatenate([c.audio_float_array for c in chunks]).astype(np.float32), chunks[0].sample_rate
 
 
-@cache
-def _own_voice():
-    from ..parts.hibari.conversion import VOICE
-    from ..parts.hibari.voice import Phonemizer, Vocoder, VoiceFront
-
-    folder = VOICE.folder()
-    return Phonemizer(), VoiceFront(folder / "front.onnx"), Vocoder(folder / "back.onnx")
+_own_voice = cache(load_speaker)
 
 
 def _own(text: str, speed: float) -> tuple[np.ndarray, int]:
-    phonemizer, front, vocoder = _own_voice()
-    return vocoder(front(phonemizer.ids(phonemizer.phonemes(text)), speed=speed).acoustic, len(text)), SAMPLE_HZ
+    own = _own_voice().voice
+    frames = own.time(own.ids(own.phonemes(text)), speed=speed)
+    return own.sound(frames.acoustic, len(text)), SAMPLE_HZ
 
 
 @cache

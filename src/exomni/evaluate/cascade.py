@@ -1,17 +1,20 @@
 """The cascade that exomni is measured against: the same words, the voice itself, the face teacher on its phonemes."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from ..core.audio import read_audio
 from ..core.clauses import ClauseCutter, cut_clauses, ends_sentence, speakable
 from ..core.errors import InputError
 from ..core.events import DoneEvent, Event, FaceEvent, SpeechEvent, TextEvent
 from ..core.timebase import FRAME_HZ, SAMPLE_HZ, SAMPLES_PER_FRAME, SAMPLES_PER_TICK, samples_to_frames
-from ..data.emotion import estimate_emotion
+from ..core.turns import Turn
 from ..data.teachers import FaceTeacher
+from ..data.text_emotion import estimate_emotion
+from ..parts.ports import TeacherVoice, Writer
 from .phones import Utterance, clip_of, clip_of_phones
 from .systems import Spoken, gather
 
@@ -23,22 +26,19 @@ class CascadeSystem:
     """LLM, text-to-speech and audio-to-face, one after the other, clause by clause as exomni works.
 
     Args:
-        chat: function that gives the LLM (`exomni.parts.smollm.chat.ChatModel`); called when it is
-            needed, and meant to give the same one each time.
-        phonemizer: the voice's text side.
-        front: the voice's first half (`exomni.parts.hibari.voice.VoiceFront`).
-        vocoder: the voice's second half.
+        writer: function that gives the LLM; called when it is needed, and meant to give the same one each time.
+        voice: says the words, with the times of its phonemes.
         teacher: of faces.
     """
 
     name = "cascade"
 
-    def __init__(self, chat, phonemizer, front, vocoder, teacher: FaceTeacher):
-        self.chat, self.phonemizer, self.front, self.vocoder, self.teacher = chat, phonemizer, front, vocoder, teacher
+    def __init__(self, writer: Callable[[], Writer], voice: TeacherVoice, teacher: FaceTeacher):
+        self.writer, self.voice, self.teacher = writer, voice, teacher
 
     def prepare(self) -> None:
         """Load the LLM."""
-        self.chat()
+        self.writer()
 
     def speak(self, text: str, seed: int) -> Spoken:
         """Say a given text."""
@@ -53,20 +53,16 @@ class CascadeSystem:
         """What the teacher makes of the recording's true phones; None without them."""
         if not phones:
             return None
-        from ..core.audio import read_audio
-
-        n_frames = samples_to_frames(len(read_audio(recording, SAMPLE_HZ)))
-        return self.teacher.label(clip_of_phones(phones, n_frames))
+        samples = read_audio(recording, SAMPLE_HZ)
+        return self.teacher.label(clip_of_phones(phones, samples_to_frames(len(samples)), samples))
 
     def facts(self) -> dict:
         """Names of its parts."""
-        return {"voice": "hibari", "teacher": self.teacher.name}
+        return {"voice": self.voice.name, "teacher": self.teacher.name}
 
     def _answer(self, prompt: str, seed: int) -> Iterator[tuple[str, str | None]]:
-        from ..parts.smollm.chat import Turn
-
         cutter = ClauseCutter()
-        for token in self.chat().reply([Turn("user", prompt)], seed=seed):
+        for token in self.writer().write([Turn("user", prompt)], seed=seed):
             yield token.text, None
             for clause in cutter.add(token.text):
                 yield "", clause
@@ -76,7 +72,7 @@ class CascadeSystem:
     def _events(self, parts: Iterable[tuple[str, str | None]], seed: int) -> Iterator[Event]:
         """Events of clauses as they come: (new text, clause or None)."""
         began = mark = time.perf_counter()
-        spent = dict.fromkeys(("llm_s", "units_s", "speech_s", "face_s"), 0.0)
+        spent: dict[str, float] = dict.fromkeys(("llm_s", "units_s", "speech_s", "face_s"), 0.0)
         n_samples = n_frames = 0
         sentence = ""
 
@@ -95,11 +91,12 @@ class CascadeSystem:
             utterance, samples = said
             lap("speech_s")
             spent.setdefault("first_audio_s", mark - began)
-            # What the sentence felt like so far: its end is not known yet when the LLM is still writing.
+            # The emotion of the sentence so far: its end is not known yet while the LLM is still writing.
             sentence = f"{sentence} {utterance.text}"
             emotion = estimate_emotion(sentence)
             sentence = "" if ends_sentence(utterance.text) else sentence
-            frames = self.teacher.label(clip_of([utterance], len(samples) // SAMPLES_PER_FRAME, seed, emotion))
+            clip = clip_of([utterance], len(samples) // SAMPLES_PER_FRAME, seed, emotion, samples)
+            frames = self.teacher.label(clip)
             lap("face_s")
             spent.setdefault("first_face_s", mark - began)
             yield FaceEvent(n_samples, n_frames, frames)
@@ -115,11 +112,11 @@ class CascadeSystem:
         """A clause with its phoneme times, and its speech; None where nothing in it can be said."""
         words = speakable(clause)
         try:
-            phonemes = self.phonemizer.phonemes(words)
+            phonemes = self.voice.phonemes(words)
         except InputError:
             return None
-        voiced = self.front(self.phonemizer.ids(phonemes))
-        samples = self.vocoder(voiced.acoustic, seed)
+        voiced = self.voice.time(self.voice.ids(phonemes))
+        samples = self.voice.sound(voiced.acoustic, seed)
         missing = -int(voiced.ticks.sum()) % TICKS_PER_FRAME_GROUP
         ticks = voiced.ticks.copy()
         ticks[-1] += missing

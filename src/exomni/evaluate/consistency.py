@@ -1,4 +1,4 @@
-"""Does it say what it should, and does it sound good: word error rate and opinion score, by length of speech."""
+"""Does it say the words, and does it sound good: word error rate and opinion score, by length of speech."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,7 +7,8 @@ import numpy as np
 
 from ..core.timebase import SAMPLE_HZ
 from ..core.word_errors import WordErrors, count_word_errors
-from .systems import Spoken, System
+from .metric import Goal, Metric, by_key, line
+from .systems import System
 
 BINS_S: tuple[tuple[float, float], ...] = ((0, 5), (5, 10), (10, 20), (20, 60), (60, math.inf))
 SPANS_S: tuple[tuple[float, float], ...] = (*BINS_S, (0, 20), (0, math.inf))
@@ -17,13 +18,45 @@ Judge = Callable[[np.ndarray, int], str]
 Scorer = Callable[[np.ndarray, int], float]
 
 
+def _errors(rows: Sequence[dict]) -> WordErrors:
+    total = WordErrors(0, 0, 0, 0)
+    for row in rows:
+        total += WordErrors(row["substitutions"], row["deletions"], row["insertions"], row["words"])
+    return total
+
+
+METRICS = by_key(
+    Metric("texts", "texts", len),
+    Metric("words", "words", lambda rows: _errors(rows).words),
+    Metric(
+        "wer", "WER %", lambda rows: _errors(rows).rate, scale=100,
+        goals=(
+            Goal("WER, replies under 20 s, %", "at most", 5.0, {"system": "exomni", "duration": "under 20 s"}),
+            Goal("WER, replies over 60 s, %", "at most", 6.0, {"system": "exomni", "duration": "over 60 s"}),
+        ),
+    ),
+    Metric("left_out", "left out", lambda rows: _errors(rows).deletions),
+    Metric("put_in", "put in", lambda rows: _errors(rows).insertions),
+    Metric(
+        "mos", "MOS", lambda rows: float(np.mean([r["mos"] for r in rows])),
+        goals=(
+            Goal(
+                "MOS below the voice itself", "at most", 0.3, {"system": "exomni", "duration": "all"},
+                beside={"system": "cascade", "duration": "all"}, compare=lambda ours, voice: voice - ours,
+            ),
+        ),
+    ),
+)  # fmt: skip
+"""Each is computed from the rows of `judge_text` for one system and one span of seconds, at least one."""
+
+
 def judge_text(system: System, group: str, text: str, seed: int, transcribe: Judge, score: Scorer) -> dict:
     """Have a system say a text, and judge it: one row."""
-    spoken: Spoken = system.speak(text, seed)
-    heard = transcribe(spoken.samples, SAMPLE_HZ)
-    errors = count_word_errors(text, heard)
+    spoken = system.speak(text, seed)
+    transcript = transcribe(spoken.samples, SAMPLE_HZ)
+    errors = count_word_errors(text, transcript)
     return {
-        "system": system.name, "group": group, "text": text, "heard": heard, "duration_s": spoken.duration_s,
+        "system": system.name, "group": group, "text": text, "heard": transcript, "duration_s": spoken.duration_s,
         "substitutions": errors.substitutions, "deletions": errors.deletions, "insertions": errors.insertions,
         "words": errors.words, "mos": score(spoken.samples, SAMPLE_HZ),
     }  # fmt: skip
@@ -49,15 +82,12 @@ def consistency(
         for system in systems
     ]
     table = [
-        _summary(system.name, span, [r for r in rows if r["system"] == system.name and _inside(r, span)])
+        {"duration": span_name(span), "system": system.name, **line(METRICS, own)}
         for span in SPANS_S
         for system in systems
+        if (own := [r for r in rows if r["system"] == system.name and span[0] <= r["duration_s"] < span[1]])
     ]
-    return {"table": [line for line in table if line["texts"]], "rows": rows}
-
-
-def _inside(row: dict, span: tuple[float, float]) -> bool:
-    return span[0] <= row["duration_s"] < span[1]
+    return {"table": table, "rows": rows}
 
 
 def span_name(span: tuple[float, float]) -> str:
@@ -66,14 +96,3 @@ def span_name(span: tuple[float, float]) -> str:
     if math.isinf(high):
         return f"over {low:.0f} s" if low else "all"
     return f"{low:.0f}-{high:.0f} s" if span in BINS_S else f"under {high:.0f} s"
-
-
-def _summary(system: str, span: tuple[float, float], rows: Sequence[dict]) -> dict:
-    total = WordErrors(0, 0, 0, 0)
-    for row in rows:
-        total += WordErrors(row["substitutions"], row["deletions"], row["insertions"], row["words"])
-    return {
-        "duration": span_name(span), "system": system, "texts": len(rows), "words": total.words,
-        "WER %": 100 * total.rate, "left out": total.deletions, "put in": total.insertions,
-        "MOS": float(np.mean([r["mos"] for r in rows])) if rows else float("nan"),
-    }  # fmt: skip

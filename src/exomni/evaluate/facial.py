@@ -2,16 +2,19 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from ..core.arkit import EXPRESSION, INDEX, MOUTH
+from ..core.arkit import EXPRESSION, MOUTH
+from ..core.audio import read_audio
 from ..core.errors import InputError
 from ..core.timebase import SAMPLE_HZ
 from ..data.teachers import FaceTeacher, Phone
 from ..face.measures import inner_lip_gap_mm
-from . import metrics
+from . import face_metrics
+from .metric import Goal, Metric, by_key, columns, compute
 from .phones import clip_of, clip_of_phones, expected_opening, is_open_vowel, phones_of, read_phones
 from .systems import System
 
@@ -27,7 +30,7 @@ class MeasuredFace:
         text: what is said ("" where unknown).
         frames: the face, float32 [T_frame, 52].
         loudness: of the speech in each frame, [T_frame].
-        phones: with true times; none where nobody knows them.
+        phones: with true times; none where they are unknown.
         reference: the teacher's face on those phones, [T_frame, 52]; None without phones.
     """
 
@@ -40,11 +43,11 @@ class MeasuredFace:
 
 
 def spoken_face(system: System, teacher: FaceTeacher, group: str, text: str, seed: int) -> MeasuredFace:
-    """Have a system say a text; the teacher labels the very phones and times that it said."""
+    """Have a system say a text; the teacher labels the very phones and times that were said."""
     spoken = system.speak(text, seed)
     n_frames = len(spoken.frames)
-    clip = clip_of(spoken.utterances, n_frames, seed)
-    loudness = metrics.loudness(spoken.samples, SAMPLE_HZ, n_frames)
+    clip = clip_of(spoken.utterances, n_frames, seed, audio=spoken.samples)
+    loudness = face_metrics.loudness(spoken.samples, SAMPLE_HZ, n_frames)
     return MeasuredFace(group, text, spoken.frames, loudness, tuple(phones_of(clip)), teacher.label(clip))
 
 
@@ -59,8 +62,6 @@ def recorded_faces(system: System, teacher: FaceTeacher, folder: Path, progress=
     Raises:
         InputError: there is no recording.
     """
-    from ..core.audio import read_audio
-
     paths = sorted(p for p in folder.glob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
     if not paths:
         raise InputError(f"{folder} holds no recordings ({', '.join(sorted(AUDIO_SUFFIXES))})")
@@ -71,74 +72,141 @@ def recorded_faces(system: System, teacher: FaceTeacher, folder: Path, progress=
         frames = system.animate(path, phones or None)
         if frames is None:
             continue
-        loudness = metrics.loudness(read_audio(path, SAMPLE_HZ), SAMPLE_HZ, len(frames))
-        reference = teacher.label(clip_of_phones(phones, len(frames))) if phones else None
+        samples = read_audio(path, SAMPLE_HZ)
+        loudness = face_metrics.loudness(samples, SAMPLE_HZ, len(frames))
+        reference = teacher.label(clip_of_phones(phones, len(frames), samples)) if phones else None
         faces.append(MeasuredFace(path.stem, "", frames, loudness, tuple(phones), reference))
     return faces
 
 
-def measure(faces: Sequence[MeasuredFace]) -> dict[str, float]:
-    """Figures over all frames of all faces; not a number where nothing can be measured.
+class MeasuredFaces:
+    """Faces that figures are computed over, and what several of the figures need of them.
 
     Args:
         faces: at least one.
     """
-    gaps = [inner_lip_gap_mm(f.frames) for f in faces]
-    timed = [(f, gap) for f, gap in zip(faces, gaps, strict=True) if f.phones]
-    closures = _joined(metrics.closure_gaps_mm(gap, f.phones) for f, gap in timed)
-    opened = _joined(metrics.phone_openings_mm(gap, filter(is_open_vowel, f.phones)) for f, gap in timed)
-    by_phones = _lag([g for _, g in timed], [expected_opening(f.phones, len(g)) for f, g in timed])
-    by_sound = _lag(gaps, [f.loudness for f in faces])
-    return {
-        **_against_reference([f for f in faces if f.reference is not None]),
-        "closures": len(closures), "closed": metrics.closed_share(closures),
-        "vowel_opening_mm": float(opened.mean()) if len(opened) else float("nan"),
-        "jitter_mm": float(np.mean([metrics.jitter_mm(f.frames) for f in faces])),
-        "lag_frames": by_phones.frames if by_phones else float("nan"),
-        "lag_exact_frames": by_phones.exact_frames if by_phones else float("nan"),
-        "lag_by_sound_frames": by_sound.frames if by_sound else float("nan"),
-    }  # fmt: skip
+
+    def __init__(self, faces: Sequence[MeasuredFace]):
+        self.faces = faces
+
+    @cached_property
+    def gaps_mm(self) -> list[np.ndarray]:
+        """Inner-lip gap of each face, [T_frame]."""
+        return [inner_lip_gap_mm(f.frames) for f in self.faces]
+
+    @cached_property
+    def timed(self) -> list[tuple[MeasuredFace, np.ndarray]]:
+        """The faces whose phones are known, with their gaps."""
+        return [(f, gap) for f, gap in zip(self.faces, self.gaps_mm, strict=True) if f.phones]
+
+    @cached_property
+    def closure_gaps_mm(self) -> np.ndarray:
+        """Smallest gap at each p, b and m, [n_closures]."""
+        return _joined(face_metrics.closure_gaps_mm(gap, f.phones) for f, gap in self.timed)
+
+    @cached_property
+    def pairs(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Each face that has a reference, with it."""
+        return [(f.frames, f.reference) for f in self.faces if f.reference is not None]
+
+    @cached_property
+    def correlations(self) -> dict[str, float]:
+        """Correlation with the reference of each shape that moves, over all frames; empty without references."""
+        return face_metrics.shape_correlation(*self._joined_pairs) if self.pairs else {}
+
+    @cached_property
+    def _joined_pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.concatenate([face for face, _ in self.pairs]), np.concatenate([label for _, label in self.pairs])
+
+    def correlation(self, names: Iterable[str]) -> float | None:
+        """Mean correlation of those of the named shapes that move; None without references."""
+        return _mean([self.correlations[n] for n in names if n in self.correlations]) if self.pairs else None
+
+    def expression_error(self, neutral: bool = False) -> float | None:
+        """Error of the expression, or that of a face without any; None without references."""
+        if not self.pairs:
+            return None
+        face, reference = self._joined_pairs
+        return face_metrics.expression_error(np.zeros_like(reference) if neutral else face, reference)
+
+    @cached_property
+    def lag(self) -> face_metrics.Lag | None:
+        """How late the faces are against the mouths that their phones let one expect."""
+        expected = [expected_opening(f.phones, len(gap)) for f, gap in self.timed]
+        return _lag([gap for _, gap in self.timed], expected)
+
+    @cached_property
+    def lag_by_sound(self) -> face_metrics.Lag | None:
+        """How late they are against the loudness of the speech."""
+        return _lag(self.gaps_mm, [f.loudness for f in self.faces])
+
+    def vowel_opening_mm(self) -> float:
+        """Mean of the widest gaps during open vowels."""
+        vowels = [face_metrics.phone_openings_mm(gap, filter(is_open_vowel, f.phones)) for f, gap in self.timed]
+        return _mean(_joined(vowels))
 
 
 def _joined(parts: Iterable[np.ndarray]) -> np.ndarray:
     return np.concatenate([np.zeros(0), *parts])
 
 
-def _lag(openings: list[np.ndarray], expected: list[np.ndarray]) -> metrics.Lag | None:
+def _mean(values: Sequence[float] | np.ndarray) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
+def _jitter_mm(faces: Iterable[np.ndarray]) -> float:
+    return _mean([face_metrics.jitter_mm(face) for face in faces])
+
+
+def _lag(openings: list[np.ndarray], expected: list[np.ndarray]) -> face_metrics.Lag | None:
     try:
-        return metrics.lag(openings, expected)
+        return face_metrics.lag(openings, expected)
     except InputError:  # Nothing moves, or every clip is too short.
         return None
 
 
-def _against_reference(faces: Sequence[MeasuredFace]) -> dict[str, float]:
-    if not faces:
-        return {}
-    face = np.concatenate([f.frames for f in faces])
-    reference = np.concatenate([f.reference for f in faces if f.reference is not None])
-    correlation = shape_correlations(faces)
-    expressive = reference[:, [INDEX[n] for n in EXPRESSION]]
-    return {
-        "lve_mm": metrics.lip_vertex_error([(face, reference)]),
-        "mouth_correlation": _mean(correlation[n] for n in MOUTH if n in correlation),
-        "expression_correlation": _mean(correlation[n] for n in EXPRESSION if n in correlation),
-        "expression_error": metrics.expression_error(face, reference),
-        "expression_error_of_neutral": float(np.square(expressive).mean()),
-        "jitter_of_reference_mm": float(np.mean([metrics.jitter_mm(f.reference) for f in faces])),
-    }  # fmt: skip
+NAN = float("nan")
+_ON_TEXTS = {"system": "exomni", "on": "texts"}
+METRICS = by_key(
+    Metric(
+        "lve_mm", "LVE mm", lambda m: face_metrics.lip_vertex_error(m.pairs) if m.pairs else None,
+        goals=(Goal("LVE against the teacher, mm", "at most", 2.0, _ON_TEXTS),),
+    ),
+    Metric("mouth_correlation", "corr mouth", lambda m: m.correlation(MOUTH)),
+    Metric("expression_correlation", "corr expr", lambda m: m.correlation(EXPRESSION)),
+    Metric("expression_error", "expr error", lambda m: m.expression_error()),
+    Metric("expression_error_of_neutral", "", lambda m: m.expression_error(neutral=True)),
+    Metric("closures", "p b m", lambda m: len(m.closure_gaps_mm)),
+    Metric(
+        "closed", "closed %", lambda m: face_metrics.closed_share(m.closure_gaps_mm), scale=100,
+        goals=(Goal("p b m closed, %", "at least", 95.0, _ON_TEXTS, rank=-1),),
+    ),
+    Metric("vowel_opening_mm", "vowels mm", lambda m: m.vowel_opening_mm()),
+    Metric("jitter_mm", "jitter mm", lambda m: _jitter_mm(f.frames for f in m.faces)),
+    Metric(
+        "jitter_of_reference_mm", "of teacher",
+        lambda m: _jitter_mm(label for _, label in m.pairs) if m.pairs else None,
+    ),
+    Metric(
+        "lag_frames", "lag frames", lambda m: m.lag.frames if m.lag else NAN,
+        goals=(
+            Goal("lag on recordings, frames either way", "at most", 1.0, {"system": "exomni", "on": "recordings"},
+                 compare=lambda frames: abs(frames)),
+        ),
+    ),
+    Metric("lag_exact_frames", "", lambda m: m.lag.exact_frames if m.lag else NAN),
+    Metric("lag_by_sound_frames", "by sound", lambda m: m.lag_by_sound.frames if m.lag_by_sound else NAN),
+)  # fmt: skip
+"""Each is computed from `MeasuredFaces`; those against a reference are left out where no face has one."""
 
 
-def _mean(values: Iterable[float]) -> float:
-    values = list(values)
-    return float(np.mean(values)) if values else float("nan")
+def measure(faces: Sequence[MeasuredFace]) -> dict[str, float]:
+    """Figures by key over all frames of all faces; not a number where nothing can be measured.
 
-
-def shape_correlations(faces: Sequence[MeasuredFace]) -> dict[str, float]:
-    """Correlation with the reference of each shape that moves, over all frames of all faces that have one."""
-    pairs = [(f.frames, f.reference) for f in faces if f.reference is not None]
-    if not pairs:
-        return {}
-    return metrics.shape_correlation(np.concatenate([a for a, _ in pairs]), np.concatenate([b for _, b in pairs]))
+    Args:
+        faces: at least one.
+    """
+    return compute(METRICS, MeasuredFaces(faces))
 
 
 def facial(
@@ -149,13 +217,13 @@ def facial(
 
     Args:
         systems: to compare, on the same texts and seeds.
-        teacher: the reference; the cascade's own face, which therefore has no error against it.
+        teacher: the reference; where it is the cascade's own teacher, the cascade has hardly an error against it.
         texts: (group, text).
         recordings: folder of recordings, see `recorded_faces`.
         progress: wraps the lists of texts and recordings.
     Returns:
-        `table`, `rows` (each text and recording) and `shapes` (correlation of each shape); the faces of the texts
-        by system.
+        `teacher` (its name), `table`, `figures`, `rows` (each text and recording) and `shapes` (correlation of each
+        shape); the faces of the texts by system.
     """
     faces: dict[str, list[MeasuredFace]] = {s.name: [] for s in systems}
     for seed, (group, text) in enumerate(progress(texts)):
@@ -165,26 +233,17 @@ def facial(
     if recordings:
         sets += [(s.name, "recordings", recorded_faces(s, teacher, recordings, progress)) for s in systems]
     sets = [s for s in sets if s[2]]
+    figures = [{"system": name, "on": on, **measure(own)} for name, on, own in sets]
     return {
-        "table": [_line(name, on, measure(own), len(own)) for name, on, own in sets],
-        "figures": [{"system": name, "on": on, **measure(own)} for name, on, own in sets],
+        "teacher": teacher.name,
+        "table": [
+            {"system": name, "on": f"{len(own)} {on}", **columns(METRICS, known)}
+            for (name, on, own), known in zip(sets, figures, strict=True)
+        ],
+        "figures": figures,
         "rows": [
             {"system": name, "on": on, "name": f.name, "text": f.text, **measure([f])}
             for name, on, own in sets for f in own
         ],
-        "shapes": {f"{name} on {on}": shape_correlations(own) for name, on, own in sets},
+        "shapes": {f"{name} on {on}": MeasuredFaces(own).correlations for name, on, own in sets},
     }, faces  # fmt: skip
-
-
-def _line(system: str, on: str, figures: dict, count: int) -> dict:
-    """A row of the table, from `measure`."""
-    nothing = float("nan")
-    return {
-        "system": system, "on": f"{count} {on}", "LVE mm": figures.get("lve_mm", nothing),
-        "corr mouth": figures.get("mouth_correlation", nothing),
-        "corr expr": figures.get("expression_correlation", nothing),
-        "expr error": figures.get("expression_error", nothing),
-        "p b m": figures["closures"], "closed %": 100 * figures["closed"], "vowels mm": figures["vowel_opening_mm"],
-        "jitter mm": figures["jitter_mm"], "of teacher": figures.get("jitter_of_reference_mm", nothing),
-        "lag frames": figures["lag_frames"], "by sound": figures["lag_by_sound_frames"],
-    }  # fmt: skip

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from ..core.errors import ExomniError
 from .latency import time_request
-from .systems import System
+from .systems import System, build_system
 
 
 def peak_memory_mb() -> float:
@@ -53,8 +53,6 @@ def answer_all(build: Callable[[], System], prompts: Sequence[str], began: float
 
 def main() -> None:
     """Read an order from standard input, write the times to standard output."""
-    from .suites import build_system
-
     order = json.load(sys.stdin)
     weights = Path(order["weights"]) if order["weights"] else None
     bar = lambda prompts: tqdm(prompts, f"latency of {order['system']}", file=sys.stderr)  # noqa: E731

@@ -1,4 +1,4 @@
-"""Judges that listen: Whisper base writes down what it hears, DistillMOS says how good it sounds."""
+"""Judges of speech: Whisper base transcribes it, DistillMOS scores how natural it sounds."""
 
 import contextlib
 import sys
@@ -10,40 +10,13 @@ import numpy as np
 from ..core.audio import resample
 from ..core.errors import AssetError
 from ..core.timebase import ENCODER_SAMPLE_HZ
+from ..data.whisper_judge import WhisperJudge
 
 CROP_SAMPLES = 122_880
-"""What DistillMOS hears at once: 7.68 s at 16 kHz."""
-INSTALL_WHISPER = "pip install exomni[evaluate]"
+"""What DistillMOS scores at once: 7.68 s at 16 kHz."""
+__all__ = ["CROP_SAMPLES", "OpinionScore", "WhisperJudge", "crops"]
+
 INSTALL_MOS = "pip install --no-deps distillmos==0.9.1 xls-r-sqa==0.1.0"
-
-
-class Transcriber:
-    """Whisper base as a judge of what was said; the same sound gives the same words."""
-
-    def __init__(self):
-        from ..parts.whisper.conversion import WHISPER
-
-        try:
-            from ctranslate2 import set_random_seed
-            from faster_whisper import WhisperModel
-        except ImportError as error:
-            raise AssetError(f"faster-whisper is needed to judge speech; install it: {INSTALL_WHISPER}") from error
-        self._model = WhisperModel(str(WHISPER.folder()), device="cpu", compute_type="int8")
-        self._seed = set_random_seed
-
-    def __call__(self, samples: np.ndarray, sample_rate: int) -> str:
-        """Write down what is said.
-
-        Args:
-            samples: float32 [N].
-            sample_rate: of the samples.
-        """
-        heard = resample(samples, sample_rate, ENCODER_SAMPLE_HZ)
-        # Where the likeliest words go round in circles Whisper tries again with chance: seeded, the same each time.
-        self._seed(0)
-        # Without the text before, one slip does not breed others.
-        segments, _ = self._model.transcribe(heard, language="en", beam_size=5, condition_on_previous_text=False)
-        return " ".join(segment.text.strip() for segment in segments)
 
 
 class OpinionScore:
@@ -67,9 +40,9 @@ class OpinionScore:
         """
         import torch
 
-        heard = resample(samples, sample_rate, ENCODER_SAMPLE_HZ)
+        clip = resample(samples, sample_rate, ENCODER_SAMPLE_HZ)
         with torch.inference_mode():
-            scores = [float(self._model(torch.from_numpy(crop)[None])) for crop in crops(heard)]
+            scores = [float(self._model(torch.from_numpy(crop)[None])) for crop in crops(clip)]
         return float(np.mean(scores))
 
 

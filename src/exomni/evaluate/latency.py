@@ -9,12 +9,53 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..core.errors import ExomniError
+from .metric import Goal, Metric, by_key, line
 from .systems import System
-
-PARTS = ("llm_s", "units_s", "speech_s", "face_s")
 
 FreshRun = Callable[[str, Sequence[str]], dict]
 """Function of a system's name and the questions: what `fresh.answer_all` returns, from a process of its own."""
+
+
+def _warm(run: dict, name: str) -> np.ndarray:
+    """A time of every request but the first, which is cold."""
+    return np.array([request[name] for request in run["requests"][1:]])
+
+
+def _per_speech_s(name: str) -> Callable[[dict], float]:
+    """Computes seconds spent for a second of speech."""
+    return lambda run: float(_warm(run, name).sum() / _warm(run, "duration_s").sum())
+
+
+def _goal(what: str, bound: float) -> tuple[Goal, ...]:
+    return (Goal(what, "at most", bound, {"system": "exomni"}),)
+
+
+METRICS = by_key(
+    Metric("requests", "requests", lambda run: len(run["requests"]) - 1),
+    Metric("speech_s", "speech s", lambda run: float(_warm(run, "duration_s").sum())),
+    Metric("rtf", "RTF", _per_speech_s("total_s"), goals=_goal("real-time factor", 0.35)),
+    Metric("cpu", "CPU s/s", _per_speech_s("cpu_s")),
+    Metric(
+        "first_audio_s", "first audio s", lambda run: float(np.median(_warm(run, "first_audio_s"))),
+        goals=_goal("first audio, warm, s", 0.6),
+    ),
+    Metric("worst_s", "worst", lambda run: float(_warm(run, "first_audio_s").max())),
+    Metric("first_face_s", "first face s", lambda run: float(np.median(_warm(run, "first_face_s")))),
+    Metric("llm", "llm ms/s", _per_speech_s("llm_s"), scale=1000),
+    Metric("units", "units ms/s", _per_speech_s("units_s"), scale=1000),
+    Metric("speech", "speech ms/s", _per_speech_s("speech_s"), scale=1000),
+    Metric("face", "face ms/s", _per_speech_s("face_s"), scale=1000, goals=_goal("face, ms a second of speech", 10.0)),
+    Metric("load_s", "load s", lambda run: run["load_s"]),
+    Metric("start_to_audio_s", "start to audio s", lambda run: run["start_to_audio_s"]),
+    Metric(
+        "start_to_reply_s", "start to reply s", lambda run: run["start_to_reply_s"],
+        goals=_goal("start to first reply, s", 6.0),
+    ),
+    Metric("peak_mb", "peak MB", lambda run: run["peak_mb"]),
+)  # fmt: skip
+"""Each is computed from what `fresh.answer_all` returns, over the warm requests."""
+PARTS = ("llm", "units", "speech", "face")
+"""Metrics that tell where the time goes, in milliseconds a second of speech."""
 
 
 def time_request(system: System, prompt: str, seed: int) -> dict:
@@ -57,28 +98,6 @@ def latency(systems: Sequence[str], prompts: Sequence[str], fresh: FreshRun) -> 
     table, rows = [], []
     for name in systems:
         run = fresh(name, [*prompts, prompts[0]])
-        cold, *warm = run["requests"]
-        table.append({"system": name, **_summary(warm), **_start(run)})
-        rows += [{"system": name, "warm": r is not cold, **r} for r in run["requests"]]
+        table.append({"system": name, **line(METRICS, run)})
+        rows += [{"system": name, "warm": i > 0, **request} for i, request in enumerate(run["requests"])]
     return {"table": table, "rows": rows}
-
-
-def _summary(requests: Sequence[dict]) -> dict:
-    """Means over warm requests; parts in milliseconds a second of speech."""
-    speech_s = sum(r["duration_s"] for r in requests)
-    first = np.array([r["first_audio_s"] for r in requests])
-    return {
-        "requests": len(requests), "speech s": speech_s,
-        "RTF": sum(r["total_s"] for r in requests) / speech_s,
-        "CPU s/s": sum(r["cpu_s"] for r in requests) / speech_s,
-        "first audio s": float(np.median(first)), "worst": float(first.max()),
-        "first face s": float(np.median([r["first_face_s"] for r in requests])),
-        **{f"{part[:-2]} ms/s": 1000 * sum(r[part] for r in requests) / speech_s for part in PARTS},
-    }  # fmt: skip
-
-
-def _start(run: dict) -> dict:
-    return {
-        "load s": run["load_s"], "start to audio s": run["start_to_audio_s"],
-        "start to reply s": run["start_to_reply_s"], "peak MB": run["peak_mb"],
-    }  # fmt: skip

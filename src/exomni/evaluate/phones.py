@@ -1,4 +1,4 @@
-"""True phone times: of speech whose phoneme durations are known, and of recordings that somebody has aligned."""
+"""True phone times: of speech whose phoneme durations are known, and of recordings that have been aligned."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,12 +10,11 @@ import numpy as np
 from ..core.clauses import ends_sentence
 from ..core.errors import FormatError
 from ..core.timebase import FRAME_HZ
-from ..data.emotion import estimate_emotion
 from ..data.teachers import PAD, Clip, Phone, voice_phones
+from ..data.teachers.poses import CLOSED
 from ..data.teachers.timing import TICK_S, VOICE_LEAD_S
+from ..data.text_emotion import estimate_emotion
 
-CLOSED = frozenset("pbm")
-"""Phones for which the lips must meet."""
 OPENNESS = {
     **dict.fromkeys("aɑɒæɐIWʌ", 1.0),
     **dict.fromkeys("ɔɛəɚɜAOYɤ", 0.7),
@@ -70,7 +69,10 @@ def sentence_emotions(utterances: Sequence[Utterance]) -> np.ndarray:
     return out
 
 
-def clip_of(utterances: Sequence[Utterance], n_frames: int, seed: int = 0, emotion: np.ndarray | None = None) -> Clip:
+def clip_of(
+    utterances: Sequence[Utterance], n_frames: int, seed: int = 0, emotion: np.ndarray | None = None,
+    audio: np.ndarray | None = None,
+) -> Clip:  # fmt: skip
     """Clauses that follow each other as one clip for a face teacher.
 
     Args:
@@ -78,24 +80,26 @@ def clip_of(utterances: Sequence[Utterance], n_frames: int, seed: int = 0, emoti
         n_frames: face frames wanted.
         seed: of blinks and glances.
         emotion: float32 [5]; None colours each clause by the emotion of its sentence.
+        audio: float32 [N] at 24 kHz, for teachers that listen.
     """
     symbols = [s for u in utterances for s in (PAD, *u.phonemes, PAD)]
     ticks = np.concatenate([u.ticks for u in utterances])
-    return Clip(symbols, ticks, n_frames, sentence_emotions(utterances) if emotion is None else emotion, seed)
+    emotions = sentence_emotions(utterances) if emotion is None else emotion
+    return Clip(symbols, ticks, n_frames, emotions, seed, audio)
 
 
 def phones_of(clip: Clip) -> list[Phone]:
-    """What is heard when in a clip."""
+    """The sounds of a clip with their times."""
     return voice_phones(clip.symbols, clip.ticks)
 
 
-def clip_of_phones(phones: Sequence[Phone], n_frames: int) -> Clip:
+def clip_of_phones(phones: Sequence[Phone], n_frames: int, audio: np.ndarray | None = None) -> Clip:
     """A clip whose phones, as a face teacher reads them, are these; neutral."""
     symbols, ticks = [PAD], [(phones[0].start_s + VOICE_LEAD_S) / TICK_S]
     for phone in phones:
         symbols.append(phone.symbol or ",")
         ticks.append((phone.end_s - phone.start_s) / TICK_S)
-    return Clip([*symbols, PAD], np.array([*ticks, 0.0]), n_frames)
+    return Clip([*symbols, PAD], np.array([*ticks, 0.0]), n_frames, audio=audio)
 
 
 def read_phones(path: Path) -> list[Phone]:

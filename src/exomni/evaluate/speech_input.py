@@ -1,19 +1,22 @@
-"""Does it hear: words repeated, replies to spoken questions beside typed ones, answers that are right, and how soon."""
+"""Does it understand speech: words repeated, replies to spoken and typed questions, right answers, and how soon."""
 
 import csv
-import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from ..core.audio import read_audio
 from ..core.errors import FormatError, InputError, NothingHeardError
 from ..core.timebase import ENCODER_SAMPLE_HZ
 from ..core.word_errors import count_word_errors, spoken_words
 from ..data import store
 from ..data.asr_build import CLEAN_DB
+from ..data.speech_pass import from_flac
+from ..pipeline.spoken_prompts import DEFAULT_LISTEN
+from .metric import Goal, Metric, by_key, line
 
 REPEAT = "Repeat what you hear:"
 REPLY_TOKENS = 30
@@ -28,8 +31,8 @@ _COMMON = frozenset(
 
 
 @dataclass(frozen=True, eq=False)
-class Clip:
-    """Somebody says a text.
+class HeldOutClip:
+    """A text said by a voice that was never trained on.
 
     Attributes:
         text: what is said.
@@ -46,23 +49,26 @@ class Clip:
     samples: np.ndarray
 
 
-class Hearer(Protocol):
-    """One way of listening."""
+class ListenWay(Protocol):
+    """One way in which speech reaches the LLM."""
 
     name: str
 
-    def read(self, samples: np.ndarray) -> str:
+    def transcribe(self, samples: np.ndarray) -> str:
         """What is understood, in words; 16 kHz."""
+        ...
 
     def answer(self, before: str, samples: np.ndarray) -> str:
         """The LLM's reply to a typed text ("" for none) and speech, at most `REPLY_TOKENS` long."""
+        ...
 
     def first_audio_s(self, samples: np.ndarray) -> float:
         """Seconds from the end of a question to the first sound of the reply."""
+        ...
 
 
-class OmniHearer:
-    """A way in which exomni listens.
+class OmniListenWay:
+    """A way in which speech reaches exomni's LLM.
 
     Args:
         omni: a loaded `exomni.ExOmni`.
@@ -71,20 +77,17 @@ class OmniHearer:
 
     def __init__(self, omni, way: str):
         self.name, self._omni = way, omni
-        omni.ear.prepare(way)
+        omni.spoken_prompts.prepare(way)
 
-    def read(self, samples: np.ndarray) -> str:
+    def transcribe(self, samples: np.ndarray) -> str:
         """As the protocol says."""
-        ear = self._omni.ear
-        if self.name == "transcribe":
-            return ear.transcribe(samples, ENCODER_SAMPLE_HZ)
-        return ear.hear(samples, ENCODER_SAMPLE_HZ)[1]
+        return self._omni.spoken_prompts.transcribe(samples, ENCODER_SAMPLE_HZ, listen=self.name)
 
     def answer(self, before: str, samples: np.ndarray) -> str:
         """As the protocol says."""
         prompt = [before, samples] if before else samples
-        turns, _ = self._omni.ear.turns(prompt, ENCODER_SAMPLE_HZ, self.name, str)
-        return "".join(token.text for token in self._omni.chat.reply(turns, max_new_tokens=REPLY_TOKENS))
+        turns, _ = self._omni.spoken_prompts.turns(prompt, ENCODER_SAMPLE_HZ, self.name, str)
+        return "".join(token.text for token in self._omni.parts.writer.write(turns, max_new_tokens=REPLY_TOKENS))
 
     def first_audio_s(self, samples: np.ndarray) -> float:
         """As the protocol says."""
@@ -93,8 +96,60 @@ class OmniHearer:
         return done.timings["first_audio_s"]
 
 
-def held_out_clips(folder: Path, limit: int = 0) -> list[Clip]:
-    """The held-out voices' clips of a data set of `data.hearing`.
+def _word_errors(name: str) -> Callable[[Sequence[dict]], float]:
+    """Computes the word error rate of what was "read" or "repeated"."""
+    return lambda rows: sum(r[f"{name}_errors"] for r in rows) / sum(r["words"] for r in rows)
+
+
+def _agreements(rows: Sequence[dict]) -> np.ndarray:
+    return np.array([r["agreement"] for r in rows if "agreement" in r])
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else np.nan
+
+
+def _median_first_audio_s(rows: Sequence[dict]) -> float:
+    times = [r["first_audio_s"] for r in rows if r.get("first_audio_s")]
+    return float(np.median(times)) if times else np.nan
+
+
+def _share(native: float, transcribed: float) -> float | None:
+    return 100 * native / transcribed if transcribed else None
+
+
+def _line(way: str, noise: str) -> dict[str, str]:
+    return {"way": way, "noise": noise, "voice": "all"}
+
+
+METRICS = by_key(
+    Metric("clips", "clips", len),
+    Metric("read_wer", "read WER %", _word_errors("read"), scale=100),
+    Metric(
+        "repeat_wer", "repeat WER %", _word_errors("repeated"), scale=100,
+        goals=(
+            Goal("repeat WER, clean, native, %", "at most", 15.0, _line("native", "clean")),
+            Goal("repeat WER, 10 dB, native, %", "at most", 25.0, _line("native", "10 dB")),
+        ),
+    ),
+    Metric(
+        "same_content", "same content %", lambda rows: _mean(_agreements(rows) >= SAME_CONTENT), scale=100,
+        goals=(
+            Goal("agreement, native of transcribe, %", "at least", 80.0, _line("native", "clean"),
+                 beside=_line("transcribe", "clean"), compare=_share),
+        ),
+    ),
+    Metric("overlap", "overlap", lambda rows: _mean(_agreements(rows))),
+    Metric(
+        "first_audio_s", "first audio s", _median_first_audio_s,
+        goals=(Goal("end of speech to first audio, s", "at most", 1.0, _line(DEFAULT_LISTEN, "clean")),),
+    ),
+)  # fmt: skip
+"""Each is computed from the rows of one way, one level of noise and one voice (or all), at least one."""
+
+
+def held_out_clips(folder: Path, limit: int = 0) -> list[HeldOutClip]:
+    """The held-out voices' clips of a data set of `data.asr_build`.
 
     Args:
         folder: the data set.
@@ -102,9 +157,7 @@ def held_out_clips(folder: Path, limit: int = 0) -> list[Clip]:
     Raises:
         InputError: there are none.
     """
-    import soundfile
-
-    clips: list[Clip] = []
+    clips: list[HeldOutClip] = []
     said: dict[tuple[str, bool], set[str]] = {}
     for path in sorted((folder / "heard").glob("*.parquet")):
         for row in store.read_shard(path, ["text", "is_question", "voice", "split", "snr_db", "sound"]):
@@ -112,24 +165,24 @@ def held_out_clips(folder: Path, limit: int = 0) -> list[Clip]:
             if row["split"] != "test" or (limit and row["text"] not in own and len(own) >= limit):
                 continue
             own.add(row["text"])
-            samples, _ = soundfile.read(io.BytesIO(row["sound"]), dtype="float32")
-            clips.append(Clip(row["text"], row["is_question"], row["voice"], row["snr_db"], samples))
+            sound = from_flac(row["sound"])
+            clips.append(HeldOutClip(row["text"], row["is_question"], row["voice"], row["snr_db"], sound))
     if not clips:
         raise InputError(f"{folder} holds no held-out voices; build them with: exomni data hear")
     return clips
 
 
 def speech_input(
-    hearers: Sequence[Hearer], typed: Callable[[str], str], clips: Sequence[Clip], spoken: Sequence["Spoken"] = (),
-    progress=iter,
+    ways: Sequence[ListenWay], typed: Callable[[str], str], clips: Sequence[HeldOutClip],
+    questions: Sequence["SpokenQuestion"] = (), progress=iter,
 ) -> dict:  # fmt: skip
-    """Measure every way of listening on the same clips.
+    """Measure every way in which speech reaches the LLM on the same clips.
 
     Args:
-        hearers: the ways.
-        typed: the LLM's reply to a typed question, as `Hearer.answer` gives it for a spoken one.
+        ways: the ways.
+        typed: the LLM's reply to a typed question, as `ListenWay.answer` gives it for a spoken one.
         clips: of held-out voices.
-        spoken: questions with accepted answers, for spoken question answering.
+        questions: questions with accepted answers, for spoken question answering.
         progress: wraps the clips, for a progress bar.
     Returns:
         `table`, `questions` (its table, where some are given) and `rows` (every clip).
@@ -139,34 +192,38 @@ def speech_input(
     for clip in progress(clips):
         if clip.is_question and clip.text not in replies:
             replies[clip.text] = typed(clip.text)
-        for hearer in hearers:
-            rows.append(_row(hearer, clip, replies[clip.text] if clip.is_question else None))
+        rows += [_row(way, clip, replies[clip.text] if clip.is_question else None) for way in ways]
     table = [
-        line
-        for hearer in hearers
+        {"way": way.name, "noise": noise_name(snr_db), "voice": voice, **line(METRICS, own)}
+        for way in ways
         for snr_db in sorted({c.snr_db for c in clips}, reverse=True)
         for voice in ("all", *sorted({c.voice for c in clips}))
-        if (line := _summary(rows, hearer.name, snr_db, voice))
+        if (own := _rows_of(rows, way.name, snr_db, voice))
     ]
-    return {"table": table, "questions": answered(hearers, typed, spoken), "rows": rows}
+    return {"table": table, "questions": right_answers(ways, typed, questions), "rows": rows}
 
 
-def _row(hearer: Hearer, clip: Clip, typed: str | None) -> dict:
-    row = {"way": hearer.name, "voice": clip.voice, "noise": noise_name(clip.snr_db), "text": clip.text}
-    row["read"] = _or_nothing(hearer.read, clip.samples)
-    row["repeated"] = _or_nothing(lambda samples: hearer.answer(REPEAT, samples), clip.samples)
+def _rows_of(rows: Sequence[dict], way: str, snr_db: float, voice: str) -> list[dict]:
+    return [r for r in rows if r["way"] == way and r["noise"] == noise_name(snr_db) and voice in ("all", r["voice"])]
+
+
+def _row(way: ListenWay, clip: HeldOutClip, typed: str | None) -> dict:
+    row: dict[str, Any] = {"way": way.name, "voice": clip.voice, "noise": noise_name(clip.snr_db), "text": clip.text}
+    row["read"] = _or_nothing(way.transcribe, clip.samples)
+    row["repeated"] = _or_nothing(lambda samples: way.answer(REPEAT, samples), clip.samples)
     for name in ("read", "repeated"):
         errors = count_word_errors(clip.text, row[name])
         row |= {f"{name}_errors": errors.errors, "words": errors.words}
     if typed is not None:
-        row["typed"], row["answer"] = typed, _or_nothing(lambda samples: hearer.answer("", samples), clip.samples)
+        row["typed"], row["answer"] = typed, _or_nothing(lambda samples: way.answer("", samples), clip.samples)
         row["agreement"] = content_overlap(typed, row["answer"])
         if clip.snr_db == CLEAN_DB:
-            row["first_audio_s"] = _or_nothing(hearer.first_audio_s, clip.samples) or None
+            row["first_audio_s"] = _or_nothing(way.first_audio_s, clip.samples) or None
     return row
 
 
 def _or_nothing(listen: Callable, samples: np.ndarray):
+    """What a way makes of speech, "" where it finds none."""
     try:
         return listen(samples)
     except NothingHeardError:
@@ -176,23 +233,6 @@ def _or_nothing(listen: Callable, samples: np.ndarray):
 def noise_name(snr_db: float) -> str:
     """A level of noise in words."""
     return "clean" if snr_db == CLEAN_DB else f"{snr_db:g} dB"
-
-
-def _summary(rows: Sequence[dict], way: str, snr_db: float, voice: str) -> dict | None:
-    own = [r for r in rows if r["way"] == way and r["noise"] == noise_name(snr_db) and voice in ("all", r["voice"])]
-    if not own:
-        return None
-    words = sum(r["words"] for r in own)
-    asked = [r for r in own if "agreement" in r]
-    times = [r["first_audio_s"] for r in own if r.get("first_audio_s")]
-    return {
-        "way": way, "noise": noise_name(snr_db), "voice": voice, "clips": len(own),
-        "read WER %": 100 * sum(r["read_errors"] for r in own) / words,
-        "repeat WER %": 100 * sum(r["repeated_errors"] for r in own) / words,
-        "same content %": 100 * float(np.mean([r["agreement"] >= SAME_CONTENT for r in asked])) if asked else np.nan,
-        "overlap": float(np.mean([r["agreement"] for r in asked])) if asked else np.nan,
-        "first audio s": float(np.median(times)) if times else np.nan,
-    }  # fmt: skip
 
 
 def content_overlap(a: str, b: str) -> float:
@@ -207,7 +247,7 @@ def content_overlap(a: str, b: str) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Spoken:
+class SpokenQuestion:
     """A spoken question with the answers that count.
 
     Attributes:
@@ -221,7 +261,7 @@ class Spoken:
     recording: Path
 
 
-def read_questions(folder: Path) -> list[Spoken]:
+def read_questions(folder: Path) -> list[SpokenQuestion]:
     """Spoken questions of a folder: recordings, and a TSV with the columns `audio`, `question` and `answer`.
 
     Several accepted answers are separated by `|`. (The layout in which Llama Questions is passed around.)
@@ -243,23 +283,23 @@ def read_questions(folder: Path) -> list[Spoken]:
         if not path.is_file():
             raise InputError(f"{path} is not there, and {tables[0].name} names it")
         answers = tuple(a.strip() for a in row["answer"].split("|") if a.strip())
-        questions.append(Spoken(row["question"], answers, path))
+        questions.append(SpokenQuestion(row["question"], answers, path))
     if not questions:
         raise FormatError(f"{tables[0]} holds no questions")
     return questions
 
 
-def answered(hearers: Sequence[Hearer], typed: Callable[[str], str], spoken: Iterable[Spoken]) -> list[dict]:
+def right_answers(
+    ways: Sequence[ListenWay], typed: Callable[[str], str], questions: Iterable[SpokenQuestion]
+) -> list[dict]:
     """Share of questions whose reply holds an accepted answer, spoken and typed; empty without questions."""
-    from ..core.audio import read_audio
-
     right: dict[str, list[bool]] = {}
-    for item in spoken:
+    for item in questions:
         samples = read_audio(item.recording, ENCODER_SAMPLE_HZ)
         right.setdefault("typed", []).append(holds_answer(typed(item.question), item.answers))
-        for hearer in hearers:
-            reply = _or_nothing(lambda sound, hearer=hearer: hearer.answer("", sound), samples)
-            right.setdefault(hearer.name, []).append(holds_answer(reply, item.answers))
+        for way in ways:
+            reply = _or_nothing(lambda sound, way=way: way.answer("", sound), samples)
+            right.setdefault(way.name, []).append(holds_answer(reply, item.answers))
     return [{"way": name, "questions": len(own), "right %": 100 * float(np.mean(own))} for name, own in right.items()]
 
 

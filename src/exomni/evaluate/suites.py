@@ -3,66 +3,53 @@
 import os
 import platform
 import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from ..core.errors import ConfigError, InputError
+from ..data.teachers import FaceTeacher, get_teacher
 from ..pipeline.results import check_folder
-from .goals import check_goals
-from .report import format_result, write_report
-from .systems import ExOmniSystem, System
+from . import metric
+from .suite_report import format_result, write_report
+from .systems import SYSTEMS, ExOmniSystem, build_system, load_omni
 from .texts import held_out_prompts, held_out_texts
 
 SUITES: tuple[str, ...] = ("consistency", "face", "latency")
 SPEECH_INPUT = "speech-input"
-"""A suite of its own: it needs the data set of hearing, and the cascade cannot hear."""
+"""A suite of its own: it needs the data set of many voices, and the cascade takes no speech."""
 ALL = "all"
 """Stands for every suite of `SUITES`, one after the other."""
-SYSTEMS: tuple[str, ...] = ("exomni", "cascade")
 TEACHER = "openfacefx"
+"""The face teacher that faces are measured against unless another one is asked for."""
 
 
-def build_system(name: str, weights: Path | None = None) -> System:
-    """Make a system ready, its LLM excepted, which is loaded for its first answer.
+@dataclass(frozen=True)
+class Order:
+    """What a suite is to measure.
 
-    Args:
-        name: one of `SYSTEMS`.
-        weights: folder of weights for exomni in place of the shipped ones.
-    Raises:
-        ConfigError: no such system.
-        AssetError: a part is missing.
+    Attributes:
+        systems: names of `SYSTEMS`.
+        limit: most texts; 0 takes all.
+        weights: folder of weights for exomni; None for the shipped ones.
+        recordings: folder of recordings; None for none.
+        teacher: the face teacher that is the reference.
     """
-    if name == "exomni":
-        from ..pipeline.exomni import ExOmni
 
-        return ExOmniSystem(ExOmni.load("nano", weights=weights))
-    if name == "cascade":
-        return _build_cascade()
-    raise ConfigError(f"'{name}' is not a system; there are {', '.join(SYSTEMS)} and both")
-
-
-def _build_cascade() -> System:
-    from functools import cache
-
-    from ..data.teachers import get_teacher
-    from ..parts.hibari.conversion import VOICE
-    from ..parts.hibari.voice import Phonemizer, Vocoder, VoiceFront
-    from ..parts.smollm.chat import ChatModel
-    from ..parts.smollm.conversion import LLM
-    from .cascade import CascadeSystem
-
-    voice = VOICE.folder()
-    chat = cache(lambda: ChatModel(LLM.folder()))
-    return CascadeSystem(
-        chat, Phonemizer(), VoiceFront(voice / "front.onnx"), Vocoder(voice / "back.onnx"), get_teacher(TEACHER)
-    )
+    systems: tuple[str, ...]
+    limit: int
+    weights: Path | None
+    recordings: Path | None
+    teacher: FaceTeacher
 
 
 def run(
     suite: str, system: str = "exomni", limit: int = 0, out: Path | None = None, weights: Path | None = None,
-    recordings: Path | None = None,
+    recordings: Path | None = None, teacher: str | FaceTeacher = TEACHER,
 ) -> dict:  # fmt: skip
     """Run a suite, print its table, and write a report.
 
@@ -74,42 +61,49 @@ def run(
         weights: folder of weights for exomni in place of the shipped ones.
         recordings: folder of recordings for the suite `face`, see `facial.recorded_faces`; for `speech-input` of spoken
             questions, see `speech_input.read_questions`.
+        teacher: the face teacher that the suite `face` takes for its reference, one of `data.teachers.TEACHERS`; or
+            one made by `data.teachers.get_teacher`, with options of its own.
     Returns:
         `suite`, `machine`, `systems` (their facts), `table`, `rows`, `goals` and what else the suite has; of "all",
         these by suite.
     Raises:
-        ConfigError: no such suite or system, or a negative limit.
+        ConfigError: no such suite, system or teacher, or a negative limit.
         InputError: `recordings` is no folder, or is given to another suite.
         OutputError: `out` cannot be written; found out before the work.
     """
     names = _checked(suite, system, limit, recordings)
+    reference = get_teacher(teacher) if isinstance(teacher, str) else teacher
     if out is not None:
         check_folder(out)
-    wanted = SUITES if suite == ALL else (suite,)
-    results = {s: _run_one(s, names, limit, out, weights, recordings) for s in wanted}
+    order = Order(names, limit, weights, recordings, reference)
+    results = {s: _run_one(s, order, out) for s in (SUITES if suite == ALL else (suite,))}
     return results if suite == ALL else results[suite]
 
 
-def _run_one(
-    suite: str, names: tuple[str, ...], limit: int, out: Path | None, weights: Path | None, recordings: Path | None
-) -> dict:
+def _run_one(suite: str, order: Order, out: Path | None) -> dict:
     """One suite, its table and its report."""
-    machine, faces = machine_facts(), None
-    if suite == "consistency":
-        result = _consistency(names, limit, weights)
-    elif suite == "face":
-        result, faces = _face(names, limit, weights, recordings)
-    elif suite == SPEECH_INPUT:
-        result = _speech_input(limit, weights, recordings)
-    else:
-        result = _latency(names, limit, weights)
-    result = {"suite": suite, "machine": machine, **result}
+    machine = machine_facts()
+    measured, faces = _RUNS[suite](order)
+    result = {"suite": suite, "machine": machine, **measured}
     result["goals"] = check_goals(result)
     print(f"{suite}\n\n{format_result(result)}", flush=True)
     if out is not None:
         files = write_report(result, out, faces)
         print(f"{len(files)} files in {out}/", file=sys.stderr)
     return result
+
+
+def check_goals(result: Mapping) -> list[dict]:
+    """The goals of a suite that its result has a figure for: rows with `goal`, `bound`, `reached` and `met`.
+
+    Args:
+        result: of `run`, with `suite` and `table`.
+    """
+    # Here and not above: a fresh process of `latency` must not spend its time on what speech-input needs.
+    from . import consistency, facial, latency, speech_input
+
+    modules = {"consistency": consistency, "face": facial, "latency": latency, SPEECH_INPUT: speech_input}
+    return metric.check_goals(modules[result["suite"]].METRICS, result["table"])
 
 
 def _checked(suite: str, system: str, limit: int, recordings: Path | None) -> tuple[str, ...]:
@@ -131,51 +125,59 @@ def _bar(what: str):
     return lambda items: tqdm(items, what, file=sys.stderr)
 
 
-def _consistency(names: tuple[str, ...], limit: int, weights: Path | None) -> dict:
+def _built(order: Order) -> tuple[list, dict]:
+    """The systems, and their facts."""
+    systems = [build_system(name, order.weights) for name in order.systems]
+    return systems, {"systems": {s.name: s.facts() for s in systems}}
+
+
+def _consistency(order: Order) -> tuple[dict, None]:
     from .consistency import consistency
-    from .judges import OpinionScore, Transcriber
+    from .judges import OpinionScore, WhisperJudge
 
-    transcribe, score = Transcriber(), OpinionScore()
-    systems = [build_system(name, weights) for name in names]
-    result = consistency(systems, held_out_texts(limit), transcribe, score, _bar("texts"))
-    return {"systems": {s.name: s.facts() for s in systems}, **result}
+    transcribe, score = WhisperJudge(), OpinionScore()
+    systems, facts = _built(order)
+    return {**facts, **consistency(systems, held_out_texts(order.limit), transcribe, score, _bar("texts"))}, None
 
 
-def _face(names: tuple[str, ...], limit: int, weights: Path | None, recordings: Path | None) -> tuple[dict, dict]:
-    from ..data.teachers import get_teacher
+def _face(order: Order) -> tuple[dict, dict]:
     from .facial import facial
 
-    systems = [build_system(name, weights) for name in names]
-    result, faces = facial(systems, get_teacher(TEACHER), held_out_texts(limit), recordings, _bar("faces"))
-    return {"systems": {s.name: s.facts() for s in systems}, **result}, faces
+    systems, facts = _built(order)
+    result, faces = facial(systems, order.teacher, held_out_texts(order.limit), order.recordings, _bar("faces"))
+    return {**facts, **result}, faces
 
 
-def _latency(names: tuple[str, ...], limit: int, weights: Path | None) -> dict:
+def _latency(order: Order) -> tuple[dict, None]:
     from .latency import latency, run_fresh
 
-    given = None if weights is None else str(weights)
-    return latency(names, held_out_prompts(limit), lambda name, prompts: run_fresh(name, prompts, given))
+    given = None if order.weights is None else str(order.weights)
+    prompts = held_out_prompts(order.limit)
+    return latency(order.systems, prompts, lambda name, asked: run_fresh(name, asked, given)), None
 
 
-def _speech_input(limit: int, weights: Path | None, recordings: Path | None) -> dict:
+def _speech_input(order: Order) -> tuple[dict, None]:
     from ..assets.table import cache_folder
-    from ..parts.smollm.chat import Turn
-    from ..pipeline.exomni import ExOmni
+    from ..core.turns import Turn
     from ..pipeline.spoken_prompts import LISTEN
-    from .speech_input import REPLY_TOKENS, OmniHearer, held_out_clips, read_questions, speech_input
+    from .speech_input import REPLY_TOKENS, OmniListenWay, held_out_clips, read_questions, speech_input
 
-    spoken = read_questions(recordings) if recordings else []
-    clips = held_out_clips(cache_folder() / "data" / "hearing", limit)
-    omni = ExOmni.load("nano", weights=weights)
-    hearers = [OmniHearer(omni, way) for way in LISTEN]
+    questions = read_questions(order.recordings) if order.recordings else []
+    clips = held_out_clips(cache_folder() / "data" / "hearing", order.limit)
+    omni = load_omni(order.weights)
+    ways = [OmniListenWay(omni, way) for way in LISTEN]
 
     def typed(question: str) -> str:
-        return "".join(t.text for t in omni.chat.reply([Turn("user", question)], max_new_tokens=REPLY_TOKENS))
+        return "".join(t.text for t in omni.parts.writer.write([Turn("user", question)], max_new_tokens=REPLY_TOKENS))
 
-    return {
-        "systems": {"exomni": ExOmniSystem(omni).facts()},
-        **speech_input(hearers, typed, clips, spoken, _bar("clips")),
-    }
+    facts = {"systems": {"exomni": ExOmniSystem(omni).facts()}}
+    return {**facts, **speech_input(ways, typed, clips, questions, _bar("clips"))}, None
+
+
+_RUNS: dict[str, Callable[[Order], tuple[dict, Any]]] = {
+    "consistency": _consistency, "face": _face, "latency": _latency, SPEECH_INPUT: _speech_input,
+}  # fmt: skip
+"""What runs each suite: gives its result, and the measured faces by system for contact sheets or None."""
 
 
 def machine_facts() -> dict:

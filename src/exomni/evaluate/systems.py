@@ -1,4 +1,4 @@
-"""What is evaluated: a system says a text or answers a question, and shows its phones and its times."""
+"""What is evaluated: a system says a text or answers a question, and tells its phones and its times."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -7,10 +7,15 @@ from typing import Protocol
 
 import numpy as np
 
+from ..core.errors import ConfigError
 from ..core.events import Event, SpeechEvent
 from ..core.timebase import SAMPLE_HZ
 from ..pipeline.results import collect
 from .phones import Utterance
+
+SYSTEMS: tuple[str, ...] = ("exomni", "cascade")
+CASCADE_TEACHER = "openfacefx"
+"""Makes the cascade's face."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,18 +49,23 @@ class System(Protocol):
 
     def prepare(self) -> None:
         """Load everything that an answer needs, as a user's program does before the first question."""
+        ...
 
     def speak(self, text: str, seed: int) -> Spoken:
         """Say a given text."""
+        ...
 
     def respond(self, prompt: str, seed: int) -> Spoken:
         """Answer a question."""
+        ...
 
     def animate(self, recording: Path, phones: list | None) -> np.ndarray | None:
         """Face of a recording, float32 [T_frame, 52]; None where the system cannot do without the true phones."""
+        ...
 
     def facts(self) -> dict:
         """What identifies it: hashes and names."""
+        ...
 
 
 def gather(events: Iterable[Event]) -> Spoken:
@@ -86,7 +96,7 @@ class ExOmniSystem:
 
     def prepare(self) -> None:
         """Load the LLM."""
-        self.omni.chat  # noqa: B018
+        self.omni.prepare()
 
     def speak(self, text: str, seed: int) -> Spoken:
         """Say a given text; the emotion is left to the model."""
@@ -102,4 +112,37 @@ class ExOmniSystem:
 
     def facts(self) -> dict:
         """Hashes of the weights and of the data that they were trained on."""
-        return {"model": self.omni.nano.model_hash, "data": self.omni.nano.data_hash}
+        return {"model": self.omni.parts.facts.weights, "data": self.omni.parts.facts.data}
+
+
+def build_system(name: str, weights: Path | None = None) -> System:
+    """Make a system ready, its LLM excepted, which is loaded for its first answer.
+
+    Args:
+        name: one of `SYSTEMS`.
+        weights: folder of weights for exomni in place of the shipped ones.
+    Raises:
+        ConfigError: no such system.
+        AssetError: a part is missing.
+    """
+    if name == "exomni":
+        return ExOmniSystem(load_omni(weights))
+    if name == "cascade":
+        return _build_cascade()
+    raise ConfigError(f"'{name}' is not a system; there are {', '.join(SYSTEMS)} and both")
+
+
+def load_omni(weights: Path | None):
+    """Load `nano`, with the weights of a folder or the shipped ones."""
+    from ..pipeline.exomni import ExOmni
+
+    return ExOmni.load("nano", weights=weights)
+
+
+def _build_cascade() -> System:
+    from ..data.teachers import get_teacher
+    from ..parts.loading import load_parts
+    from .cascade import CascadeSystem
+
+    parts = load_parts("nano")
+    return CascadeSystem(lambda: parts.writer, parts.teacher_voice, get_teacher(CASCADE_TEACHER))

@@ -1,12 +1,14 @@
 """The server's addresses: the WebSocket, the endpoints, the page."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Request, WebSocket
-from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
@@ -14,35 +16,32 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from . import endpoints
-from .backend import Backend
-from .config import ServerConfig
 from .description import describe
 from .gate import Gate, refuse
 from .hub import Hub
-from .logs import log
 from .protocol import PATH
+from .protocol.server import ErrorCode
 from .realtime import serve_socket
 from .refusals import Refusal
 from .security import refusal_of
+from .telemetry import log
 
 CACHE_FOREVER = "public, max-age=31536000, immutable"
 """For what has a hash of its content in its name."""
 
 
-def create_app(config: ServerConfig, backend: Backend, page: Path | None = None) -> FastAPI:
-    """The server as an ASGI application; `app.state.hub` is what its parts share.
+def create_app(hub: Hub) -> FastAPI:
+    """The server as an ASGI application.
 
     Args:
-        config: of the server.
-        backend: the model.
-        page: folder of the page; the committed build without it.
+        hub: what its parts share; requests find it as `app.state.hub`, connections in the lifespan's state.
     """
-    hub = Hub(config, backend)
+    config = hub.config
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Hub]]:
         hub.start()
-        yield
+        yield {"hub": hub}
         await hub.drain()
         hub.stop()
 
@@ -59,10 +58,9 @@ def create_app(config: ServerConfig, backend: Backend, page: Path | None = None)
         await serve_socket(hub, socket, refusal_of(config, socket))
 
     app.exception_handler(Refusal)(_refused)
-    app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(HTTPException)(_http_error)
     app.exception_handler(Exception)(_failed)
-    app.mount("/", Page(directory=page or _built_page(), html=True))
+    app.mount("/", Page(directory=str(resources.files("exomni.serve") / "web"), html=True))
     if config.origins:
         app.add_middleware(CORSMiddleware, allow_origins=list(config.origins), allow_methods=["*"], allow_headers=["*"])
     app.add_middleware(Gate, hub=hub)
@@ -74,13 +72,14 @@ class Page(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """A file; an endpoint that is asked in the wrong way comes here too, and is no missing file."""
-        routes = [route for route in endpoints.router.routes if route.path_regex.match("/" + path)]
-        if routes:
-            allowed = ", ".join(sorted({method for route in routes for method in route.methods}))
+        routes = [route for route in endpoints.router.routes if isinstance(route, APIRoute)]
+        methods = {method for route in routes if route.path_regex.match("/" + path) for method in route.methods or ()}
+        if methods:
+            allowed = ", ".join(sorted(methods))
             raise HTTPException(405, "the endpoint takes " + allowed, {"allow": allowed})
         return await super().get_response(path, scope)
 
-    def file_response(self, full_path, *args, **kwargs) -> Response:
+    def file_response(self, full_path: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Response:
         """A file."""
         response = super().file_response(full_path, *args, **kwargs)
         kept = Path(full_path).parent.name == "assets"
@@ -88,22 +87,12 @@ class Page(StaticFiles):
         return response
 
 
-def _built_page() -> Path:
-    return Path(str(resources.files("exomni.serve") / "web"))
-
-
 async def _refused(_: Request, refusal: Refusal) -> JSONResponse:
     return refuse(refusal)
 
 
-async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"][1:])
-    return refuse(Refusal("invalid_event", f"{place or 'the request'}: {first['msg']}", place or None))
-
-
 async def _http_error(_: Request, error: HTTPException) -> JSONResponse:
-    codes = {404: "item_not_found", 413: "message_too_big"}
+    codes: dict[int, ErrorCode] = {404: "item_not_found", 413: "message_too_big"}
     body = Refusal(codes.get(error.status_code, "invalid_event"), str(error.detail)).body()
     return JSONResponse({"error": body.model_dump(exclude_none=True)}, error.status_code, error.headers)
 

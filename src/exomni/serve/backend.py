@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -10,15 +10,11 @@ from ..core.audio import resample
 from ..core.errors import NothingHeardError
 from ..core.events import Event
 from ..core.timebase import ENCODER_SAMPLE_HZ, SAMPLE_HZ
+from ..core.turns import Turn
 from ..pipeline.speech_detector import SpeechDetector, VadConfig
 
-
-@dataclass(frozen=True)
-class Said:
-    """One turn of a conversation: `role` is "user" or "assistant"."""
-
-    role: str
-    text: str
+if TYPE_CHECKING:
+    from ..pipeline.exomni import ExOmni
 
 
 @dataclass(frozen=True)
@@ -41,41 +37,54 @@ class ReplyOptions:
 class Backend(Protocol):
     """A model that talks. Its streams are advanced from one thread, several of them in turns."""
 
-    def reply(self, turns: Sequence[Said], options: ReplyOptions) -> Iterator[Event]:
+    def reply(self, turns: Sequence[Turn], options: ReplyOptions) -> Iterator[Event]:
         """An answer with voice and face (`exomni.core.events`)."""
+        ...
 
-    def write(self, turns: Sequence[Said], options: ReplyOptions) -> Iterator[str]:
+    def write(self, turns: Sequence[Turn], options: ReplyOptions) -> Iterator[str]:
         """An answer in words only, piece by piece."""
+        ...
 
-    def remember(self, turns: Sequence[Said]) -> Iterator[None]:
-        """Get ready, step by step, for what follows a reply, the last of these turns, while it is listened to."""
+    def prefill(self, turns: Sequence[Turn]) -> Iterator[None]:
+        """Prefill a reply, the last of these turns, step by step while it is played; the next one begins sooner."""
+        ...
 
     def say(self, text: str, options: ReplyOptions) -> Iterator[Event]:
         """A given text with voice and face."""
+        ...
 
     def animate(self, samples: np.ndarray, sample_rate: int, emotion: np.ndarray | None) -> Iterator[Event]:
         """A face for a recording, float32 [N]."""
+        ...
 
-    def transcribe(self, samples: np.ndarray) -> str:
-        """What is said in float32 [N] at 16 kHz; "" where nobody speaks."""
+    def transcribe(self, samples: np.ndarray, trimmed: bool = False) -> str:
+        """The words of some audio; "" where there is no speech.
+
+        Args:
+            samples: float32 [N] at 16 kHz.
+            trimmed: whether this is one turn that a `detector` has cut out: speech with at most its prefix before it
+                and 0.1 s after it, so that it need not be searched for speech again. Else anything may be in it.
+        """
+        ...
 
     def detector(self, config: VadConfig) -> SpeechDetector:
         """Something that finds turns of speech."""
+        ...
 
 
 class OmniBackend:
-    """`ExOmni` as a backend.
+    """`ExOmni` as a backend; its methods are those of `Backend`.
 
     Args:
         omni: the loaded model.
     """
 
-    def __init__(self, omni):
+    def __init__(self, omni: "ExOmni") -> None:
         self._omni = omni
 
     @classmethod
     def load(cls) -> "OmniBackend":
-        """Load `nano` and warm it up, so that the first person does not wait.
+        """Load `nano` and warm it up, so that the first user does not wait.
 
         Raises:
             AssetError: a part is not installed or damaged.
@@ -88,44 +97,30 @@ class OmniBackend:
         backend.transcribe(resample(reply.samples, SAMPLE_HZ, ENCODER_SAMPLE_HZ))
         return backend
 
-    def reply(self, turns: Sequence[Said], options: ReplyOptions) -> Iterator[Event]:
-        """See `Backend`."""
-        return self._omni.stream(_turns(turns), **_speaking(options), max_new_tokens=options.max_tokens)
+    def reply(self, turns: Sequence[Turn], options: ReplyOptions) -> Iterator[Event]:
+        return self._omni.stream(
+            list(turns), emotion=options.emotion, seed=options.seed, speed=options.speed,
+            max_new_tokens=options.max_tokens,
+        )  # fmt: skip
 
-    def write(self, turns: Sequence[Said], options: ReplyOptions) -> Iterator[str]:
-        """See `Backend`."""
-        tokens = self._omni.parts.writer.write(_turns(turns), max_new_tokens=options.max_tokens, seed=options.seed)
+    def write(self, turns: Sequence[Turn], options: ReplyOptions) -> Iterator[str]:
+        tokens = self._omni.parts.writer.write(turns, max_new_tokens=options.max_tokens, seed=options.seed)
         return (token.text for token in tokens)
 
-    def remember(self, turns: Sequence[Said]) -> Iterator[None]:
-        """See `Backend`."""
-        return self._omni.parts.writer.prefill(_turns(turns))
+    def prefill(self, turns: Sequence[Turn]) -> Iterator[None]:
+        return self._omni.parts.writer.prefill(turns)
 
     def say(self, text: str, options: ReplyOptions) -> Iterator[Event]:
-        """See `Backend`."""
-        return self._omni.stream_speech(text, **_speaking(options))
+        return self._omni.stream_speech(text, emotion=options.emotion, seed=options.seed, speed=options.speed)
 
     def animate(self, samples: np.ndarray, sample_rate: int, emotion: np.ndarray | None) -> Iterator[Event]:
-        """See `Backend`."""
         return self._omni.stream_animation(samples, sample_rate, emotion=emotion)
 
-    def transcribe(self, samples: np.ndarray) -> str:
-        """See `Backend`."""
+    def transcribe(self, samples: np.ndarray, trimmed: bool = False) -> str:
         try:
-            return self._omni.transcribe(samples, ENCODER_SAMPLE_HZ)
+            return self._omni.transcribe(samples, ENCODER_SAMPLE_HZ, trimmed=trimmed)
         except NothingHeardError:
             return ""
 
     def detector(self, config: VadConfig) -> SpeechDetector:
-        """See `Backend`."""
         return SpeechDetector(self._omni.parts.voice_activity, config)
-
-
-def _turns(turns: Sequence[Said]) -> list:
-    from ..core.turns import Turn
-
-    return [Turn(turn.role, turn.text) for turn in turns]
-
-
-def _speaking(options: ReplyOptions) -> dict:
-    return {"emotion": options.emotion, "seed": options.seed, "speed": options.speed}

@@ -1,4 +1,4 @@
-"""How the server is set up: where it listens, who may come in, and how much anybody may ask of it."""
+"""How the server is set up: its address, who may connect, and its limits."""
 
 import ipaddress
 import re
@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from ..core.configuration import StrictConfig
 from ..core.errors import ConfigError
 
 PORT = 8400
@@ -18,14 +19,8 @@ Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
-class Section(BaseModel):
-    """Base of both: unknown keys are refused and nothing is changed after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Limits(Section):
-    """How much anybody may ask of the server.
+class Limits(StrictConfig):
+    """How much clients may ask of the server.
 
     Attributes:
         sessions: WebSockets at once; more are told when to come again.
@@ -38,14 +33,14 @@ class Limits(Section):
         turn_s: longest turn of speech.
         recording_s: longest recording that HTTP takes.
         session_s: longest session.
-        items: that a conversation remembers; one more, and the older half is forgotten.
+        items: that a conversation keeps; one more, and the older half is dropped.
         messages_per_s: of one session; beyond, its messages are read more slowly.
         audio_speed: seconds of speech that a session may send in a second; beyond, they are read more slowly.
         replies_per_minute: of one session.
         requests_per_minute: HTTP requests that need the model, of one address.
         outbox_bytes: waiting for one client; beyond, its reply waits too.
         slow_client_s: a client that takes nothing, or leaves a request half said, for as long is dropped.
-        kept_bytes: of replies that are remembered for downloads.
+        kept_bytes: of replies that are kept for downloads.
         exports: being written or waiting to be written at once.
     """
 
@@ -76,15 +71,15 @@ class Limits(Section):
         return self
 
 
-class ServerConfig(Section):
-    """Where the server listens and who may come in.
+class ServerConfig(StrictConfig):
+    """Where the server listens and who may connect.
 
     Attributes:
         host: address to listen on; anything but loopback needs a token.
         port: 0 takes a free one.
         token: that every request must show, or None.
         origins: other pages that may talk to the server, such as `https://example.org`.
-        limits: how much anybody may ask.
+        limits: how much clients may ask.
         grace_s: how long replies may finish when the server is told to stop.
         log_content: whether logs may hold what was said; for finding mistakes on one's own machine.
     """

@@ -1,144 +1,232 @@
-"""What was said: the items of a conversation, and how much of each reply was heard."""
+"""The items of a conversation. Whatever adds, changes, shortens or announces one of them does so here."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
-from ..core.timebase import SAMPLE_HZ
-from .backend import Said
-from .protocol.items import Content, Item
-from .protocol.server import SpokenWord
+import numpy as np
 
+from ..core.audio import resample
+from ..core.timebase import ENCODER_SAMPLE_HZ, SAMPLE_HZ, exact_ratio
+from ..core.turns import Turn
+from .outbox import Outbox
+from .protocol.items import Content, ContentKind, Item, ItemStatus, Role, new_id
+from .protocol.server import ItemAdded, ItemDeleted, ItemTruncated, SpokenWord
+from .refusals import Refusal
+from .uploads import decode_pcm16
 
-@dataclass(frozen=True)
-class Entry:
-    """An item as the server keeps it.
-
-    Attributes:
-        id: of the item.
-        role: "user", "assistant" or "system".
-        kind: of its one part, such as "input_audio".
-        text: what it says; for a reply, what was written.
-        words: of a spoken reply with their times, as far as it was made.
-        made_samples: length of a spoken reply so far.
-        heard_samples: what was heard of it, or None for all.
-        status: as in `Item`.
-    """
-
-    id: str
-    role: str
-    kind: str
-    text: str = ""
-    words: tuple[SpokenWord, ...] = ()
-    made_samples: int = 0
-    heard_samples: int | None = None
-    status: str = "completed"
-
-    @property
-    def heard_text(self) -> str:
-        """What was heard of it: a word counts once its middle has been."""
-        if self.heard_samples is None:
-            return self.text
-        return " ".join(w.text for w in self.words if (w.start_sample + w.end_sample) / 2 < self.heard_samples)
-
-    def as_item(self) -> Item:
-        """The item as it goes over the wire."""
-        spoken = self.kind in ("input_audio", "output_audio")
-        words = {"transcript": self.heard_text} if spoken else {"text": self.heard_text}
-        return Item(role=self.role, id=self.id, status=self.status, content=(Content(type=self.kind, **words),))
+SAMPLES_PER_MS = exact_ratio(SAMPLE_HZ, 1000)
+_KINDS: dict[Role, tuple[ContentKind, ...]] = {
+    "user": ("input_text", "input_audio"),
+    "assistant": ("output_text", "output_audio"),
+    "system": ("input_text",),
+}
 
 
 @dataclass
-class Conversation:
-    """The items in order; where there are too many, the older half is forgotten.
-
-    One item a turn would change the beginning every time, and with it all that the LLM has read of the conversation.
+class ConversationItem:
+    """An item as the server keeps it; `Conversation` changes it.
 
     Attributes:
-        most: items that are remembered; at least 2.
-        entries: the items.
+        id: of the item.
+        role: who says it.
+        kind: of its one part.
+        text: what it says; for a reply, all that was written.
+        words: of a spoken reply with their times, as far as it was made.
+        made_samples: length of a spoken reply so far.
+        played_samples: how much of it the user heard before it was stopped, or None for all.
+        status: as in `Item`.
+        previous_id: of the item before it when it was added, or None.
     """
 
-    most: int
-    entries: list[Entry] = field(default_factory=list)
+    id: str
+    role: Role
+    kind: ContentKind
+    text: str = ""
+    words: tuple[SpokenWord, ...] = ()
+    made_samples: int = 0
+    played_samples: int | None = None
+    status: ItemStatus = "completed"
+    previous_id: str | None = None
 
-    def find(self, item_id: str) -> Entry | None:
+    @property
+    def played_text(self) -> str:
+        """Its text, as far as it was played: a word counts once its middle has been."""
+        if self.played_samples is None:
+            return self.text
+        return " ".join(w.text for w in self.words if (w.start_sample + w.end_sample) / 2 < self.played_samples)
+
+    def as_wire(self, has_content: bool = True) -> Item:
+        """The item as it goes over the wire; a reply that begins has no content yet."""
+        text, spoken = self.played_text, self.kind in ("input_audio", "output_audio")
+        content = Content(type=self.kind, transcript=text) if spoken else Content(type=self.kind, text=text)
+        return Item(role=self.role, id=self.id, status=self.status, content=(content,) if has_content else ())
+
+
+class Conversation:
+    """The items in order; where there are too many, the older half is dropped.
+
+    Dropping one item a turn would change the beginning every time, and with it all that the LLM's KV cache holds.
+
+    Args:
+        most: items that are kept; at least 2.
+        outbox: of the client, who is told of every change.
+    Attributes:
+        items: the items.
+    """
+
+    def __init__(self, most: int, outbox: Outbox) -> None:
+        self._most, self._outbox = most, outbox
+        self.items: list[ConversationItem] = []
+
+    def find(self, item_id: str) -> ConversationItem | None:
         """The item of that id."""
-        return next((entry for entry in self.entries if entry.id == item_id), None)
+        return next((item for item in self.items if item.id == item_id), None)
 
-    def before(self, item_id: str) -> str | None:
-        """Id of the item before another."""
-        ids = [entry.id for entry in self.entries]
-        place = ids.index(item_id) if item_id in ids else len(ids)
-        return ids[place - 1] if place else None
+    def get(self, item_id: str, param: str = "item_id") -> ConversationItem:
+        """The item of that id; `param` is the client's field that names it.
 
-    def add(self, entry: Entry, after: str | None = None) -> str | None:
-        """Put an item after another ("root": first; None: last), and return the id of the one before it."""
-        place = len(self.entries)
+        Raises:
+            Refusal: there is none.
+        """
+        item = self.find(item_id)
+        if item is None:
+            raise Refusal("item_not_found", f"there is no item {item_id}", param)
+        return item
+
+    def add(self, item: ConversationItem, after: str | None = None) -> None:
+        """Put an item after another ("root": first; None: last), and note which one is before it."""
+        place = len(self.items)
         if after == "root":
             place = 0
         elif after is not None:
-            place = [e.id for e in self.entries].index(after) + 1
-        if len(self.entries) >= self.most:
-            n_forgotten = len(self.entries) - self.most // 2
-            del self.entries[:n_forgotten]
-            place = max(0, place - n_forgotten)
-        self.entries.insert(place, entry)
-        return self.before(entry.id)
+            place = [each.id for each in self.items].index(after) + 1
+        if len(self.items) >= self._most:
+            n_dropped = len(self.items) - self._most // 2
+            del self.items[:n_dropped]
+            place = max(0, place - n_dropped)
+        self.items.insert(place, item)
+        item.previous_id = self.items[place - 1].id if place else None
 
-    def change(self, item_id: str, **changes: object) -> Entry | None:
-        """Replace fields of an item; None where it was forgotten."""
-        for i, entry in enumerate(self.entries):
-            if entry.id == item_id:
-                self.entries[i] = replace(entry, **changes)
-                return self.entries[i]
-        return None
+    def create(self, wire_item: Item, after: str | None, most_s: float) -> tuple[ConversationItem, np.ndarray | None]:
+        """Add an item of a client's, as `item_of` reads it; one with audio is done once that has a transcript.
 
-    def remove(self, item_id: str) -> None:
-        """Forget an item."""
-        self.entries = [entry for entry in self.entries if entry.id != item_id]
+        Raises:
+            Refusal: as `item_of`; there is an item of that id, or none to put it after.
+        """
+        if after not in (None, "root"):
+            self.get(after, "previous_item_id")
+        if wire_item.id is not None and self.find(wire_item.id):
+            raise Refusal("item_exists", f"there is an item {wire_item.id} already", "item.id")
+        item, samples = item_of(wire_item, most_s)
+        self.add(item, after)
+        self.announce_added(item)
+        if samples is None:
+            self.announce_done(item)
+        return item, samples
 
-    def turns(self, instructions: str = "") -> list[Said]:
-        """The conversation as the model reads it; see `turns_of`."""
-        return turns_of(self.entries, instructions)
+    def announce_added(self, item: ConversationItem) -> None:
+        """Tell the client that an item is in the conversation."""
+        wire_item, before = item.as_wire(has_content=item.status != "in_progress"), item.previous_id
+        self._outbox.put(ItemAdded(type="conversation.item.added", item=wire_item, previous_item_id=before))
+
+    def announce_done(self, item: ConversationItem) -> None:
+        """Tell the client that an item is whole."""
+        ids = [each.id for each in self.items]
+        before = item.previous_id
+        if item.id in ids:
+            place = ids.index(item.id)
+            before = ids[place - 1] if place else None
+        self._outbox.put(ItemAdded(type="conversation.item.done", item=item.as_wire(), previous_item_id=before))
+
+    def append(
+        self, item: ConversationItem, text: str = "", words: tuple[SpokenWord, ...] = (), end_sample: int = 0
+    ) -> None:
+        """A reply goes on by some text, or by words that were spoken up to a sample."""
+        item.text += text
+        item.words += words
+        item.made_samples = max(item.made_samples, end_sample)
+
+    def set_transcript(self, item: ConversationItem, transcript: str) -> None:
+        """The words of an item's audio have come; they stand after the text that came with it."""
+        item.text = "\n".join(filter(None, [item.text, transcript]))
+
+    def truncate(self, item: ConversationItem, played_samples: int) -> None:
+        """A reply was played only so far: what comes after was never said."""
+        item.played_samples = played_samples
+        if self.find(item.id) is item:
+            self._outbox.put(ItemTruncated(item_id=item.id, audio_end_ms=played_samples // SAMPLES_PER_MS))
+
+    def delete(self, item_id: str) -> None:
+        """Drop an item.
+
+        Raises:
+            Refusal: there is none.
+        """
+        self.items.remove(self.get(item_id))
+        self._outbox.put(ItemDeleted(item_id=item_id))
 
 
-def turns_of(entries: Sequence[Entry], instructions: str = "") -> list[Said]:
-    """Turns that end with the user's; empty where there is nothing to answer. See `said_in`."""
-    turns = said_in(entries, instructions)
+def item_of(wire_item: Item, most_s: float) -> tuple[ConversationItem, np.ndarray | None]:
+    """An item of a client's as the server keeps it, and its audio that has no transcript yet, float32 [N] at 16 kHz.
+
+    Args:
+        wire_item: the client's.
+        most_s: longest audio.
+    Raises:
+        Refusal: parts that do not belong to its role, or that are empty.
+    """
+    if not wire_item.content:
+        raise Refusal("invalid_event", "an item has at least one part", "item.content")
+    texts: list[str] = []
+    pieces: list[np.ndarray] = []
+    for i, part in enumerate(wire_item.content):
+        where, allowed = f"item.content.{i}", _KINDS[wire_item.role]
+        if part.type not in allowed:
+            message = f"{where}.type: {wire_item.role} says {' or '.join(allowed)}"
+            raise Refusal("invalid_event", message, f"{where}.type")
+        is_text = part.type.endswith("text")
+        text = part.text if is_text else part.transcript
+        if text is not None:
+            texts.append(text)
+        elif part.type == "input_audio" and part.audio is not None:
+            pieces.append(decode_pcm16(part.audio, f"{where}.audio"))
+            if not len(pieces[-1]):
+                raise Refusal("invalid_audio", "the audio is empty", f"{where}.audio")
+        else:
+            missing = "text" if is_text else "audio" if wire_item.role == "user" else "transcript"
+            raise Refusal("invalid_event", f"{where}.{missing} is missing", f"{where}.{missing}")
+    if sum(map(len, pieces)) > most_s * SAMPLE_HZ:
+        raise Refusal("audio_too_long", f"a turn lasts at most {most_s:g} s", "item.content")
+    # Words that a client says were spoken have no times: such an item is text.
+    kind = "output_text" if wire_item.role == "assistant" else "input_audio" if pieces else "input_text"
+    item = ConversationItem(wire_item.id or new_id("item"), wire_item.role, kind, "\n".join(texts))
+    return item, resample(np.concatenate(pieces), SAMPLE_HZ, ENCODER_SAMPLE_HZ) if pieces else None
+
+
+def turns_to_answer(items: Sequence[ConversationItem], instructions: str = "") -> list[Turn]:
+    """Turns that end with the user's; empty where there is nothing to answer. See `turns_of`."""
+    turns = turns_of(items, instructions)
     return turns if turns and turns[-1].role == "user" else []
 
 
-def said_in(entries: Sequence[Entry], instructions: str = "") -> list[Said]:
-    """Turns as the model reads them.
+def turns_of(items: Sequence[ConversationItem], instructions: str = "") -> list[Turn]:
+    """The conversation as the LLM reads it: items of one role that follow each other are one turn.
 
-    The LLM knows no system turns: instructions stand before what the user says next. What the user says several
-    times in a row is one turn.
+    The LLM knows no system turns: instructions stand before what the user says next.
     """
-    turns: list[Said] = []
+    turns: list[Turn] = []
     waiting = [instructions.strip()] if instructions.strip() else []
-    for entry in entries:
-        text = entry.heard_text.strip()
+    for item in items:
+        text = item.played_text.strip()
         if not text:
             continue
-        if entry.role == "system":
+        if item.role == "system":
             waiting.append(text)
-        elif entry.role == "user":
+            continue
+        if item.role == "user":
             text, waiting = "\n\n".join([*waiting, text]), []
-            if turns and turns[-1].role == "user":
-                text = f"{turns.pop().text}\n{text}"
-            turns.append(Said("user", text))
-        elif turns and turns[-1].role == "assistant":
-            turns.append(Said("assistant", f"{turns.pop().text} {text}"))
-        else:
-            turns.append(Said("assistant", text))
+        if turns and turns[-1].role == item.role:
+            between = "\n" if item.role == "user" else " "
+            text = f"{turns.pop().content}{between}{text}"
+        turns.append(Turn(item.role, text))
     return turns
-
-
-def samples_of_ms(duration_ms: int) -> int:
-    """Samples at 24 kHz of so many milliseconds."""
-    return duration_ms * SAMPLE_HZ // 1000
-
-
-def ms_of_samples(n_samples: int) -> int:
-    """Whole milliseconds of so many samples at 24 kHz."""
-    return n_samples * 1000 // SAMPLE_HZ

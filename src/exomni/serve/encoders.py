@@ -1,20 +1,20 @@
 """Speech as files that grow while it is being made."""
 
-import struct
-from typing import Protocol
-
 import numpy as np
 
 from ..core.timebase import SAMPLE_HZ
+from .protocol.items import pcm16
 from .requests import SpeechFormat
 
 MEDIA_TYPES: dict[SpeechFormat, str] = {
     "mp3": "audio/mpeg", "opus": "audio/ogg", "aac": "audio/aac", "flac": "audio/flac", "wav": "audio/wav",
     "pcm": "audio/pcm",
 }  # fmt: skip
-_CODECS = {"mp3": ("mp3", "libmp3lame"), "opus": ("ogg", "libopus"), "aac": ("adts", "aac"), "flac": ("flac", "flac")}
-_ENDLESS = 0xFFFFFFFF - 36
-"""Length that a WAV file states while nobody knows it."""
+_CODECS: dict[SpeechFormat, tuple[str, str]] = {
+    "mp3": ("mp3", "libmp3lame"), "opus": ("ogg", "libopus"), "aac": ("adts", "aac"), "flac": ("flac", "flac"),
+    "wav": ("wav", "pcm_s16le"), "pcm": ("s16le", "pcm_s16le"),
+}  # fmt: skip
+"""FFmpeg's names of each format's container and codec."""
 
 
 class _Sink:
@@ -33,47 +33,27 @@ class _Sink:
         return data
 
 
-class Encoder(Protocol):
-    """Turns samples into a file's bytes."""
+class SpeechFileEncoder:
+    """Turns samples into a file's bytes, by FFmpeg's libraries.
 
-    def add(self, samples: np.ndarray) -> bytes:
-        """Bytes that these samples, float32 [N] at 24 kHz, make certain."""
+    Args:
+        name: of the format.
+    """
 
-    def finish(self) -> bytes:
-        """The rest."""
-
-
-class PcmEncoder:
-    """PCM16, little-endian, with a WAV header or without."""
-
-    def __init__(self, has_header: bool):
-        self._head = wav_header(_ENDLESS) if has_header else b""
-
-    def add(self, samples: np.ndarray) -> bytes:
-        """See `Encoder`."""
-        head, self._head = self._head, b""
-        return head + pcm16(samples)
-
-    def finish(self) -> bytes:
-        """See `Encoder`."""
-        head, self._head = self._head, b""
-        return head
-
-
-class CodecEncoder:
-    """A format of FFmpeg's libraries."""
-
-    def __init__(self, container: str, codec: str):
+    def __init__(self, name: SpeechFormat) -> None:
         import av
+        from av.audio.stream import AudioStream
 
+        container, codec = _CODECS[name]
         self._sink = _Sink()
-        self._container = av.open(self._sink, "w", format=container)
-        self._stream = self._container.add_stream(codec, rate=SAMPLE_HZ, layout="mono")
-        self._frame = av.AudioFrame.from_ndarray
+        self._container = av.open(self._sink, "w", format=container, options={"fflags": "+bitexact"})
+        stream = self._container.add_stream(codec, rate=SAMPLE_HZ, layout="mono")
+        assert isinstance(stream, AudioStream)
+        self._stream, self._frame = stream, av.AudioFrame.from_ndarray
         self._n_samples = 0
 
     def add(self, samples: np.ndarray) -> bytes:
-        """See `Encoder`."""
+        """Bytes that these samples, float32 [N] at 24 kHz, make certain."""
         frame = self._frame(np.frombuffer(pcm16(samples), np.int16)[None], format="s16", layout="mono")
         frame.sample_rate, frame.pts = SAMPLE_HZ, self._n_samples
         self._n_samples += len(samples)
@@ -81,23 +61,7 @@ class CodecEncoder:
         return self._sink.take()
 
     def finish(self) -> bytes:
-        """See `Encoder`."""
+        """What is left when no more samples come."""
         self._container.mux(self._stream.encode(None))
         self._container.close()
         return self._sink.take()
-
-
-def encoder(name: SpeechFormat) -> Encoder:
-    """An encoder for a format."""
-    return PcmEncoder(name == "wav") if name in ("wav", "pcm") else CodecEncoder(*_CODECS[name])
-
-
-def pcm16(samples: np.ndarray) -> bytes:
-    """float32 [N] in -1..1 as PCM16, little-endian."""
-    return (np.clip(samples, -1, 1) * 32767).round().astype("<i2").tobytes()
-
-
-def wav_header(n_bytes: int) -> bytes:
-    """What stands before so many bytes of PCM16, 24 kHz, mono."""
-    head = struct.pack("<4sI4s4sI", b"RIFF", n_bytes + 36, b"WAVE", b"fmt ", 16)
-    return head + struct.pack("<HHIIHH4sI", 1, 1, SAMPLE_HZ, SAMPLE_HZ * 2, 2, 16, b"data", n_bytes)

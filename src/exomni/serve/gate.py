@@ -3,19 +3,22 @@
 import asyncio
 import time
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .hub import Hub
-from .logs import log
-from .rates import Bucket
+from .hub import Bucket, Hub
 from .refusals import Refusal, busy
 from .security import HEADERS, refusal_of
+from .telemetry import log
 
-STATUS = {
+if TYPE_CHECKING:
+    from .http_connection import HttpConnection
+
+STATUS: dict[str, int] = {
     "unauthorized": 401,
     "origin_refused": 403,
     "item_not_found": 404,
@@ -46,7 +49,7 @@ def refuse(refusal: Refusal) -> JSONResponse:
 class Gate:
     """ASGI middleware around all of HTTP."""
 
-    def __init__(self, app: ASGIApp, hub: Hub):
+    def __init__(self, app: ASGIApp, hub: Hub) -> None:
         self._app, self._hub = app, hub
         self._buckets: OrderedDict[str, Bucket] = OrderedDict()
 
@@ -56,7 +59,8 @@ class Gate:
             await self._app(scope, receive, send)
             return
         began, status = time.monotonic(), 500
-        body = _Body(self._hub, receive)
+        body = _Body(self._hub, receive, Headers(scope=scope))
+        connection: HttpConnection | None = scope.get("state", {}).get("connection")
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -67,6 +71,8 @@ class Gate:
                     headers.setdefault(name, value)
             await send(message)
 
+        if connection is not None:
+            connection.request_begins()
         try:
             refusal = self._refusal(scope)
             if refusal is not None:
@@ -76,6 +82,8 @@ class Gate:
                 await self._app(scope, body.receive, answer)
         finally:
             body.forget()
+            if connection is not None:
+                connection.request_ends(body.whole)
             route = scope.get("route")
             path = getattr(route, "path", "other")
             self._hub.metrics.requests.labels(path, str(status)).inc()
@@ -115,12 +123,19 @@ class _Body:
     Args:
         hub: the server's shared state.
         receive: gives the next piece.
+        headers: of the request.
     """
 
-    def __init__(self, hub: Hub, receive: Receive):
-        self._hub, self._receive = hub, receive
-        self._n_bytes, self._whole = 0, False
+    def __init__(self, hub: Hub, receive: Receive, headers: Headers) -> None:
+        self._hub, self._receive, self._headers = hub, receive, headers
+        self._n_bytes, self._ended = 0, False
         self._ends_at = time.monotonic() + hub.config.limits.upload_s
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of it has come, as far as it was read."""
+        announced = "transfer-encoding" in self._headers or self._headers.get("content-length", "0") != "0"
+        return self._ended or not announced
 
     async def receive(self) -> Message:
         """The next piece, or after the last that the client has gone.
@@ -128,7 +143,7 @@ class _Body:
         Raises:
             Refusal: too much, too slow, or no room for it now.
         """
-        if self._whole:
+        if self._ended:
             return await self._receive()
         limits = self._hub.config.limits
         wait_s = min(limits.slow_client_s, self._ends_at - time.monotonic())
@@ -139,7 +154,7 @@ class _Body:
             self._hub.metrics.dropped.inc()
             raise Refusal("too_slow", "the request did not come in time") from None
         n_new = len(message.get("body", b""))
-        self._whole = not message.get("more_body", False)
+        self._ended = not message.get("more_body", False)
         if self._n_bytes + n_new > limits.body_bytes:
             raise Refusal("message_too_big", f"a request has at most {limits.body_bytes} bytes")
         if self._hub.upload_bytes + n_new > limits.uploads_bytes:

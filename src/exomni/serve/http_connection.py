@@ -1,84 +1,132 @@
-"""HTTP connections that wait for nobody for ever: uvicorn's, with an end to half a request."""
+"""HTTP connections with a limit on their number and on how long half a request is waited for.
+
+uvicorn has no setting for either: `timeout_keep_alive` ends with the next byte, whatever that is, and
+`limit_concurrency` counts sessions too and answers in a form that is not ours. What its setting `http` takes is a
+protocol of asyncio; so ours stands between the socket and uvicorn's, and sees only what asyncio tells a protocol, and
+what the gate says of requests.
+"""
 
 import asyncio
+from typing import TYPE_CHECKING, Any
 
 import h11
+from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
 
 from .gate import refuse
 from .refusals import Refusal, busy
+
+if TYPE_CHECKING:
+    from .hub import Hub
 
 RETRY_AFTER_S = 5
 """When to come again where all connections are taken."""
 
 
-class HttpConnection(H11Protocol):
+class HttpConnection(asyncio.Protocol):
     """One client's connection, until it asks for a WebSocket.
 
-    A request's head has to come whole in `slow_client_s`, and so has the rest of a body that nobody reads any more,
+    A request's head has to come whole in `slow_client_s`, and so has what is left of a body that nobody reads any more
     since it was answered already. h11 keeps 16 KiB of an unfinished head at the most. The gate watches over bodies that
     are read, and the system over answers that nobody takes.
+
+    Args:
+        config: of uvicorn.
+        server_state: uvicorn's, for its own protocol.
+        app_state: what the application's lifespan gave: the hub.
+        _loop: uvicorn's, for its own protocol.
     """
 
-    _awaited: object = None
-    _late: asyncio.TimerHandle | None = None
+    def __init__(
+        self, config: Config, server_state: ServerState, app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:  # fmt: skip
+        self._hub: Hub = app_state["hub"]
+        # The gate finds it in the state of every request.
+        self._inner: asyncio.Protocol = H11Protocol(config, server_state, {**app_state, "connection": self}, _loop)
+        self._transport: asyncio.Transport | None = None
+        self._late: asyncio.TimerHandle | None = None
+        self._n_requests = 0
+        self._is_half = self._owes_body = False
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        """Somebody has come."""
-        super().connection_made(transport)
-        self._hub = self.config.app.state.hub
-        n_connections = sum(isinstance(each, HttpConnection) for each in self.connections)
-        if n_connections > self._hub.config.limits.connections:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has come."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._inner.connection_made(transport)
+        self._hub.connections.add(self)
+        if len(self._hub.connections) > self._hub.config.limits.connections:
             self._hub.metrics.refused.labels("server_busy").inc()
-            self._send_away(busy(RETRY_AFTER_S))
-            return
-        self._watch()
+            self._send_away(transport, busy(RETRY_AFTER_S))
+        else:
+            self._wait()
 
     def data_received(self, data: bytes) -> None:
-        """Somebody says something."""
-        super().data_received(data)
-        self._watch()
+        """A client says something; from a WebSocket's head on, its connection is uvicorn's alone."""
+        self._is_half = True
+        self._inner.data_received(data)
+        if self._transport is not None and self._transport.get_protocol() is not self:
+            self._leave()
 
-    def on_response_complete(self) -> None:
-        """Somebody has been answered."""
-        super().on_response_complete()
-        self._watch()
+    def eof_received(self) -> bool | None:
+        """A client says no more."""
+        return self._inner.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Somebody has gone."""
-        super().connection_lost(exc)
-        if self._late is not None:
-            self._late.cancel()
+        """A client has gone."""
+        self._leave()
+        self._inner.connection_lost(exc)
 
-    def _watch(self) -> None:
-        """Have what the client owes us come in time; each thing has a time of its own."""
-        state, answered = self.conn.their_state, self.cycle is not None and self.cycle.response_complete
-        owes = state is h11.IDLE or (state is h11.SEND_BODY and answered)
-        is_socket = self.transport.get_protocol() is not self
-        awaited = (state, self.cycle) if owes and not is_socket else None
-        if awaited == self._awaited:
-            return
-        self._awaited = awaited
+    def pause_writing(self) -> None:
+        """A client takes too little."""
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        """A client takes what it is sent again."""
+        self._inner.resume_writing()
+
+    def request_begins(self) -> None:
+        """A request's head is whole: the gate watches over it now."""
+        self._n_requests += 1
+        self._is_half = False
+        self._stop_waiting()
+
+    def request_ends(self, body_is_whole: bool) -> None:
+        """A request has been answered; what of its body has not been read may still come."""
+        self._n_requests -= 1
+        self._owes_body = not body_is_whole
+        if not self._n_requests and self in self._hub.connections:
+            self._wait()
+
+    def _wait(self) -> None:
+        """Have the next request's head come in time."""
+        self._stop_waiting()
+        loop = asyncio.get_running_loop()
+        self._late = loop.call_later(self._hub.config.limits.slow_client_s, self._give_up)
+
+    def _stop_waiting(self) -> None:
         if self._late is not None:
             self._late.cancel()
-        if awaited is not None:
-            self._late = self.loop.call_later(self._hub.config.limits.slow_client_s, self._give_up)
+            self._late = None
+
+    def _leave(self) -> None:
+        self._stop_waiting()
+        self._hub.connections.discard(self)
 
     def _give_up(self) -> None:
-        if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
+        assert self._transport is not None
+        if self._is_half and not self._owes_body:
             self._hub.metrics.dropped.inc()
-            self._send_away(Refusal("too_slow", "the request did not come in time"))
+            self._send_away(self._transport, Refusal("too_slow", "the request did not come in time"))
         else:
             # Nothing was asked, or all was answered; what is left of an answer still leaves.
-            self.transport.close()
+            self._transport.close()
 
-    def _send_away(self, refusal: Refusal) -> None:
+    def _send_away(self, transport: asyncio.Transport, refusal: Refusal) -> None:
         """Say why before anything was asked, and close."""
-        answer = refuse(refusal)
-        headers = [*answer.raw_headers, (b"connection", b"close")]
-        events = (
-            h11.Response(status_code=answer.status_code, headers=headers), h11.Data(data=answer.body),
-            h11.EndOfMessage(),
-        )  # fmt: skip
-        self.transport.write(b"".join(self.conn.send(event) for event in events))
-        self.transport.close()
+        answer, sender = refuse(refusal), h11.Connection(h11.SERVER)
+        head = h11.Response(status_code=answer.status_code, headers=[*answer.raw_headers, (b"connection", b"close")])
+        for event in (head, h11.Data(data=bytes(answer.body)), h11.EndOfMessage()):
+            transport.write(sender.send(event) or b"")
+        transport.close()

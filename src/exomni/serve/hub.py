@@ -4,22 +4,28 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..core.errors import InputError
 from .backend import Backend
 from .config import ServerConfig
-from .logs import log
-from .metrics import Metrics
+from .downloads import KeptReplies
 from .refusals import Refusal, busy
-from .replies import KeptReplies
 from .scheduler import Job, Scheduler
+from .telemetry import Metrics, log
 
+if TYPE_CHECKING:
+    from .http_connection import HttpConnection
+    from .realtime import Connection
+
+Piece = TypeVar("Piece")
 MOST_WAITING_PIECES = 64
 """Pieces that wait for a request's connection before its reply waits too."""
 EXPORT_NICENESS = 10
-"""Writing films for downloads must not make anybody stutter."""
+"""Of the thread that writes downloads, so that it takes no time from replies."""
 
 
 class Hub:
@@ -31,21 +37,23 @@ class Hub:
         clock: seconds that only go forward.
     Attributes:
         sessions: whoever must be told when the server stops.
+        connections: of HTTP; a session's is no longer one of them.
         draining: whether it is about to stop.
         upload_bytes: of the bodies of requests that are being read or answered.
-        ears: where voices are resampled and heard, off the event loop.
+        detectors: where audio is resampled and searched for speech, off the event loop.
         exporters: where downloads are written.
     """
 
-    def __init__(self, config: ServerConfig, backend: Backend, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, config: ServerConfig, backend: Backend, clock: Callable[[], float] = time.monotonic) -> None:
         self.config, self.backend, self.clock = config, backend, clock
         self.scheduler = Scheduler(clock)
         self.metrics = Metrics()
         self.kept = KeptReplies(config.limits.kept_bytes)
-        self.sessions: set = set()
+        self.sessions: set[Connection] = set()
+        self.connections: set[HttpConnection] = set()
         self.draining = False
         self.exporting = self.upload_bytes = 0
-        self.ears = ThreadPoolExecutor(1, "ears")
+        self.detectors = ThreadPoolExecutor(1, "detectors")
         self.exporters = ThreadPoolExecutor(1, "export", initializer=_be_nice)
         self._places: set[Job] = set()
 
@@ -59,13 +67,13 @@ class Hub:
         self.scheduler.start()
 
     def begin(
-        self, make: Callable[[], Iterator], on_piece: Callable[[object], None],
-        on_end: Callable[[Exception | None], None], heard_live: bool = False,
+        self, make: Callable[[], Iterator[Any]], on_piece: Callable[[Any], None],
+        on_end: Callable[[Exception | None], None], is_live: bool = False,
     ) -> Job:  # fmt: skip
         """Have a reply made.
 
         Args:
-            make, on_piece, on_end, heard_live: as in `Job`.
+            make, on_piece, on_end, is_live: as in `Job`.
         Raises:
             Refusal: too many are being made, or the server is about to stop.
         """
@@ -79,24 +87,24 @@ class Hub:
             self._leave(job)
             on_end(error)
 
-        job = Job(make, on_piece, ended, heard_live)
+        job = Job(make, on_piece, ended, is_live)
         self._places.add(job)
         self.metrics.replying.set(len(self._places))
         self.scheduler.submit(job)
         return job
 
     def cancel(self, job: Job) -> None:
-        """Stop a reply; nothing more is heard of it."""
+        """Stop a reply; nothing more is told of it."""
         self.scheduler.cancel(job)
         self._leave(job)
 
-    async def pieces(self, make: Callable[[], Iterator]) -> AsyncIterator[object]:
-        """What a reply is made of, for a request; who stops iterating stops the work.
+    async def pieces(self, make: Callable[[], Iterator[Piece]]) -> AsyncGenerator[Piece, None]:
+        """What a reply is made of, for a request; who closes the generator stops the work.
 
         Raises:
-            Refusal: as `begin`.
+            Refusal: as `begin`, or the model refuses what it was given.
         """
-        waiting: asyncio.Queue = asyncio.Queue()
+        waiting: asyncio.Queue[Any] = asyncio.Queue()
 
         def put(news: object) -> None:
             waiting.put_nowait(news)
@@ -109,13 +117,15 @@ class Hub:
                 yield piece
                 if job.paused and waiting.qsize() < MOST_WAITING_PIECES // 2:
                     self.scheduler.pause(job, False)
-            if not isinstance(piece, StopAsyncIteration):
-                raise piece
         finally:
             self.cancel(job)
+        if isinstance(piece, InputError):
+            raise Refusal("nothing_to_answer", str(piece))
+        if not isinstance(piece, StopAsyncIteration):
+            raise piece
 
     async def drain(self) -> None:
-        """Take nobody in any more, let replies finish for a while, then send everybody away."""
+        """Refuse new sessions and replies, let replies finish for `grace_s`, then close all sessions."""
         if self.draining:
             return
         self.draining = True
@@ -134,7 +144,7 @@ class Hub:
     def stop(self) -> None:
         """End the model's thread and the pools."""
         self.scheduler.stop()
-        self.ears.shutdown(wait=False, cancel_futures=True)
+        self.detectors.shutdown(wait=False, cancel_futures=True)
         self.exporters.shutdown(wait=False, cancel_futures=True)
 
     def _leave(self, job: Job) -> None:
@@ -145,3 +155,36 @@ class Hub:
 def _be_nice() -> None:
     with suppress(OSError, AttributeError):  # on Linux the niceness of a thread is its own
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), EXPORT_NICENESS)
+
+
+class Bucket:
+    """How fast a client may go: it fills steadily, and is emptied by what is taken.
+
+    Args:
+        per_s: what flows in.
+        size: what fits in.
+        clock: seconds that only go forward.
+    """
+
+    def __init__(self, per_s: float, size: float, clock: Callable[[], float]) -> None:
+        self._per_s, self._size, self._clock = per_s, size, clock
+        self._level, self._at = size, clock()
+
+    def spend(self, amount: float) -> float:
+        """Take so much, even where it is not there; returns the seconds until the debt is paid."""
+        self._fill()
+        self._level -= amount
+        return max(0.0, -self._level / self._per_s)
+
+    def wait_s(self, amount: float = 1.0) -> float:
+        """Seconds until so much is there; 0 takes it."""
+        self._fill()
+        if self._level >= amount:
+            self._level -= amount
+            return 0.0
+        return (amount - self._level) / self._per_s
+
+    def _fill(self) -> None:
+        now = self._clock()
+        self._level = min(self._size, self._level + (now - self._at) * self._per_s)
+        self._at = now

@@ -1,185 +1,151 @@
-"""The listening half of a conversation: turns of speech are found and become words."""
+"""A client's audio on its way to turns of speech: kept while it may belong to a turn, and cut where a turn ends."""
 
-import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
+import soxr
 
-from ..core.timebase import ENCODER_SAMPLE_HZ
-from ..pipeline.speech_detector import VadConfig
-from .audio_buffer import SHORTEST_COMMIT_SAMPLES, Heard, InvalidAudioError, Microphone, decode_pcm16
-from .conversation import Conversation, Entry
-from .hub import Hub
-from .logs import log
-from .outbox import Outbox
+from ..core.timebase import ENCODER_SAMPLE_HZ, SAMPLE_HZ, exact_ratio
+from ..pipeline.speech_detector import SpeechDetector, SpeechEdge, VadConfig
 from .protocol.items import new_id
-from .protocol.server import (
-    Committed,
-    HeardFor,
-    ItemAdded,
-    SpeechStarted,
-    SpeechStopped,
-    TranscriptionCompleted,
-    TranscriptionFailed,
-)
-from .protocol.session import SemanticVad, SessionConfig
-from .refusals import Refusal
 from .scheduler import Job
 
-MOST_HEARINGS = 4
-"""Turns of one session that wait for their words."""
+TAIL_SAMPLES = exact_ratio(ENCODER_SAMPLE_HZ, 10)
+"""How much of the silence after a turn belongs to it."""
+SPARE_S = 1.0
+"""How much audio without speech is kept, beyond what a turn may reach back to."""
+SHORTEST_COMMIT_SAMPLES = exact_ratio(ENCODER_SAMPLE_HZ, 10)
 
 
-class Listening:
-    """What a client says aloud.
+@dataclass(eq=False)
+class InputTurn:
+    """One turn of the user's speech, from its first sound to its transcript: all that the server knows of it.
 
-    Args:
-        hub: the server's shared state.
-        outbox: of the client.
-        conversation: that turns are added to.
-        on_speech: told when the person begins to speak.
-        on_words: told whenever a turn has become words: whether the server itself found its end.
+    Attributes:
+        start_sample, stop_sample: where it begins and ends, at 16 kHz from the session's first sample; until it has
+            ended, `stop_sample` is None. Both mean nothing for audio that came within an item.
+        samples: its audio, float32 [N] at 16 kHz, once it has ended.
+        detected: whether the server found its end, so that the audio is speech with a little silence around it;
+            else the client said where it ends, and there may be anything in it.
+        item_id: of the item that it becomes.
+        committed_at: when its transcript was asked for, by the server's clock.
+        transcript: its words, once they are there.
+        job: writes the transcript, once that was asked for.
     """
 
-    def __init__(
-        self, hub: Hub, outbox: Outbox, conversation: Conversation, session_id: str,
-        on_speech: Callable[[], None], on_words: Callable[[bool], None],
-    ):  # fmt: skip
-        self._hub, self._outbox, self._conversation, self._session_id = hub, outbox, conversation, session_id
-        self._on_speech, self._on_words = on_speech, on_words
-        self._microphone = Microphone(hub.backend.detector, round(hub.config.limits.turn_s * ENCODER_SAMPLE_HZ))
-        self._item_id: str | None = None
-        self._transcripts = True
-        self._hearings: set[Job] = set()
+    start_sample: int = 0
+    stop_sample: int | None = None
+    samples: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    detected: bool = False
+    item_id: str = field(default_factory=lambda: new_id("item"))
+    committed_at: float = 0.0
+    transcript: str = ""
+    job: Job | None = None
 
-    @property
-    def speaking(self) -> bool:
-        """Whether the person is speaking right now, as far as can be told."""
-        return self._microphone.speaking
 
-    @property
-    def hearing(self) -> bool:
-        """Whether a turn has not become words yet."""
-        return bool(self._hearings)
+@dataclass(frozen=True)
+class TurnEdge:
+    """A turn has begun or ended."""
 
-    def set_up(self, config: SessionConfig) -> None:
-        """Listen as a session asks."""
-        self._transcripts = config.audio.input.transcription is not None
-        detection = config.audio.input.turn_detection
-        if isinstance(detection, SemanticVad):
-            detection = detection.as_server_vad()
-        self._microphone.listen_for(
-            detection
-            and VadConfig(
-                threshold=detection.threshold,
-                silence_ms=detection.silence_duration_ms,
-                prefix_ms=detection.prefix_padding_ms,
-            )
-        )
+    kind: Literal["started", "stopped"]
+    turn: InputTurn
 
-    async def append(self, audio: str) -> None:
-        """Hear more.
 
-        Raises:
-            Refusal: it is not audio, or a turn that the client ends itself is too long.
-        """
-        if self._microphone.full():
-            raise Refusal("audio_too_long", f"a turn lasts at most {self._hub.config.limits.turn_s:g} s", "audio")
-        began = self._hub.clock()
-        try:
-            work = asyncio.get_running_loop().run_in_executor(self._hub.ears, _listen, self._microphone, audio)
-            found = await work
-        except InvalidAudioError as error:
-            raise Refusal("invalid_audio", str(error), "audio") from None
-        for heard in found:
-            if heard.turn is None:
-                self._started(heard)
-                self._hub.metrics.stop_s.observe(self._hub.clock() - began)
-            else:
-                self._stopped(heard)
+class InputAudioBuffer:
+    """One client's audio at 16 kHz, with the turns in it. Used by one thread at a time.
 
-    def commit(self) -> None:
-        """End a turn here.
+    Args:
+        make_detector: gives something that finds speech.
+        max_turn_samples: longest turn, at 16 kHz.
+    Attributes:
+        turn: the turn that is being spoken, as far as can be told.
+        first_sample, n_samples: what is kept: from which sample of the session, up to which.
+    """
 
-        Raises:
-            Refusal: less than 0.1 s was heard.
-        """
-        turn = self._microphone.take()
-        if len(turn) < SHORTEST_COMMIT_SAMPLES:
-            raise Refusal("buffer_empty", "a turn needs at least 0.1 s of audio")
-        self._commit(turn, new_id("item"), found=False)
+    def __init__(self, make_detector: Callable[[VadConfig], SpeechDetector], max_turn_samples: int) -> None:
+        self._make_detector, self._max_samples = make_detector, max_turn_samples
+        self._resampler = soxr.ResampleStream(SAMPLE_HZ, ENCODER_SAMPLE_HZ, 1, dtype="float32")
+        # A good filter is 37 ms late. Whether there is speech must be known sooner, and can be told without one.
+        self._hasty = soxr.ResampleStream(SAMPLE_HZ, ENCODER_SAMPLE_HZ, 1, dtype="float32", quality="QQ")
+        self._pieces: list[np.ndarray] = []
+        self._detector: SpeechDetector | None = None
+        self._config: VadConfig | None = None
+        self._detector_offset = 0
+        self.turn: InputTurn | None = None
+        self.first_sample = self.n_samples = self._n_judged = 0
+
+    def detect(self, config: VadConfig | None) -> None:
+        """Find turns in this way from now on, or find none."""
+        if config != self._config:
+            self._config = config
+            self._detector = self._make_detector(config) if config else None
+            self._detector_offset, self.turn = self._n_judged, None
+
+    def add(self, samples: np.ndarray) -> list[TurnEdge]:
+        """Take more audio, float32 [N] at 24 kHz; a turn that has become too long ends where it is."""
+        kept = self._resampler.resample_chunk(samples)
+        self._pieces.append(kept)
+        self.n_samples += len(kept)
+        judged = self._hasty.resample_chunk(samples)
+        self._n_judged += len(judged)
+        if self._detector is None or self._config is None:
+            return []
+        edges = [self._placed(edge) for edge in self._detector.add(judged)]
+        now = self._n_judged
+        if self.turn is not None and now - self.turn.start_sample > self._max_samples:
+            self._restart(self._detector)
+            edges.append(TurnEdge("stopped", self._end(self.turn, now)))
+        if self.turn is None:
+            kept_s = self._config.prefix_ms / 1000 + SPARE_S
+            self._drop_before(now - round(kept_s * ENCODER_SAMPLE_HZ))
+        return edges
+
+    def full(self) -> bool:
+        """Whether a turn that the client ends itself has become too long."""
+        return self._detector is None and self.n_samples - self.first_sample > self._max_samples
+
+    def commit(self) -> InputTurn:
+        """All audio since the last turn as a turn that the client ends here."""
+        turn = InputTurn(self.first_sample, self.n_samples, self._cut(self.first_sample, self.n_samples))
+        self.clear()
+        return turn
 
     def clear(self) -> None:
-        """Forget what was heard since the last turn."""
-        self._microphone.clear()
-        self._item_id = None
+        """Drop the audio since the last turn."""
+        self._drop_before(self.n_samples)
+        self.turn = None
+        if self._detector is not None:
+            self._restart(self._detector)
 
-    def hear(self, entry: Entry, turn: np.ndarray, found: bool) -> None:
-        """Have an item's words written down.
+    def _restart(self, detector: SpeechDetector) -> None:
+        detector.reset()
+        self._detector_offset = self._n_judged
 
-        Args:
-            entry: an item that is in the conversation.
-            turn: float32 [N] at 16 kHz.
-            found: whether the server itself found the turn's end.
-        Raises:
-            Refusal: too many turns wait already.
-        """
-        if len(self._hearings) >= MOST_HEARINGS:
-            raise Refusal("rate_limited", "wait until the turns before have become words", retry_after=1)
-        began, texts = self._hub.clock(), []
+    def _placed(self, edge: SpeechEdge) -> TurnEdge:
+        """An edge of the detector's in the session's own samples, with its turn."""
+        sample = max(self.first_sample, edge.sample + self._detector_offset)
+        if edge.kind == "started" or self.turn is None:
+            self.turn = InputTurn(sample)
+        return TurnEdge(edge.kind, self.turn if edge.kind == "started" else self._end(self.turn, sample))
 
-        def end(error: Exception | None) -> None:
-            self._hearings.discard(job)
-            self._hub.metrics.hearing_s.observe(self._hub.clock() - began)
-            self._heard(entry.id, "".join(texts), len(turn) / ENCODER_SAMPLE_HZ, error)
-            self._on_words(found)
+    def _end(self, turn: InputTurn, stop_sample: int) -> InputTurn:
+        """The server has found a turn's end; its audio is cut out, and not kept here any longer."""
+        end = min(self.n_samples, stop_sample + TAIL_SAMPLES)
+        turn.samples = self._cut(max(self.first_sample, turn.start_sample), end)
+        turn.stop_sample, turn.detected, self.turn = stop_sample, True, None
+        self._drop_before(end)
+        return turn
 
-        job = Job(lambda: iter([self._hub.backend.transcribe(turn)]), texts.append, end)
-        self._hearings.add(job)
-        self._hub.scheduler.submit(job)
+    def _cut(self, start: int, stop: int) -> np.ndarray:
+        """What is kept from one sample of the session to another."""
+        kept = np.concatenate(self._pieces) if self._pieces else np.zeros(0, np.float32)
+        return kept[start - self.first_sample : stop - self.first_sample]
 
-    def close(self) -> None:
-        """Hear no more."""
-        for job in self._hearings:
-            self._hub.scheduler.cancel(job)
-
-    def _started(self, heard: Heard) -> None:
-        self._item_id = new_id("item")
-        started_ms = heard.edge.sample * 1000 // ENCODER_SAMPLE_HZ
-        self._outbox.put(SpeechStarted(item_id=self._item_id, audio_start_ms=started_ms))
-        self._on_speech()
-
-    def _stopped(self, heard: Heard) -> None:
-        item_id, self._item_id = self._item_id or new_id("item"), None
-        stopped_ms = heard.edge.sample * 1000 // ENCODER_SAMPLE_HZ
-        self._outbox.put(SpeechStopped(item_id=item_id, audio_end_ms=stopped_ms))
-        self._commit(heard.turn, item_id, found=True)
-
-    def _commit(self, turn: np.ndarray, item_id: str, found: bool) -> None:
-        entry = Entry(item_id, "user", "input_audio")
-        before = self._conversation.add(entry)
-        self._outbox.put(Committed(item_id=item_id, previous_item_id=before))
-        item = entry.as_item()
-        self._outbox.put(ItemAdded(type="conversation.item.added", item=item, previous_item_id=before))
-        self.hear(entry, turn, found)
-
-    def _heard(self, item_id: str, text: str, seconds: float, error: Exception | None) -> None:
-        """Put the words of a turn where they belong, and tell the client."""
-        if error is not None:
-            log("hearing failed", level=40, error=error, session=self._session_id)
-            refusal = Refusal("server_error", "the speech could not be understood")
-            self._outbox.put(TranscriptionFailed(item_id=item_id, error=refusal.body()))
-        old = self._conversation.find(item_id)
-        if old is None:
-            return
-        whole = "\n".join(filter(None, [old.text, text.strip()]))
-        entry = self._conversation.change(item_id, text=whole)
-        if self._transcripts and error is None:
-            usage = HeardFor(seconds=round(seconds, 3))
-            self._outbox.put(TranscriptionCompleted(item_id=item_id, transcript=text.strip(), usage=usage))
-        before = self._conversation.before(item_id)
-        self._outbox.put(ItemAdded(type="conversation.item.done", item=entry.as_item(), previous_item_id=before))
-
-
-def _listen(microphone: Microphone, audio: str) -> list[Heard]:
-    return microphone.add(decode_pcm16(audio))
+    def _drop_before(self, sample: int) -> None:
+        while self._pieces and self.first_sample + len(self._pieces[0]) <= sample:
+            self.first_sample += len(self._pieces.pop(0))
+        if self._pieces and sample > self.first_sample:
+            self._pieces[0] = self._pieces[0][sample - self.first_sample :]
+            self.first_sample = sample

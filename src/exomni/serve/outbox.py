@@ -1,4 +1,4 @@
-"""What waits to be sent to one client: in order, bounded, and with what nobody wants any more taken out."""
+"""Messages that wait to be sent to one client, in order; those of a reply that was stopped are taken out."""
 
 import asyncio
 from collections import deque

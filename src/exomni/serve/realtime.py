@@ -7,17 +7,16 @@ from contextlib import suppress
 from fastapi import WebSocket, WebSocketDisconnect
 
 from .dialogue import Dialogue
-from .hub import Hub
-from .logs import log
+from .hub import Bucket, Hub
 from .outbox import Outbox
 from .protocol.items import new_id
-from .rates import Bucket
 from .refusals import Refusal, busy
+from .telemetry import log
 
 BASE64_BYTES_PER_S = 24_000 * 2 * 4 / 3
 """Of speech in real time."""
 BURST_S = 5.0
-"""So much at once is nobody's haste."""
+"""So much may come at once before a client counts as too fast."""
 FAREWELL_S = 1.0
 """How long saying goodbye may take."""
 SUBPROTOCOL = "realtime"
@@ -31,7 +30,7 @@ class Connection:
         socket: accepted.
     """
 
-    def __init__(self, hub: Hub, socket: WebSocket):
+    def __init__(self, hub: Hub, socket: WebSocket) -> None:
         self._hub, self._socket = hub, socket
         limits = hub.config.limits
         self.id = new_id("sess")
@@ -61,7 +60,7 @@ class Connection:
             for task in (reader, writer):
                 task.cancel()
             await asyncio.gather(reader, writer, return_exceptions=True)
-        if code is not None:
+        if code is not None and refusal is not None:
             await say_goodbye(self._socket, code, refusal)
         why = refusal.code if refusal else "client left"
         log("session ends", session=self.id, why=why, lasted_s=round(time.monotonic() - began, 1))
@@ -72,7 +71,7 @@ class Connection:
             self._ending.set_result((code, refusal))
 
     def _verdict(self, reader: asyncio.Task, writer: asyncio.Task) -> tuple[int | None, Refusal | None]:
-        """How the session ends: the close code and what to say, or None where nobody is there to be told."""
+        """How the session ends: the close code and what to say, or None where the client has gone."""
         if self._ending.done():
             return self._ending.result()
         if not reader.done() and not writer.done():
@@ -96,7 +95,7 @@ class Connection:
                 self._dialogue.refuse(Refusal("invalid_json", "messages are JSON in text frames"))
                 text = ""
             else:
-                await self._dialogue.hear(text)
+                await self._dialogue.receive(text)
             # Whoever is too fast is read more slowly: nothing is lost, and TCP tells them to wait.
             await asyncio.sleep(max(self._messages.spend(1), self._bytes.spend(len(text))))
 

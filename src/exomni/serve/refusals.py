@@ -3,13 +3,21 @@
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from .protocol.server import Error, ErrorBody, ErrorCode
+from .protocol.server import Error, ErrorBody, ErrorCode, ErrorKind
 
-_BY_TYPE = {
+_BY_TYPE: dict[str, ErrorCode] = {
     "json_invalid": "invalid_json",
     "json_type": "invalid_json",
     "extra_forbidden": "unknown_parameter",
     "none_required": "unsupported",
+}
+_KINDS: dict[ErrorCode, ErrorKind] = {
+    "rate_limited": "rate_limit_error",
+    "server_busy": "rate_limit_error",
+    "unauthorized": "authentication_error",
+    "origin_refused": "authentication_error",
+    "server_error": "server_error",
+    "shutting_down": "server_error",
 }
 _TAGS = ("server_vad", "semantic_vad", "int", "constrained-int", "literal['inf']", "str", "float")
 """What pydantic adds to the place of an error where several types are possible."""
@@ -25,22 +33,15 @@ class Refusal(Exception):  # noqa: N818  it is no fault of ours
         retry_after: seconds to wait before trying again.
     """
 
-    def __init__(self, code: ErrorCode, message: str, param: str | None = None, retry_after: int | None = None):
+    def __init__(self, code: ErrorCode, message: str, param: str | None = None, retry_after: int | None = None) -> None:
         super().__init__(message)
-        self.code, self.message, self.param, self.retry_after = code, message, param, retry_after
+        self.code: ErrorCode = code
+        self.message, self.param, self.retry_after = message, param, retry_after
 
     def body(self, event_id: str | None = None) -> ErrorBody:
         """As it goes over the wire."""
-        kinds = {
-            "rate_limited": "rate_limit_error",
-            "server_busy": "rate_limit_error",
-            "unauthorized": "authentication_error",
-            "origin_refused": "authentication_error",
-            "server_error": "server_error",
-            "shutting_down": "server_error",
-        }
         return ErrorBody(
-            type=kinds.get(self.code, "invalid_request_error"),
+            type=_KINDS.get(self.code, "invalid_request_error"),
             code=self.code,
             message=self.message,
             param=self.param,
@@ -69,16 +70,10 @@ def event_refusal(error: ValidationError) -> Refusal:
     return _refusal(first, place)
 
 
-def session_refusal(error: ValidationError) -> Refusal:
-    """Why a session cannot be like that."""
+def request_refusal(error: ValidationError, *parents: str) -> Refusal:
+    """Why a request, or what stands under some fields of a message, is not as described."""
     first = _telling(error)
-    return _refusal(first, ("session", *first["loc"]))
-
-
-def request_refusal(error: ValidationError) -> Refusal:
-    """Why a request is not as described."""
-    first = _telling(error)
-    return _refusal(first, first["loc"])
+    return _refusal(first, (*parents, *first["loc"]))
 
 
 def _telling(error: ValidationError) -> ErrorDetails:

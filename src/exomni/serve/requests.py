@@ -2,10 +2,12 @@
 
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import BaseModel, Field, model_validator
 
+from ..core.emotion import emotion_vector
 from .protocol.server import ErrorBody
-from .protocol.session import EmotionName, FaceEncoding, Message, Share, Speed, Text
+from .protocol.session import EmotionName, FaceEncoding, Received, Share, Speed, Text
 
 MOST_SPEECH_CHARS = 16_000
 """Longest text that is spoken for one request: about a quarter of an hour."""
@@ -14,11 +16,15 @@ Recording = Annotated[str, Field(description="Base64 of a recording: wav, mp3, m
 SpeechFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 
 
-class FaceRequest(Message):
+class FaceRequest(Received):
     """What all that make a face take."""
 
     emotion: Emotion = None
     face_encoding: FaceEncoding = "float32"
+
+    def emotion_vector(self) -> np.ndarray | None:
+        """Colour of the face, float32 [5], or None to read it."""
+        return None if self.emotion is None else emotion_vector({**self.emotion})
 
 
 class RespondOptions(FaceRequest):
@@ -49,7 +55,7 @@ class AnimateRequest(FaceRequest):
     audio: Recording
 
 
-class SpeechRequest(Message):
+class SpeechRequest(Received):
     """OpenAI's speech request. There is one model and one voice, whichever are named, and no instructions for it.
 
     OpenAI allows speeds of 0.25 to 4; ours go from 0.3 to 3, and what is beyond means the nearest.

@@ -7,18 +7,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Any
 
 from ..core.events import SpeechEvent
 
 QUANTUM_S = 0.05
 """A turn lasts as long, or one piece where that takes longer."""
 LEAD_S = 1.0
-"""Whose listener has speech for longer than this waits while others have less."""
+"""A reply whose client has speech for longer than this waits while others have less."""
 AHEAD_S = 3.0
-REST = 1.0
-"""While every listener has speech for longer than `AHEAD_S` and the longest that a piece of speech has taken together,
-the thread rests `REST` times as long as its turn was: a browser on the same computer draws the face meanwhile, and who
-interrupts has had less made in vain."""
+IDLE_RATIO = 1.0
+"""While every client has speech for longer than `AHEAD_S` and the longest that a piece of speech has taken together,
+the thread is idle for `IDLE_RATIO` times as long as its turn was: a browser on the same computer draws the face
+meanwhile, and a user who interrupts has had less made in vain."""
 USUAL_REPLY_S = 4.0
 """What a reply takes until one has been timed."""
 
@@ -30,48 +31,48 @@ class Job:
         make: gives the pieces; called, and advanced, on the model's thread.
         on_piece: told each piece, on the event loop.
         on_end: told once that it has ended and of the error that ended it, on the event loop; not after `cancel`.
-        heard_live: whether somebody hears the speech as it comes; else all of it is wanted as soon as can be.
-        can_wait: whether nobody waits for it.
+        is_live: whether the speech is played as it comes; else all of it is wanted as soon as can be.
+        can_wait: whether it is done only while no other job needs the thread.
     """
 
     def __init__(
-        self, make: Callable[[], Iterator], on_piece: Callable[[object], None],
-        on_end: Callable[[Exception | None], None], heard_live: bool = False, can_wait: bool = False,
-    ):  # fmt: skip
+        self, make: Callable[[], Iterator[Any]], on_piece: Callable[[Any], None],
+        on_end: Callable[[Exception | None], None], is_live: bool = False, can_wait: bool = False,
+    ) -> None:  # fmt: skip
         self.make, self.on_piece, self.on_end = make, on_piece, on_end
-        self.heard_live, self.can_wait = heard_live, can_wait
+        self.is_live, self.can_wait = is_live, can_wait
         self.cancelled = self.paused = False
         self.made_s = self.slowest_s = self.waits_since = 0.0
         self.first_speech_at: float | None = None
         self.began_at: float | None = None
-        self.pieces: Iterator | None = None
+        self.pieces: Iterator[Any] | None = None
 
     def lead_s(self, now: float) -> float:
-        """Seconds of speech that the listener has not heard yet, if it plays since the first came."""
+        """Seconds of speech that the client has not played yet, if it plays since the first came."""
         if self.can_wait:
             return math.inf
         return 0.0 if self.first_speech_at is None else self.made_s - (now - self.first_speech_at)
 
 
 class Scheduler:
-    """The model's thread: everybody gets a turn, and who has heard all that was made so far comes first.
+    """The model's thread: every job gets a turn, and one whose client has played all that was made comes first.
 
     Args:
         clock: seconds that only go forward.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()
         self._stopping = self._hurrying = False
-        self._rested_s = 0.0
+        self._idled_s = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
         self.usual_reply_s = USUAL_REPLY_S
 
     def start(self) -> None:
-        """Begin; called on the event loop that hears of the pieces."""
+        """Begin; called on the event loop that is told of the pieces."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
@@ -82,7 +83,7 @@ class Scheduler:
             self._changed.notify()
 
     def cancel(self, job: Job) -> None:
-        """End a job; nothing more is heard of it, and its work stops after the piece that is being made."""
+        """End a job; nothing more is told of it, and its work stops after the piece that is being made."""
         with self._changed:
             job.cancelled = True
             self._changed.notify()
@@ -91,7 +92,7 @@ class Scheduler:
         """Let a job wait, or go on."""
         with self._changed:
             if job.paused and not paused:
-                job.waits_since = self._clock() - self._rested_s
+                job.waits_since = self._clock() - self._idled_s
             job.paused = paused
             self._changed.notify()
 
@@ -100,7 +101,7 @@ class Scheduler:
         return max(1, min(60, round(self.usual_reply_s)))
 
     def hurry(self) -> None:
-        """Rest no more: what is being made is to end soon."""
+        """Be idle no more: what is being made is to end soon."""
         with self._changed:
             self._hurrying = True
             self._changed.notify()
@@ -126,7 +127,7 @@ class Scheduler:
             with self._changed:
                 if goes_on:
                     self._jobs.append(job)
-                self._rest(REST * (self._clock() - began))
+                self._idle(IDLE_RATIO * (self._clock() - began))
         for job in waiting:
             _close(job)
 
@@ -140,25 +141,25 @@ class Scheduler:
         self._jobs.remove(chosen)
         return chosen
 
-    def _rest(self, seconds: float) -> None:
-        """Leave the cores to others for a while, or until something is new, if nobody may run out of speech."""
+    def _idle(self, seconds: float) -> None:
+        """Leave the cores to others for a while, or until something is new, if no client may run out of speech."""
         now = self._clock()
         at_work = [job for job in self._jobs if job.cancelled or not job.paused]
-        if self._stopping or self._hurrying or any(job.cancelled or not job.heard_live for job in at_work):
+        if self._stopping or self._hurrying or any(job.cancelled or not job.is_live for job in at_work):
             return
         spare_s = min((job.lead_s(now) - job.slowest_s - AHEAD_S for job in at_work), default=0.0)
         if spare_s > 0:
             self._changed.wait(min(seconds, spare_s))
-            self._rested_s += self._clock() - now
+            self._idled_s += self._clock() - now
 
     def _advance(self, job: Job) -> bool:
         """Make pieces for one turn; whether more are to come."""
         began = self._clock()
         if job.began_at is None:
-            job.began_at, job.waits_since = began, began - self._rested_s
+            job.began_at, job.waits_since = began, began - self._idled_s
         try:
-            if job.pieces is None and not job.cancelled:
-                job.pieces = iter(job.make())
+            if job.pieces is None:
+                job.pieces = iter(()) if job.cancelled else iter(job.make())
             while not job.cancelled:
                 piece = next(job.pieces)
                 self._count(job, piece)
@@ -180,17 +181,19 @@ class Scheduler:
             if job.first_speech_at is None:
                 job.first_speech_at = now
             job.made_s += len(piece.samples) / piece.sample_rate
-            # Rests are taken off: they are not what the next piece must wait for.
-            job.slowest_s = max(job.slowest_s, now - self._rested_s - job.waits_since)
-            job.waits_since = now - self._rested_s
+            # Idle time is taken off: it is not what the next piece must wait for.
+            job.slowest_s = max(job.slowest_s, now - self._idled_s - job.waits_since)
+            job.waits_since = now - self._idled_s
 
-    def _tell(self, job: Job, listener: Callable, news: object) -> None:
-        def unless_cancelled() -> None:
-            if not job.cancelled:
-                listener(news)
+    def _tell(self, job: Job, callback: Callable[[Any], None], news: object) -> None:
+        assert self._loop is not None, "jobs are made once the schedule has begun"
+        with suppress(RuntimeError):  # the loop has closed: there is no one to tell
+            self._loop.call_soon_threadsafe(_tell_unless_cancelled, job, callback, news)
 
-        with suppress(RuntimeError):  # the loop has closed: nobody listens any more
-            self._loop.call_soon_threadsafe(unless_cancelled)
+
+def _tell_unless_cancelled(job: Job, callback: Callable[[Any], None], news: object) -> None:
+    if not job.cancelled:
+        callback(news)
 
 
 def _close(job: Job) -> None:

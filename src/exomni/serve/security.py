@@ -9,21 +9,10 @@ from .config import ServerConfig, is_loopback
 from .refusals import Refusal
 
 TOKEN_SUBPROTOCOLS = ("exomni-token.", "openai-insecure-api-key.")
-PAGE_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self' 'wasm-unsafe-eval'",
-        "style-src 'self'",
-        "img-src 'self' blob: data:",
-        "media-src 'self' blob:",
-        "font-src 'self'",
-        "connect-src 'self' blob: data:",
-        "worker-src 'self' blob:",
-        "manifest-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob: data:; "
+    "media-src 'self' blob:; font-src 'self'; connect-src 'self' blob: data:; worker-src 'self' blob:; "
+    "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 """The page loads only what comes from here; heads that people drop on it are blobs, and meshopt is WebAssembly."""
 HEADERS = {
@@ -36,7 +25,7 @@ HEADERS = {
 
 
 def refusal_of(config: ServerConfig, connection: HTTPConnection, needs_token: bool = True) -> Refusal | None:
-    """Why somebody may not come in, or None.
+    """Why a client may not connect, or None.
 
     Args:
         config: of the server.
@@ -45,7 +34,7 @@ def refusal_of(config: ServerConfig, connection: HTTPConnection, needs_token: bo
     """
     host = connection.headers.get("host", "")
     if config.token is None and not is_loopback(_name(host)):
-        # A name that somebody else's DNS points here would make a foreign page ours.
+        # A foreign page could have its own name point here by DNS, and would then count as ours.
         return Refusal("origin_refused", f"this server answers to localhost, not to {host[:200]!r}")
     origin = connection.headers.get("origin")
     if origin is not None and not _may(config, origin, host):

@@ -1,9 +1,12 @@
-"""Running the server: a socket, uvicorn, and an end that lets people finish."""
+"""Running the server: a socket, uvicorn, and an end that lets replies finish."""
 
 import asyncio
+import signal
 import socket
+import threading
 from collections.abc import Callable
 from contextlib import suppress
+from types import FrameType
 
 import uvicorn
 
@@ -12,73 +15,96 @@ from .app import create_app
 from .backend import Backend
 from .config import ServerConfig
 from .http_connection import HttpConnection
-from .logs import log, set_up_logs
+from .hub import Hub
+from .telemetry import log, set_up_logs
 
 PING_S = 20.0
 """How often a client is asked whether it is still there, and how long it may take to say so."""
 DEAD_CLIENT_MS = 30_000
 """How long the system keeps what a client does not take: an answer over HTTP, or the end of a session."""
+HEAD_BYTES = 16 << 10
+"""Longest head of a request."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Server(uvicorn.Server):
+class Server:
     """uvicorn, which on a signal first lets replies finish; on the second it stops at once.
 
-    Attributes:
+    Args:
+        config: of the server.
+        backend: the model.
         ready: called once everybody can come in.
+    Attributes:
+        hub: what the server's parts share.
     """
 
-    def __init__(self, config: uvicorn.Config):
-        super().__init__(config)
-        self.ready: Callable[[], None] = lambda: None
+    def __init__(self, config: ServerConfig, backend: Backend, ready: Callable[[], None] = lambda: None) -> None:
+        self.hub, self._ready = Hub(config, backend), ready
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._ending: asyncio.Task | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._uvicorn_handlers = {}
+        self._uvicorn = uvicorn.Server(
+            uvicorn.Config(
+                create_app(self.hub),
+                host=config.host,
+                port=config.port,
+                http=HttpConnection,
+                h11_max_incomplete_event_size=HEAD_BYTES,
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                # Base64 of speech hardly shrinks, and packing it takes the model's time.
+                ws_per_message_deflate=False,
+                ws_max_size=config.limits.message_bytes,
+                ws_ping_interval=PING_S,
+                ws_ping_timeout=PING_S,
+                timeout_graceful_shutdown=2,
+                callback_notify=self._on_tick,
+            )
+        )
 
-    def handle_exit(self, sig: int, frame: object) -> None:
-        """What a signal does."""
-        if self._loop is None or self.config.app.state.hub.draining:
-            super().handle_exit(sig, frame)
-            return
-        self._loop.call_soon_threadsafe(self.end)
+    @property
+    def started(self) -> bool:
+        """Whether everybody can come in."""
+        return self._loop is not None
+
+    def run(self, bound: socket.socket) -> None:
+        """Serve on a socket until `end`, or until a signal."""
+        self._uvicorn.run(sockets=[bound])
 
     def end(self) -> None:
-        """Begin to stop; on the event loop."""
+        """Begin to stop; from any thread, once the server has started."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._begin_to_end)
+
+    async def _on_tick(self) -> None:
+        """Called by uvicorn as soon as it listens, and now and then afterwards."""
+        if self._loop is not None:
+            return
+        self._loop = asyncio.get_running_loop()
+        if threading.current_thread() is threading.main_thread():
+            self._take_signals()
+        self._ready()
+
+    def _take_signals(self) -> None:
+        """Have the first signal let replies finish; uvicorn's own handlers, which were there, get the second."""
+        self._uvicorn_handlers = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
+
+    def _on_signal(self, _: int, __: FrameType | None) -> None:
+        for number, handler in self._uvicorn_handlers.items():
+            signal.signal(number, handler)
+        self.end()
+
+    def _begin_to_end(self) -> None:
         self._ending = asyncio.create_task(self._drain())
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen."""
-        self._loop = asyncio.get_running_loop()
-        await super().startup(sockets)
-        self.ready()
-
     async def _drain(self) -> None:
-        await self.config.app.state.hub.drain()
-        self.should_exit = True
-
-
-def make_server(config: ServerConfig, backend: Backend) -> Server:
-    """A server that is ready to run; with uvicorn's limits as ours."""
-    limits = config.limits
-    return Server(
-        uvicorn.Config(
-            create_app(config, backend),
-            host=config.host,
-            port=config.port,
-            http=HttpConnection,
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            # Base64 of speech hardly shrinks, and packing it takes the model's time.
-            ws_per_message_deflate=False,
-            ws_max_size=limits.message_bytes,
-            ws_ping_interval=PING_S,
-            ws_ping_timeout=PING_S,
-            timeout_graceful_shutdown=2,
-        )
-    )
+        await self.hub.drain()
+        self._uvicorn.should_exit = True
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket that has its address; who comes before the server runs is told that nobody is there.
+    """A socket that has its address; until the server runs, connections to it are refused.
 
     Raises:
         ServiceError: the port is taken, or there is no such address.
@@ -107,13 +133,11 @@ def serve(config: ServerConfig, load: Callable[[], Backend], ready: Callable[[st
         ServiceError: the port is taken.
     """
     set_up_logs()
-    listening = bind(config.host, config.port)
-    with listening:
-        port = listening.getsockname()[1]
-        server = make_server(config, load())
+    with bind(config.host, config.port) as bound:
+        port = bound.getsockname()[1]
+        server = Server(config, load(), lambda: ready(page_address(config, port)))
         log("listening", host=config.host, port=port)
-        server.ready = lambda: ready(page_address(config, port))
-        server.run(sockets=[listening])
+        server.run(bound)
 
 
 def page_address(config: ServerConfig, port: int) -> str:

@@ -1,4 +1,4 @@
-"""Recordings that people send: looked at before they are opened, and decoded no further than a limit."""
+"""Audio that clients send: base64, PCM16, and recordings that are looked at before they are opened."""
 
 import base64
 import binascii
@@ -25,8 +25,8 @@ def is_recording(data: bytes) -> bool:
     return any(known) or head[4:8] == b"ftyp" or head[:3] == b"ID3" or head[:2] in _ADTS or head[:2] in _MP3
 
 
-def decode_base64(text: str) -> bytes:
-    """The bytes of a recording in JSON.
+def decode_base64(text: str, param: str = "audio") -> bytes:
+    """The bytes that a message holds; `param` is the field at fault.
 
     Raises:
         Refusal: not base64.
@@ -34,7 +34,19 @@ def decode_base64(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise Refusal("invalid_audio", "the audio is not base64", "audio") from None
+        raise Refusal("invalid_audio", "the audio is not base64", param) from None
+
+
+def decode_pcm16(text: str, param: str = "audio") -> np.ndarray:
+    """Samples float32 [N] in -1..1 of base64 of PCM16, little-endian; `param` is the field at fault.
+
+    Raises:
+        Refusal: not base64, or not whole samples.
+    """
+    data = decode_base64(text, param)
+    if len(data) % 2:
+        raise Refusal("invalid_audio", "the audio is not PCM16: it has an odd number of bytes", param)
+    return np.frombuffer(data, "<i2").astype(np.float32) / 32768
 
 
 def decode_recording(data: bytes, most_s: float) -> np.ndarray:

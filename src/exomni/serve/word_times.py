@@ -1,4 +1,4 @@
-"""When each word of a reply is heard."""
+"""When each word of a reply is spoken."""
 
 from itertools import pairwise
 
@@ -42,7 +42,7 @@ class WordTimer:
 
 
 def _spans(event: SpeechEvent) -> list[tuple[int, int]]:
-    """Samples of each group of phonemes between spaces; of the whole piece where nobody counted ticks."""
+    """Samples of each group of phonemes between spaces; of the whole piece where ticks are not known."""
     if len(event.ticks) != len(event.phonemes) + 2:
         return [(0, len(event.samples))]
     edges = np.concatenate([[0], np.cumsum(event.ticks)]) * SAMPLES_PER_TICK

@@ -14,7 +14,7 @@ from ..core.configuration import StrictConfig
 from ..core.errors import InputError
 from ..core.timebase import units_to_frames
 from ..data import store
-from ..data.emotion import estimate_emotion
+from ..data.text_emotion import estimate_emotion
 from ..face.head import Head
 from ..model.blendshape_decoder import BlendshapeDecoder
 from ..model.config import BlendshapeDecoderConfig, UnitGeneratorConfig

@@ -135,12 +135,12 @@ def _through_llm(
     recipe: ListenerRecipe, config: OmniConfig, data: Path, runs: Path, *, stage: str, before: str
 ) -> LLMListenerTask:
     """The task of a stage that trains through the LLM, from where the stage before it left off."""
-    from ..data.dialogue import load_talker
+    from ..data.llm_replies import load_llm
 
     weights, section = earlier_weights(runs, before, "goes on from"), getattr(recipe, stage)
     train, held_out = read_rows(recipe, section.rows, data)
     listener = CTCListener(config.speech_encoder.d_model, config.language_model.d_model, config.speech_projector)
-    (_, tokenizer), (llm, _) = _table_and_tokenizer(), load_talker()
+    (_, tokenizer), (llm, _) = _table_and_tokenizer(), load_llm()
     known = known_tokens(recipe, data)
     task = LLMListenerTask(train, held_out, listener, llm, tokenizer, known, section.task, section.loop.seed)
     load_modules({name: m for name, m in task.modules.items() if before != "reading" or name == "listener"}, weights)

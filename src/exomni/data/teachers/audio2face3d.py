@@ -1,6 +1,6 @@
 """NVIDIA's Audio2Face-3D service as a teacher, over gRPC, for people who run it.
 
-It listens to the sound; symbols and ticks only say where sentences begin. The protocol is the service's
+It works from the sound; symbols and ticks only say where sentences begin. The protocol is the service's
 published one (`A2FControllerService.ProcessAudioStream`): a header, sound with emotions, an end mark; back come
 the shapes' names, then frames with times, then a status. The order of the names is the service's own, so
 everything maps by name.
@@ -12,23 +12,23 @@ from typing import Any
 
 import numpy as np
 import soxr
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from ...core.arkit import NAMES, K
 from ...core.emotion import EMOTIONS
 from ...core.errors import ConfigError, InputError, ServiceError
 from ...core.timebase import ENCODER_SAMPLE_HZ, FRAME_HZ, SAMPLE_HZ
-from .base import Clip
+from .face_teacher import Clip, TeacherConfig
 from .timing import voice_phones
 
 SERVICE_SAMPLE_HZ = ENCODER_SAMPLE_HZ
 """The service takes any rate and works at this one."""
 CHUNK_SAMPLES = SERVICE_SAMPLE_HZ
 OPTIONAL_SHAPES = frozenset({"tongueOut"})
-"""Shapes that some of the service's characters lack; they stay at rest."""
+"""Shapes that some of the service's characters lack; they stay 0."""
 
 
-class Audio2Face3DConfig(BaseModel):
+class Audio2Face3DConfig(TeacherConfig):
     """Where the service is and how to be let in.
 
     Attributes:
@@ -38,8 +38,6 @@ class Audio2Face3DConfig(BaseModel):
         function_id: which of the hosted service's characters.
         timeout_s: longest wait for the whole of a clip's answer.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     address: str = "localhost:52000"
     tls: bool = False
@@ -53,6 +51,7 @@ class Audio2Face3DTeacher:
 
     name = "audio2face3d"
     listens = True
+    config_class = Audio2Face3DConfig
 
     def __init__(self, config: Audio2Face3DConfig | None = None) -> None:
         """Prepare; nothing is connected yet.
@@ -82,7 +81,7 @@ class Audio2Face3DTeacher:
         if clip.audio is None or not len(clip.audio):
             raise InputError("the audio2face3d teacher listens: the clip needs audio")
         names, times_s, frames = self._ask(clip)
-        return resample(*in_project_order(names, times_s, frames), clip.n_frames)
+        return at_frames(*in_project_order(names, times_s, frames), clip.n_frames)
 
     def _ask(self, clip: Clip) -> tuple[list[str], list[float], list[Sequence[float]]]:
         """The service's shape names, frame times in seconds and frames."""
@@ -123,7 +122,7 @@ class Audio2Face3DTeacher:
         pcm = np.rint(np.clip(sound, -1, 1) * 32767).astype("<i2")
         emotions = [
             m.EmotionWithTimeCode(time_code=start_s, emotion=dict(zip(EMOTIONS, row.tolist(), strict=True)))
-            for start_s, row in sentence_emotions(clip)
+            for start_s, row in emotion_starts(clip)
         ]
         for start in range(0, len(pcm), CHUNK_SAMPLES):
             piece = pcm[start : start + CHUNK_SAMPLES].tobytes()
@@ -154,7 +153,7 @@ class Audio2Face3DTeacher:
         return f"Audio2Face-3D at {where} failed: {code.name}: {error.details()}"
 
 
-def sentence_emotions(clip: Clip) -> list[tuple[float, np.ndarray]]:
+def emotion_starts(clip: Clip) -> list[tuple[float, np.ndarray]]:
     """When each sentence's emotion begins, in seconds, and the emotion, [5]."""
     rows = np.atleast_2d(clip.emotion)
     if len(rows) == 1:
@@ -194,7 +193,7 @@ def in_project_order(
     return np.asarray(times_s, float), out
 
 
-def resample(times_s: np.ndarray, weights: np.ndarray, n_frames: int) -> np.ndarray:
+def at_frames(times_s: np.ndarray, weights: np.ndarray, n_frames: int) -> np.ndarray:
     """Weights [N, K] at the middles of the project's frames, ends held, clipped, float32 [T_frame, K]."""
     middles_s = (np.arange(n_frames) + 0.5) / FRAME_HZ
     columns = [np.interp(middles_s, times_s, weights[:, k]) for k in range(K)]

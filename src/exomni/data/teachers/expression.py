@@ -14,31 +14,13 @@ RAMP_S = 0.35
 """Time in which an emotion comes before a sentence's first sound and goes after its last."""
 FULL: dict[str, dict[str, float]] = {
     "anger": {"browDown": 0.9, "eyeSquint": 0.4, "noseSneer": 0.35, "mouthFrown": 0.3, "mouthPress": 0.15},
-    "disgust": {
-        "noseSneer": 0.8,
-        "browDown": 0.4,
-        "eyeSquint": 0.35,
-        "cheekSquint": 0.3,
-        "mouthFrown": 0.35,
-        "mouthUpperUp": 0.3,
-    },
+    "disgust": {"noseSneer": 0.8, "browDown": 0.4, "eyeSquint": 0.35, "cheekSquint": 0.3, "mouthFrown": 0.35,
+                "mouthUpperUp": 0.3},
     "sadness": {"browInnerUp": 0.85, "browDown": 0.15, "mouthFrown": 0.65, "eyeSquint": 0.15},
-    "joy": {
-        "mouthSmile": 0.58,
-        "cheekSquint": 0.55,
-        "eyeSquint": 0.2,
-        "browOuterUp": 0.14,
-        "browInnerUp": 0.1,
-        "mouthDimple": 0.1,
-    },
-    "fear": {
-        "browInnerUp": 0.75,
-        "browOuterUp": 0.4,
-        "eyeWide": 0.65,
-        "mouthStretch": 0.35,
-        "mouthFrown": 0.15,
-    },
-}
+    "joy": {"mouthSmile": 0.58, "cheekSquint": 0.55, "eyeSquint": 0.2, "browOuterUp": 0.14, "browInnerUp": 0.1,
+            "mouthDimple": 0.1},
+    "fear": {"browInnerUp": 0.75, "browOuterUp": 0.4, "eyeWide": 0.65, "mouthStretch": 0.35, "mouthFrown": 0.15},
+}  # fmt: skip
 """Shapes (both sides) of each emotion at 1."""
 LEAN = {"browOuterUpLeft": 1.12, "browOuterUpRight": 0.88, "mouthSmileLeft": 0.94, "mouthSmileRight": 1.06}
 """Nobody is symmetric."""

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from .base import Clip
+from .blinks import eye_weights
 from .coarticulation import blend
 from .expression import brow_weights, emotion_weights, onto_speech
-from .eyes import eye_weights
+from .face_teacher import Clip, TeacherConfig
 from .lips import make_contacts, mouth_weights
 from .timing import voice_phones
 
@@ -15,6 +15,10 @@ class OpenFaceFxTeacher:
 
     name = "openfacefx"
     listens = False
+    config_class = TeacherConfig
+
+    def __init__(self, config: TeacherConfig | None = None) -> None:
+        """Nothing to load and nothing to set."""
 
     def label(self, clip: Clip) -> np.ndarray:
         """ARKit weights, float32 [T_frame, K] in 0..1 (see `FaceTeacher`).

@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue, TypeAdapter, model_validator
 
 from .items import Id, Item, Metadata
-from .session import WITHOUT_EFFECT, Message, Modalities, Name, OutputTokens, PcmFormat, Speed, Text
+from .session import WITHOUT_EFFECT, Modalities, Name, OutputTokens, PcmFormat, Received, Speed, Text
 
 
-class ClientEvent(Message):
+class ClientEvent(Received):
     """Base of what clients say; an error names the event by this id."""
 
     event_id: Annotated[str, Field(max_length=512)] | None = None
@@ -22,7 +22,7 @@ class SessionUpdate(ClientEvent):
 
 
 class InputAudioAppend(ClientEvent):
-    """More of what the microphone hears: base64 of PCM16, 24 kHz, mono."""
+    """More input audio: base64 of PCM16, 24 kHz, mono."""
 
     type: Literal["input_audio_buffer.append"]
     audio: str
@@ -35,7 +35,7 @@ class InputAudioCommit(ClientEvent):
 
 
 class InputAudioClear(ClientEvent):
-    """Forget what was heard."""
+    """Drop the audio since the last turn."""
 
     type: Literal["input_audio_buffer.clear"]
 
@@ -49,7 +49,7 @@ class ItemCreate(ClientEvent):
 
 
 class ItemTruncate(ClientEvent):
-    """The listener heard only so much of a reply; the rest was never said."""
+    """Only so much of a reply was played; what comes after was never said."""
 
     type: Literal["conversation.item.truncate"]
     item_id: Id
@@ -71,7 +71,7 @@ class ItemRetrieve(ClientEvent):
     item_id: Id
 
 
-class ResponseOutput(Message):
+class ResponseOutput(Received):
     """`response.audio.output`: how fast to speak this time; format and voice are the session's only ones."""
 
     format: PcmFormat | None = None
@@ -79,13 +79,13 @@ class ResponseOutput(Message):
     speed: Speed | None = None
 
 
-class ResponseAudio(Message):
+class ResponseAudio(Received):
     """`response.audio`."""
 
     output: ResponseOutput = ResponseOutput()
 
 
-class ResponseOptions(Message):
+class ResponseOptions(Received):
     """What differs from the session for one response.
 
     Attributes:

@@ -55,24 +55,21 @@ class SessionState(SessionConfig):
     expires_at: int | None = None
 
 
-class SessionCreated(ServerEvent):
-    """The first event: the connection is accepted."""
+class SessionEvent(ServerEvent):
+    """The first event: the connection is accepted; or `session.update` was understood."""
 
     NULLS = True
-    type: Literal["session.created"] = "session.created"
+    type: Literal["session.created", "session.updated"]
     session: SessionState
 
 
-class SessionUpdated(SessionCreated):
-    """`session.update` was understood."""
-
-    type: Literal["session.updated"] = "session.updated"
+ErrorKind = Literal["invalid_request_error", "rate_limit_error", "authentication_error", "server_error"]
 
 
 class ErrorBody(BaseModel):
     """What went wrong: `param` names the field, `event_id` the client's event, `retry_after` seconds to wait."""
 
-    type: Literal["invalid_request_error", "rate_limit_error", "authentication_error", "server_error"]
+    type: ErrorKind
     code: ErrorCode
     message: str
     param: str | None = None
@@ -113,13 +110,13 @@ class Committed(ServerEvent):
 
 
 class Cleared(ServerEvent):
-    """What was heard is forgotten."""
+    """The audio since the last turn was dropped."""
 
     type: Literal["input_audio_buffer.cleared"] = "input_audio_buffer.cleared"
 
 
-class HeardFor(BaseModel):
-    """Length of what was written down."""
+class TranscriptionUsage(BaseModel):
+    """Length of the audio that was transcribed."""
 
     type: Literal["duration"] = "duration"
     seconds: float
@@ -134,7 +131,7 @@ class TranscriptionCompleted(ServerEvent):
     item_id: str
     content_index: int = 0
     transcript: str
-    usage: HeardFor
+    usage: TranscriptionUsage
 
 
 class TranscriptionFailed(ServerEvent):
@@ -165,7 +162,7 @@ class ItemRetrieved(ServerEvent):
 
 
 class ItemTruncated(ServerEvent):
-    """A reply ends where the listener stopped hearing it."""
+    """A reply ends where it was stopped playing."""
 
     type: Literal["conversation.item.truncated"] = "conversation.item.truncated"
     item_id: str
@@ -180,6 +177,9 @@ class ItemDeleted(ServerEvent):
     item_id: str
 
 
+StatusReason = Literal["turn_detected", "client_cancelled", "max_output_tokens"]
+
+
 class StatusError(BaseModel):
     """Why a response failed."""
 
@@ -191,7 +191,7 @@ class StatusDetails(BaseModel):
     """Why a response ended early."""
 
     type: Status
-    reason: Literal["turn_detected", "client_cancelled", "max_output_tokens"] | None = None
+    reason: StatusReason | None = None
     error: StatusError | None = None
 
 
@@ -309,7 +309,7 @@ class FaceDelta(ServerEvent):
 
 
 class SpokenWord(BaseModel):
-    """A word and where it is heard, in samples of the response's speech at 24 kHz."""
+    """A word and where it is spoken, in samples of the response's speech at 24 kHz."""
 
     text: str
     start_sample: int
@@ -328,7 +328,7 @@ class CaptionDelta(ServerEvent):
 
 
 AnyServerEvent = Annotated[
-    SessionCreated | SessionUpdated | Error | SpeechStarted | SpeechStopped | Committed | Cleared
+    SessionEvent | Error | SpeechStarted | SpeechStopped | Committed | Cleared
     | TranscriptionCompleted | TranscriptionFailed | ItemAdded | ItemRetrieved | ItemTruncated | ItemDeleted
     | ResponseEvent | OutputItem | ContentPart | Delta | TextDone | TranscriptDone | AudioDone | FaceDelta
     | CaptionDelta,

@@ -3,9 +3,7 @@
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
-
-from ...core.timebase import SAMPLE_HZ
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 MODEL = "nano"
 VOICE = "heart"
@@ -29,21 +27,21 @@ WITHOUT_EFFECT: dict[tuple[str, ...], tuple[str, ...]] = {
 """Fields of OpenAI's sessions that are accepted, since clients send them, and change nothing; by where they stand."""
 
 
-class Message(BaseModel):
+class Received(BaseModel):
     """Base of all that is received: unknown fields and numbers in strings are refused, nothing changes afterwards."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class PcmFormat(Message):
+class PcmFormat(Received):
     """The only format of audio: PCM16, little-endian, mono, 24 kHz."""
 
     type: Literal["audio/pcm"] = "audio/pcm"
-    rate: Literal[SAMPLE_HZ] = SAMPLE_HZ
+    rate: Literal[24_000] = 24_000
 
 
-class ServerVad(Message):
-    """The server listens for speech; a turn ends when it has been quiet for `silence_duration_ms`."""
+class ServerVad(Received):
+    """The server looks for speech; a turn ends when it has been quiet for `silence_duration_ms`."""
 
     type: Literal["server_vad"] = "server_vad"
     threshold: Share = 0.5
@@ -54,7 +52,7 @@ class ServerVad(Message):
     idle_timeout_ms: None = None
 
 
-class SemanticVad(Message):
+class SemanticVad(Received):
     """As `ServerVad`, told only how eager to answer."""
 
     type: Literal["semantic_vad"] = "semantic_vad"
@@ -71,14 +69,14 @@ class SemanticVad(Message):
         )
 
 
-class Transcription(Message):
+class Transcription(Received):
     """Ask to be told what the person said; our own model writes it down, whichever is named."""
 
     model: Name = "whisper-base"
     language: Annotated[str, Field(max_length=16)] | None = None
 
 
-class AudioInput(Message):
+class AudioInput(Received):
     """How the person's voice arrives; without `turn_detection` the client says when a turn ends."""
 
     format: PcmFormat = PcmFormat()
@@ -86,7 +84,7 @@ class AudioInput(Message):
     transcription: Transcription | None = Transcription()
 
 
-class AudioOutput(Message):
+class AudioOutput(Received):
     """How the reply's voice leaves; there is one voice, and other names mean it too."""
 
     format: PcmFormat = PcmFormat()
@@ -100,14 +98,14 @@ class AudioOutput(Message):
         return VOICE if named else value
 
 
-class Audio(Message):
+class AudioConfig(Received):
     """Both directions."""
 
     input: AudioInput = AudioInput()
     output: AudioOutput = AudioOutput()
 
 
-class FaceOptions(Message):
+class FaceOptions(Received):
     """Our own options, `session.exomni`.
 
     Attributes:
@@ -123,7 +121,7 @@ class FaceOptions(Message):
     face_encoding: FaceEncoding = "float32"
 
 
-class SessionConfig(Message):
+class SessionConfig(Received):
     """All that `session.update` may change, with what holds until then."""
 
     type: Literal["realtime"] = "realtime"
@@ -131,7 +129,7 @@ class SessionConfig(Message):
     output_modalities: Modalities = ("audio",)
     instructions: Text = ""
     max_output_tokens: OutputTokens = 256
-    audio: Audio = Audio()
+    audio: AudioConfig = AudioConfig()
     exomni: FaceOptions = FaceOptions()
 
     @field_validator("model", mode="before")
@@ -139,26 +137,25 @@ class SessionConfig(Message):
     def _the_model(cls, value: Any) -> Any:
         return MODEL if isinstance(value, str) else value
 
-    def updated(self, patch: dict[str, JsonValue]) -> "SessionConfig":
+    def updated(self, patch: dict[str, Any]) -> "SessionConfig":
         """This session with the fields that a patch names; objects are merged, lists and null replace.
 
         Raises:
             pydantic.ValidationError: a field is unknown or out of range.
         """
-        patch = _same_speed(_without(patch))
-        merged = _merged(self.model_dump(mode="json"), patch)
+        merged = _merged(self.model_dump(mode="json"), _same_speed(_without(patch)))
         return SessionConfig.model_validate_json(json.dumps(merged))
 
 
-def _without(patch: JsonValue, where: tuple[str, ...] = ()) -> JsonValue:
-    """A patch without the fields that have no effect."""
+def _without(patch: Any, where: tuple[str, ...] = ()) -> Any:
+    """A patch, any JSON, without the fields that have no effect."""
     if not isinstance(patch, dict):
         return patch
     idle = WITHOUT_EFFECT.get(where, ())
     return {key: _without(value, (*where, key)) for key, value in patch.items() if key not in idle}
 
 
-def _same_speed(patch: dict[str, JsonValue]) -> dict[str, JsonValue]:
+def _same_speed(patch: dict[str, Any]) -> dict[str, Any]:
     """A patch that sets both names of the speed where it sets one; ours is the stronger."""
     speed = _found(patch, "exomni", "speed") or _found(patch, "audio", "output", "speed")
     if speed is None:
@@ -166,14 +163,14 @@ def _same_speed(patch: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return _merged(patch, {"exomni": {"speed": speed}, "audio": {"output": {"speed": speed}}})
 
 
-def _found(patch: JsonValue, *path: str) -> JsonValue:
+def _found(patch: Any, *path: str) -> Any:
     for key in path:
         patch = patch.get(key) if isinstance(patch, dict) else None
     return patch
 
 
-def _merged(old: JsonValue, new: JsonValue) -> JsonValue:
-    """`new` laid over `old`; an object of another `type` replaces the old one whole."""
+def _merged(old: Any, new: Any) -> Any:
+    """`new` laid over `old`, both any JSON; an object of another `type` replaces the old one whole."""
     both = isinstance(old, dict) and isinstance(new, dict)
     if not both or ("type" in new and new["type"] != old.get("type")):
         return new

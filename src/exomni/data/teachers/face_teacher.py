@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 
 from ...core.emotion import EMOTIONS
 
@@ -19,7 +20,7 @@ class Clip:
         n_frames: face frames wanted.
         emotion: float32 [5] for all of it or [S, 5] for each sentence (a sentence ends at a pair of PADs).
         seed: of blinks and glances, the only things that are random.
-        audio: mono samples at 24 kHz, float32 [N]; only teachers that listen need it.
+        audio: mono samples at 24 kHz, float32 [N]; only teachers with `listens` need it.
     """
 
     symbols: Sequence[str]
@@ -30,16 +31,24 @@ class Clip:
     audio: np.ndarray | None = None
 
 
+class TeacherConfig(BaseModel):
+    """Options of a face teacher, as a recipe gives them; this one has none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
 class FaceTeacher(Protocol):
-    """Labels speech with a face.
+    """Labels speech with a face; it is made from its configuration.
 
     Attributes:
         name: one of `TEACHERS`.
         listens: whether it needs `Clip.audio`.
+        config_class: its options.
     """
 
     name: str
     listens: bool
+    config_class: ClassVar[type[TeacherConfig]]
 
     def label(self, clip: Clip) -> np.ndarray:
         """ARKit weights, float32 [T_frame, K] in 0..1; frame k shows k/30 to (k+1)/30 s, its middle."""

@@ -4,8 +4,8 @@ import re
 import pytest
 import torch
 
-from exomni.data import dialogue
-from exomni.data.dialogue import clean_reply, dialogue_rows
+from exomni.data import llm_replies
+from exomni.data.llm_replies import clean_reply, dialogue_rows
 from exomni.data.text import is_speakable
 
 
@@ -51,7 +51,7 @@ class Tokenizer:
 @pytest.fixture
 def words(monkeypatch) -> Words:
     made = Words()
-    monkeypatch.setattr(dialogue, "_generate", made)
+    monkeypatch.setattr(llm_replies, "_generate", made)
     return made
 
 

@@ -9,9 +9,8 @@ import numpy as np
 
 from ..core.atomic import atomic_path, write_text
 from ..core.timebase import FRAME_HZ
-from .consistency import BINS_S, span_name
+from . import consistency, latency
 from .facial import MeasuredFace
-from .latency import PARTS
 from .phones import CLOSED, is_open_vowel, phone_name
 
 SHEET_GROUPS = ("lips", "joyful", "sad", "angry", "questions")
@@ -106,10 +105,11 @@ def _plot(result: dict, path: Path) -> Path:
 
 def _plot_consistency(result: dict, pyplot):
     """Word error rate and opinion score of each bin of seconds."""
-    names = [span_name(b) for b in BINS_S]
+    names = [consistency.span_name(b) for b in consistency.BINS_S]
     systems = list(dict.fromkeys(line["system"] for line in result["table"]))
     figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.2))
-    for axis, measure in zip(axes, ("WER %", "MOS"), strict=True):
+    for axis, key in zip(axes, ("wer", "mos"), strict=True):
+        measure = consistency.METRICS[key].heading
         for i, system in enumerate(systems):
             known = {line["duration"]: line[measure] for line in result["table"] if line["system"] == system}
             places = np.arange(len(names)) + (i - (len(systems) - 1) / 2) * 0.38
@@ -140,10 +140,9 @@ def _plot_latency(result: dict, pyplot):
     figure, axis = pyplot.subplots(figsize=(6, 1.2 + 0.6 * len(result["table"])))
     systems = [line["system"] for line in result["table"]]
     left = np.zeros(len(systems))
-    for part in PARTS:
-        name = part.removesuffix("_s")
-        spent = np.array([line[f"{name} ms/s"] for line in result["table"]])
-        axis.barh(systems, spent, left=left, label=name)
+    for key in latency.PARTS:
+        spent = np.array([line[latency.METRICS[key].heading] for line in result["table"]])
+        axis.barh(systems, spent, left=left, label=key)
         left += spent
     axis.set_xlabel("ms a second of speech", fontsize=8)
     axis.legend(fontsize=8)
@@ -151,11 +150,14 @@ def _plot_latency(result: dict, pyplot):
 
 
 def _plot_speech_input(result: dict, pyplot):
-    """Word errors of the repeated clips by noise, for each way of listening."""
+    """Word errors of the repeated clips by noise, for each way in which speech reaches the LLM."""
+    from .speech_input import METRICS
+
     lines = [line for line in result["table"] if line["voice"] == "all"]
     noises = list(dict.fromkeys(line["noise"] for line in lines))
     figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.2))
-    for axis, measure in zip(axes, ("repeat WER %", "same content %"), strict=True):
+    for axis, key in zip(axes, ("repeat_wer", "same_content"), strict=True):
+        measure = METRICS[key].heading
         for way in dict.fromkeys(line["way"] for line in lines):
             axis.plot(noises, [line[measure] for line in lines if line["way"] == way], "o-", label=way)
         axis.set_title(measure, fontsize=9)

@@ -1,24 +1,32 @@
-"""What a sentence feels like, from its words: a 5-way emotion vector.
+"""Estimates the emotion of a sentence from its words, as a 5-way vector.
 
-A word list with rules (negation, degree, exclamation, who speaks of whom), written for this project. It is
-meant to colour a face gently and to be right when a sentence says plainly what it feels. It is not a
+A word list (`emotion_words.yaml`) with rules (negation, degree, exclamation, who speaks of whom), written for this
+project. It is meant to colour a face gently and to be right when a sentence says plainly what it feels. It is not a
 classifier of hidden feelings: it knows no irony, no context beyond the sentence, and only English.
 """
 
 import re
 from collections.abc import Iterator
+from importlib import resources
 
 import numpy as np
+import yaml
 
 from ..core.emotion import EMOTIONS
-from .emotion_words import INERT, PHRASES, WORDS
 
-NEGATIONS = frozenset("not no never without hardly neither nor nothing nobody cannot isnt".split())
-STRONGER = frozenset(
-    "very so really extremely absolutely truly incredibly totally completely deeply such utterly too".split()
+_LISTS = yaml.safe_load((resources.files("exomni.data") / "emotion_words.yaml").read_text("utf-8"))
+WORDS: dict[str, tuple[str, float]] = {
+    word: (emotion, weight)
+    for emotion, tiers in _LISTS["words"].items()
+    for weight, words in tiers.items()
+    for word in words.split()
+}
+"""Base form -> (emotion, weight 0..1)."""
+PHRASES: dict[str, tuple[str, float]] = {phrase: tuple(entry) for phrase, entry in _LISTS["phrases"].items()}
+"""Words in a row that mean more together -> the same."""
+NEGATIONS, STRONGER, WEAKER, PERSONAL, INERT = (
+    frozenset(_LISTS[name].split()) for name in ("negations", "stronger", "weaker", "personal", "inert")
 )
-WEAKER = frozenset("slightly somewhat bit little rather fairly quite maybe perhaps mildly".split())
-PERSONAL = frozenset("i me my mine we us our you your yours i'm i've i'll i'd we're you're let's myself".split())
 REACH_WORDS = 3
 """A negation or a degree acts on the feeling words that follow within this many words."""
 STRONGER_GAIN, WEAKER_GAIN, EXCLAIMED_GAIN = 1.3, 0.6, 1.3
@@ -32,19 +40,7 @@ FLOOR = 0.20
 SECOND = 0.5
 """How much the weaker feelings of a mixed sentence keep."""
 
-_ENDINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("ies", ("y",)),
-    ("ied", ("y",)),
-    ("es", ("", "e")),
-    ("s", ("",)),
-    ("ed", ("", "e")),
-    ("ing", ("", "e")),
-    ("ily", ("y",)),
-    ("ly", ("", "le")),
-    ("er", ("", "e")),
-    ("iest", ("y",)),
-    ("est", ("", "e")),
-)
+_ENDINGS: dict[str, list[str]] = _LISTS["endings"]
 """Endings of a word's forms, and what stands in their place in its base form."""
 
 
@@ -110,7 +106,7 @@ def _in_context(emotion: str, weight: float, before: list[str]) -> tuple[str, fl
 def _base_forms(word: str) -> Iterator[str]:
     """The word itself and what it may be a form of."""
     yield word
-    for ending, replacements in _ENDINGS:
+    for ending, replacements in _ENDINGS.items():
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             stem = word[: -len(ending)]
             for replacement in replacements:

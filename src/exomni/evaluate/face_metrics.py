@@ -188,7 +188,7 @@ def _agreement(pairs: Sequence[tuple[np.ndarray, np.ndarray]], shift: int) -> fl
 def loudness(samples: np.ndarray, sample_rate: int, n_frames: int) -> np.ndarray:
     """Loudness of each face frame's time in the band of vowels, compressed, float [T_frame].
 
-    Stands in for the expected opening where nobody knows the phones.
+    Stands in for the expected opening where the phones are unknown.
 
     Args:
         samples: float32 [N].

@@ -6,7 +6,7 @@ import pytest
 from exomni.core.arkit import EXPRESSION, INDEX, K
 from exomni.core.errors import InputError
 from exomni.data.teachers import Phone
-from exomni.evaluate import metrics
+from exomni.evaluate import face_metrics as metrics
 from exomni.evaluate.phones import expected_opening
 from exomni.face.head import Head
 

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.arkit import EXPRESSION
 from ..core.errors import CheckpointError, InputError
-from .metrics import expression_error, lip_vertex_error, shape_correlation
+from .face_metrics import expression_error
+from .facial import METRICS, MeasuredFace, MeasuredFaces
 
 BATCH_ROWS = 16
+FIGURES = ("expression_error", "expression_correlation", "lve_mm")
+"""Metrics of the suite `face` that are compared."""
 BASELINE = "units_only"
 """The fusion that all others are held against: the decoder sees units and no meaning."""
 
@@ -27,9 +29,9 @@ def compare_fusion(runs: Mapping[str, Path], data: Path, split: str = "validatio
         split: "validation" or "test".
         limit: most rows; 0 takes all.
     Returns:
-        `table`: for each fusion `expr error` (`metrics.expression_error`), `ratio` (that over the one of
-        `units_only`), `expr corr` (mean over the expression shapes that move) and `LVE mm`; `rows` and `frames`:
-        how many were measured on; `expr error of neutral`: what a face without expression has.
+        `table`: for each fusion the metrics `FIGURES` by heading, and `ratio` (`expr error` over that of
+        `units_only`); `rows` and `frames`: how many were measured on; `expr error of neutral`: what a face without
+        expression has.
     Raises:
         CheckpointError: a folder is no run of stage II, or has another fusion mode than its name.
         InputError: the data set has no such rows, or `units_only` is missing.
@@ -44,22 +46,18 @@ def compare_fusion(runs: Mapping[str, Path], data: Path, split: str = "validatio
         raise InputError(f"{data} has no rows in the split {split!r} that every pass has labelled")
     reference = np.concatenate([r.face.astype(np.float32) for r in rows])
     lines = [_line(mode, np.concatenate(_faces(folder, mode, rows)), reference) for mode, folder in runs.items()]
-    baseline = next(line for line in lines if line["fusion"] == BASELINE)["expr error"]
+    error = METRICS["expression_error"].heading
+    baseline = next(line for line in lines if line["fusion"] == BASELINE)[error]
     return {
-        "table": [{**line, "ratio": line["expr error"] / baseline} for line in lines],
+        "table": [{**line, "ratio": line[error] / baseline} for line in lines],
         "rows": len(rows), "frames": len(reference),
         "expr error of neutral": expression_error(np.zeros_like(reference), reference),
     }  # fmt: skip
 
 
 def _line(mode: str, face: np.ndarray, reference: np.ndarray) -> dict:
-    correlation = shape_correlation(face, reference)
-    moving = [correlation[n] for n in EXPRESSION if n in correlation]
-    return {
-        "fusion": mode, "expr error": expression_error(face, reference),
-        "expr corr": float(np.mean(moving)) if moving else float("nan"),
-        "LVE mm": lip_vertex_error([(face, reference)]),
-    }  # fmt: skip
+    measured = MeasuredFaces([MeasuredFace("", "", face, loudness=np.zeros(len(face)), reference=reference)])
+    return {"fusion": mode, **{METRICS[key].heading: METRICS[key].figure(measured) for key in FIGURES}}
 
 
 def _open_run(folder: Path, mode: str):

@@ -1,0 +1,39 @@
+"""The table of text sources: a new source is a file with a function that yields rows, and a row here.
+
+Every source is named in the data set's manifest with its licence.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from ..assets.table import ASSETS
+from .llm_replies import kept_dialogue_rows
+from .templates import template_rows
+from .text import SourceInput, TextRow
+from .wordnet import wordnet_rows
+
+
+@dataclass(frozen=True)
+class TextSource:
+    """A named source of rows.
+
+    Attributes:
+        name: key in recipes and manifests.
+        licence: SPDX name, or the terms in a few words.
+        rows: generates them, as many as are asked for.
+    """
+
+    name: str
+    licence: str
+    rows: Callable[[SourceInput], Iterator[TextRow]]
+
+
+SOURCES: dict[str, TextSource] = {
+    s.name: s
+    for s in (
+        TextSource("dialogue", ASSETS["smollm2-135m-instruct"].licence, kept_dialogue_rows),
+        TextSource("templates", "Apache-2.0", lambda given: template_rows(given.rng())),
+        TextSource("wordnet", "WordNet-3.0", lambda given: wordnet_rows(given.rng(), given.path)),
+    )
+}
+"""The sources by name; the LLM's own replies ("dialogue") are under the LLM's licence."""
