@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from ..core.arkit import K
 from ..core.errors import InputError
@@ -72,6 +71,8 @@ def sheet(pictures: Sequence[np.ndarray], captions: Sequence[str], columns: int,
     Returns:
         RGB picture, uint8; white where there is nothing.
     """
+    from PIL import Image, ImageDraw
+
     height, width = pictures[0].shape[:2]
     rows = -(-len(pictures) // columns)
     whole = Image.new("RGB", (columns * width, rows * (height + caption_px)), "white")
