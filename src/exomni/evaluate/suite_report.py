@@ -182,7 +182,7 @@ def write_sheets(faces: Sequence[MeasuredFace], out: Path, stem: str) -> list[Pa
     """A contact sheet of the first text of each of `SHEET_GROUPS`."""
     from PIL import Image
 
-    from ..face.sheet import contact_sheet
+    from ..face.pictures import contact_sheet
 
     files = []
     for group in SHEET_GROUPS:
