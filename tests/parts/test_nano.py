@@ -30,7 +30,7 @@ def weights_copy(tiny_weights, tmp_path):
 
 @pytest.fixture
 def phonemes(tiny_nano) -> str:
-    return tiny_nano.voice.phonemizer.phonemes("Hello there, how are you?")
+    return tiny_nano.voice.phonemes("Hello there, how are you?")[0]
 
 
 def load(config, folder) -> Parts:

@@ -13,8 +13,7 @@ from ...model.duration_pace import PacedUnitGenerator
 from ...model.sampling import UnitSampler
 from ...model.speech_decoder import GROUP_TICKS
 from ...model.unit_tokenizer import UnitTokenizer
-from ..hibari.voice import HibariVoice
-from ..ports import Clause, FeatureEncoder, SpeechUnits, SpokenText
+from ..ports import Clause, FeatureEncoder, SpeechUnits, SpokenText, Voice
 
 SHORTEN_TICKS = 3
 """Most ticks that the closing silence may lose, so that a clause ends on a whole group of units."""
@@ -29,7 +28,7 @@ class PacedUnits:
         sampling: how units are drawn.
     """
 
-    def __init__(self, network: PacedUnitGenerator, voice: HibariVoice, sampling: SamplingConfig):
+    def __init__(self, network: PacedUnitGenerator, voice: Voice, sampling: SamplingConfig):
         self.network, self._voice, self._sampling = network, voice, sampling
         network.prepare_steps()
 
@@ -40,7 +39,7 @@ class PacedUnits:
     @torch.inference_mode()
     def generate(self, spoken: SpokenText, *, seed: int, speed: float) -> SpeechUnits:
         """Units of a piece, a multiple of 5, so that units, acoustic frames and face frames all end together."""
-        ids = torch.from_numpy(self._voice.phonemizer.ids(spoken.phonemes))[None]
+        ids = torch.from_numpy(self._voice.ids(spoken.phonemes))[None]
         mask = torch.ones_like(ids, dtype=torch.bool)
         states = spoken.clause.hidden_states
         states = None if states is None or not len(states) else states[None]

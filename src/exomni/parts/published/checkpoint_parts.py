@@ -131,6 +131,10 @@ class FlowVoice:
         """None: the published model reads tokens."""
         return []
 
+    def ids(self, phonemes: str) -> np.ndarray:
+        """None: the published model reads tokens."""
+        return np.zeros(0, np.int64)
+
     def speak(self, speech: SpeechUnits, seed: int) -> np.ndarray:
         """Speech of units, float32 [N], padded with silence or cut to just as long as the units last."""
         samples = self._decoder.decode(speech.units, torch.Generator().manual_seed(seed)).cpu().numpy()
