@@ -21,15 +21,15 @@ def serve(
     config: Annotated[Path | None, typer.Option(help="YAML with settings and limits (docs/serving.md).")] = None,
 ) -> None:
     """Open a page where a head talks, and serve programs: OpenAI's Realtime protocol, speech, animation."""
-    from ..serve.backend import OmniBackend
+    from ..serve.backend import Backend
     from ..serve.config import server_config
     from ..serve.server import serve as run
 
     given = {"host": host, "port": port, "token": token, "origins": allow_origin and tuple(allow_origin)}
     settings = server_config(config, **{name: value for name, value in given.items() if value is not None})
 
-    def load() -> OmniBackend:
+    def load() -> Backend:
         with waiting("Loading the model (the first time, its parts are converted)"):
-            return OmniBackend.load()
+            return Backend.load()
 
     run(settings, load, lambda address: print(f"Talk to it at {address}", file=sys.stderr, flush=True))

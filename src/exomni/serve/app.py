@@ -17,13 +17,12 @@ from starlette.types import Scope
 
 from . import endpoints
 from .description import describe
-from .gate import Gate, refuse
+from .gate import Gate, refusal_of
 from .hub import Hub
 from .protocol import PATH
 from .protocol.server import ErrorCode
 from .realtime import serve_socket
-from .refusals import Refusal
-from .security import refusal_of
+from .refusals import Refusal, refuse
 from .telemetry import log
 
 CACHE_FOREVER = "public, max-age=31536000, immutable"
