@@ -136,11 +136,12 @@ class Running:
         self.backend = backend
         self._socket = bind(config.host, config.port)
         self.port = self._socket.getsockname()[1]
-        self.server = Server(config, backend)
+        ready = threading.Event()
+        self.server = Server(config, backend, ready.set)
         self.hub = self.server.hub
         self._thread = threading.Thread(target=self.server.run, args=[self._socket], daemon=True)
         self._thread.start()
-        wait_until(lambda: self.server.started)
+        assert ready.wait(10), "the server does not start"
 
     @property
     def http(self) -> str:

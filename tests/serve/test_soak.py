@@ -29,7 +29,7 @@ class Talk:
         self.backend = DummyBackend(REPLY)
         self.hub = Hub(ServerConfig(limits=limits), self.backend, lambda: self.now_s)
         # The schedule is that of real time: it decides only who comes first.
-        self.hub.start()
+        self.hub.scheduler.start()
         self.outbox = Outbox()
         self.dialogue = Dialogue(self.hub, self.outbox, "sess_soak")
         self.counts: dict[str, int] = {}

@@ -30,16 +30,12 @@ CACHE_FOREVER = "public, max-age=31536000, immutable"
 
 
 def create_app(hub: Hub) -> FastAPI:
-    """The server as an ASGI application.
-
-    Args:
-        hub: what its parts share; requests find it as `app.state.hub`, connections in the lifespan's state.
-    """
+    """The server as an ASGI application; requests find the hub in `app.state`, connections in the lifespan's state."""
     config = hub.config
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Hub]]:
-        hub.start()
+        hub.scheduler.start()
         yield {"hub": hub}
         await hub.drain()
         hub.stop()

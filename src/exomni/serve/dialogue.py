@@ -31,14 +31,7 @@ TRUNCATE_SLACK_SAMPLES = exact_ratio(SAMPLE_HZ, 10)
 
 
 class Dialogue:
-    """One client's conversation.
-
-    Args:
-        hub: the server's shared state.
-        outbox: where messages for the client go.
-        session_id: for logs.
-        expires_at: when the session ends, in seconds since 1970.
-    """
+    """One client's conversation; its session ends at `expires_at`, in seconds since 1970."""
 
     def __init__(self, hub: Hub, outbox: Outbox, session_id: str, expires_at: int | None = None) -> None:
         self._hub, self._outbox, self._id, self._expires_at = hub, outbox, session_id, expires_at
@@ -319,7 +312,7 @@ class Dialogue:
             return
         self._prefill_turns = turns
         make = partial(self._hub.backend.prefill, turns)
-        self._prefill_job = Job(make, self._on_prefill_step, self._on_prefill_end, can_wait=True)
+        self._prefill_job = Job(make, lambda _: None, self._on_prefill_end, can_wait=True)
         self._hub.scheduler.submit(self._prefill_job)
 
     def _cancel_prefill(self) -> None:
@@ -327,9 +320,6 @@ class Dialogue:
         if self._prefill_job is not None:
             self._hub.scheduler.cancel(self._prefill_job)
             self._prefill_job = None
-
-    def _on_prefill_step(self, _: object) -> None:
-        """A step gives the client nothing."""
 
     def _on_prefill_end(self, error: Exception | None) -> None:
         if error is not None:

@@ -34,11 +34,7 @@ class _Sink:
 
 
 class SpeechFileEncoder:
-    """Turns samples into a file's bytes, by FFmpeg's libraries.
-
-    Args:
-        name: of the format.
-    """
+    """Turns samples into a file's bytes, by FFmpeg's libraries."""
 
     def __init__(self, name: SpeechFormat) -> None:
         import av

@@ -108,13 +108,7 @@ class Gate:
 
 
 class _Body:
-    """A request's body on its way in: cut off where it becomes too large, comes too slowly, or all are too large.
-
-    Args:
-        hub: the server's shared state.
-        receive: gives the next piece.
-        headers: of the request.
-    """
+    """A request's body on its way in: cut off where it becomes too large, comes too slowly, or all are too large."""
 
     def __init__(self, hub: Hub, receive: Receive, headers: Headers) -> None:
         self._hub, self._receive, self._headers = hub, receive, headers
@@ -161,29 +155,19 @@ class _Body:
 
 
 def refusal_of(config: ServerConfig, connection: HTTPConnection, needs_token: bool = True) -> Refusal | None:
-    """Why a client may not connect, or None.
-
-    Args:
-        config: of the server.
-        connection: a request or a WebSocket.
-        needs_token: False for the page itself and for what holds no secrets.
-    """
+    """Why a client may not connect, or None; the page itself, and what holds no secrets, need no token."""
     host = connection.headers.get("host", "")
     if config.token is None and not is_loopback(_name(host)):
         # A foreign page could have its own name point here by DNS, and would then count as ours.
         return Refusal("origin_refused", f"this server answers to localhost, not to {host[:200]!r}")
     origin = connection.headers.get("origin")
-    if origin is not None and not _may(config, origin, host):
+    if origin is not None and origin not in config.origins and urlsplit(origin).netloc != host:
         return Refusal(
             "origin_refused", f"pages of {origin[:200]} may not talk to this server; allow it by --allow-origin"
         )
     if needs_token and config.token is not None and not _knows(config.token, connection):
         return Refusal("unauthorized", "show the token: 'Authorization: Bearer …', or '?token=…' in the address")
     return None
-
-
-def _may(config: ServerConfig, origin: str, host: str) -> bool:
-    return origin in config.origins or urlsplit(origin).netloc == host
 
 
 def _name(host: str) -> str:

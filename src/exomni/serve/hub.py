@@ -31,10 +31,6 @@ EXPORT_NICENESS = 10
 class Hub:
     """One server's shared state. Everything but the two pools' work happens on the event loop.
 
-    Args:
-        config: of the server.
-        backend: the model.
-        clock: seconds that only go forward.
     Attributes:
         sessions: whoever must be told when the server stops.
         connections: of HTTP; a session's is no longer one of them.
@@ -61,10 +57,6 @@ class Hub:
     def n_replies(self) -> int:
         """How many replies are being made."""
         return len(self._places)
-
-    def start(self) -> None:
-        """Begin; on the event loop."""
-        self.scheduler.start()
 
     def begin(
         self, make: Callable[[], Iterator[Any]], on_piece: Callable[[Any], None],
@@ -158,13 +150,7 @@ def _be_nice() -> None:
 
 
 class Bucket:
-    """How fast a client may go: it fills steadily, and is emptied by what is taken.
-
-    Args:
-        per_s: what flows in.
-        size: what fits in.
-        clock: seconds that only go forward.
-    """
+    """How fast a client may go: it fills by `per_s` a second up to its `size`, and is emptied by what is taken."""
 
     def __init__(self, per_s: float, size: float, clock: Callable[[], float]) -> None:
         self._per_s, self._size, self._clock = per_s, size, clock

@@ -61,7 +61,7 @@ class InputAudioBuffer:
         max_turn_samples: longest turn, at 16 kHz.
     Attributes:
         turn: the turn that is being spoken, as far as can be told.
-        first_sample, n_samples: what is kept: from which sample of the session, up to which.
+        first_sample, n_samples: of what is kept: from which sample of the session, up to which.
     """
 
     def __init__(self, make_detector: Callable[[VadConfig], SpeechDetector], max_turn_samples: int) -> None:

@@ -25,10 +25,6 @@ class InputTurns:
     """The turns that a client says aloud.
 
     Args:
-        hub: the server's shared state.
-        outbox: of the client.
-        conversation: that turns are added to.
-        session_id: for logs.
         on_speech: called when the user begins to speak.
         on_transcript: called whenever a turn has its transcript, or failed to get one.
     """

@@ -31,17 +31,12 @@ class Server:
     """uvicorn, which on a signal first lets replies finish; on the second it stops at once.
 
     Args:
-        config: of the server.
-        backend: the model.
         ready: called once everybody can come in.
-    Attributes:
-        hub: what the server's parts share.
     """
 
     def __init__(self, config: ServerConfig, backend: Backend, ready: Callable[[], None] = lambda: None) -> None:
         self.hub, self._ready = Hub(config, backend), ready
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._ending: asyncio.Task[None] | None = None
         self._uvicorn_handlers = {}
         self._uvicorn = uvicorn.Server(
             uvicorn.Config(
@@ -63,11 +58,6 @@ class Server:
             )
         )
 
-    @property
-    def started(self) -> bool:
-        """Whether everybody can come in."""
-        return self._loop is not None
-
     def run(self, bound: socket.socket) -> None:
         """Serve on a socket until `end`, or until a signal."""
         self._uvicorn.run(sockets=[bound])
@@ -75,7 +65,7 @@ class Server:
     def end(self) -> None:
         """Begin to stop; from any thread, once the server has started."""
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._begin_to_end)
+            asyncio.run_coroutine_threadsafe(self._drain(), self._loop)
 
     async def _on_tick(self) -> None:
         """Called by uvicorn as soon as it listens, and now and then afterwards."""
@@ -83,20 +73,14 @@ class Server:
             return
         self._loop = asyncio.get_running_loop()
         if threading.current_thread() is threading.main_thread():
-            self._take_signals()
+            # The first signal lets replies finish; uvicorn's own handlers, which were there, get the second.
+            self._uvicorn_handlers = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
         self._ready()
-
-    def _take_signals(self) -> None:
-        """Have the first signal let replies finish; uvicorn's own handlers, which were there, get the second."""
-        self._uvicorn_handlers = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
 
     def _on_signal(self, _: int, __: FrameType | None) -> None:
         for number, handler in self._uvicorn_handlers.items():
             signal.signal(number, handler)
         self.end()
-
-    def _begin_to_end(self) -> None:
-        self._ending = asyncio.create_task(self._drain())
 
     async def _drain(self) -> None:
         await self.hub.drain()
@@ -126,7 +110,6 @@ def serve(config: ServerConfig, load: Callable[[], Backend], ready: Callable[[st
     """Serve until a signal ends it.
 
     Args:
-        config: of the server.
         load: loads the model.
         ready: told the address of the page once everybody can come in.
     Raises:

@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 import traceback
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -61,15 +62,10 @@ class Metrics:
         self.sessions = Gauge("exomni_sessions", "WebSockets that are open", registry=registry)
         self.replies = Counter("exomni_replies_total", "Replies by how they ended", ["status"], registry=registry)
         self.replying = Gauge("exomni_replies_in_progress", "Replies that are being made", registry=registry)
-        self.first_audio_s = Histogram(
-            "exomni_first_audio_seconds", "From the request to the first speech", buckets=SECONDS, registry=registry
-        )
-        self.transcription_s = Histogram(
-            "exomni_hearing_seconds", "From the end of a turn to its words", buckets=SECONDS, registry=registry
-        )
-        self.stop_s = Histogram(
-            "exomni_stop_seconds", "From hearing a person to the silence of a reply", buckets=SECONDS, registry=registry
-        )
+        histogram = partial(Histogram, buckets=SECONDS, registry=registry)
+        self.first_audio_s = histogram("exomni_first_audio_seconds", "From the request to the first speech")
+        self.transcription_s = histogram("exomni_hearing_seconds", "From the end of a turn to its words")
+        self.stop_s = histogram("exomni_stop_seconds", "From hearing a person to the silence of a reply")
         self.speech_s = Counter("exomni_speech_seconds_total", "Speech that was made", registry=registry)
         self.refused = Counter("exomni_refused_total", "Who was turned away, and why", ["code"], registry=registry)
         self.errors = Counter("exomni_errors_total", "Errors that clients were told", ["code"], registry=registry)

@@ -50,13 +50,10 @@ def decode_pcm16(text: str, param: str = "audio") -> np.ndarray:
 
 
 def decode_recording(data: bytes, most_s: float) -> np.ndarray:
-    """A recording as float32 [N] at 24 kHz.
+    """The recording in a file as float32 [N] at 24 kHz.
 
-    Args:
-        data: the file.
-        most_s: longest recording.
     Raises:
-        Refusal: not a recording, empty, damaged, or too long.
+        Refusal: not a recording, empty, damaged, or longer than `most_s`.
     """
     if not is_recording(data):
         raise Refusal("invalid_audio", "the audio is no wav, mp3, m4a, webm, ogg or flac", "audio")
