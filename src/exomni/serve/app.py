@@ -16,7 +16,6 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from . import endpoints
-from .description import describe
 from .gate import Gate, refusal_of
 from .hub import Hub
 from .protocol import PATH
@@ -45,7 +44,7 @@ def create_app(hub: Hub) -> FastAPI:
         docs_url=None, redoc_url=None,
     )  # fmt: skip
     app.state.hub = hub
-    app.openapi = lambda: describe(app)
+    app.openapi = lambda: endpoints.describe(app)
     app.include_router(endpoints.router)
 
     @app.websocket(PATH)

@@ -12,7 +12,7 @@ from .outbox import Outbox
 from .protocol.items import Content, ContentKind, Item, ItemStatus, Role, new_id
 from .protocol.server import ItemAdded, ItemDeleted, ItemTruncated, SpokenWord
 from .refusals import Refusal
-from .uploads import decode_pcm16
+from .sound_files import decode_pcm16
 
 SAMPLES_PER_MS = exact_ratio(SAMPLE_HZ, 1000)
 _KINDS: dict[Role, tuple[ContentKind, ...]] = {

@@ -254,7 +254,7 @@ class Dialogue:
         if error is not None and not unspeakable:
             log("reply failed", level=40, error=error, session=self._id, reply=reply.id)
             self.refuse(Refusal("server_error", "the reply failed; it is logged"))
-            self._end(reply, "failed", code="server_error")
+            self._end(reply, "failed")
         elif reply.full:
             self._end(reply, "incomplete", "max_output_tokens")
         else:
@@ -280,15 +280,9 @@ class Dialogue:
         if reply.job is not None and not reply.done:
             self._hub.cancel(reply.job)
 
-    def _end(
-        self,
-        reply: LiveReply,
-        status: Status,
-        reason: server.StatusReason | None = None,
-        code: server.ErrorCode | None = None,
-    ) -> None:
+    def _end(self, reply: LiveReply, status: Status, reason: server.StatusReason | None = None) -> None:
         """Tell the client that a reply has ended; keep it for downloads, and be ready for what comes next."""
-        reply.end(status, reason, code)
+        reply.end(status, reason)
         reply.job = None
         self._hub.kept.add(reply.id, reply.frames, reply.samples, reply.item.text, reply.item.words)
         reply.frames, reply.samples = [], []

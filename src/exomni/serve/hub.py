@@ -62,10 +62,8 @@ class Hub:
         self, make: Callable[[], Iterator[Any]], on_piece: Callable[[Any], None],
         on_end: Callable[[Exception | None], None], is_live: bool = False,
     ) -> Job:  # fmt: skip
-        """Have a reply made.
+        """Have a reply made, as in `Job`.
 
-        Args:
-            make, on_piece, on_end, is_live: as in `Job`.
         Raises:
             Refusal: too many are being made, or the server is about to stop.
         """

@@ -14,8 +14,8 @@ from .protocol import server
 from .protocol.session import SemanticVad, SessionConfig
 from .refusals import Refusal
 from .scheduler import Job
+from .sound_files import decode_pcm16
 from .telemetry import log
-from .uploads import decode_pcm16
 
 MOST_WAITING_TURNS = 4
 """Turns of one session that wait for their transcript."""

@@ -91,11 +91,9 @@ class LiveReply:
             case DoneEvent():
                 self._facts = server.Facts(n_samples=piece.n_samples, n_frames=piece.n_frames, timings=piece.timings)
 
-    def end(
-        self, status: Status, reason: server.StatusReason | None = None, code: server.ErrorCode | None = None
-    ) -> None:
+    def end(self, status: Status, reason: server.StatusReason | None = None) -> None:
         """Say that the reply has ended, and how; nothing is sent of it afterwards."""
-        error = server.StatusError(type="server_error", code=code) if code else None
+        error = server.StatusError(type="server_error", code="server_error") if status == "failed" else None
         details = server.StatusDetails(type=status, reason=reason, error=error)
         self.item.status = "completed" if status == "completed" else "incomplete"
         item, text = self.item.as_wire(), self.item.played_text

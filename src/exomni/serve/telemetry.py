@@ -26,15 +26,11 @@ class JsonLines(logging.Formatter):
             "event": record.getMessage(),
             **getattr(record, "fields", {}),
         }
-        if record.exc_info and record.exc_info[1] is not None:
-            line |= _trouble(record.exc_info[1])
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:  # by its kind and place: its message may hold what was said
+            places = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)]
+            line |= {"error": type(error).__name__, "where": places[-6:]}
         return json.dumps(line, ensure_ascii=False)
-
-
-def _trouble(error: BaseException) -> dict[str, object]:
-    """An error by its kind and place; its message may hold what was said."""
-    places = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)]
-    return {"error": type(error).__name__, "where": places[-6:]}
 
 
 def log(event: str, *, level: int = logging.INFO, error: BaseException | None = None, **fields: object) -> None:

@@ -63,13 +63,10 @@ class SessionEvent(ServerEvent):
     session: SessionState
 
 
-ErrorKind = Literal["invalid_request_error", "rate_limit_error", "authentication_error", "server_error"]
-
-
 class ErrorBody(BaseModel):
     """What went wrong: `param` names the field, `event_id` the client's event, `retry_after` seconds to wait."""
 
-    type: ErrorKind
+    type: Literal["invalid_request_error", "rate_limit_error", "authentication_error", "server_error"]
     code: ErrorCode
     message: str
     param: str | None = None
