@@ -57,7 +57,7 @@ class Talk:
         while True:
             letter = await self.outbox.take()
             if letter.reply_id is not None:
-                self.dialogue.sent(letter.reply_id, letter.end_sample)
+                self.dialogue.sent(letter)
             event = json.loads(letter.text)
             self.counts[event["type"]] = self.counts.get(event["type"], 0) + 1
             if event["type"] == "error":

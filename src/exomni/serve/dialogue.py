@@ -16,7 +16,7 @@ from .hub import Bucket, Hub
 from .input_audio import InputTurn
 from .input_turns import InputTurns
 from .live_reply import LiveReply
-from .outbox import Outbox
+from .outbox import Letter, Outbox
 from .protocol import client, server
 from .protocol.items import Status, new_id
 from .protocol.session import SessionConfig
@@ -70,16 +70,15 @@ class Dialogue:
         self._hub.metrics.errors.labels(refusal.code).inc()
         self._outbox.put(refusal.event(event_id))
 
-    def ease(self) -> None:
-        """Let the reply go on where it waited for the client to take what was made."""
-        job = self._reply and self._reply.job
-        if job and job.paused and self._outbox.n_bytes < self._hub.config.limits.outbox_bytes // 2:
-            self._hub.scheduler.pause(job, False)
-
-    def sent(self, reply_id: str, end_sample: int) -> None:
-        """A piece of a reply has left; `end_sample` is above 0 for speech."""
-        if end_sample and self._reply is not None and self._reply.id == reply_id:
-            self._reply.sent(end_sample)
+    def sent(self, letter: Letter) -> None:
+        """A message has left: note how far the speech is, and let a reply go on that waited for the client."""
+        reply = self._reply
+        if reply is None:
+            return
+        if letter.end_sample and reply.id == letter.reply_id:
+            reply.sent(letter.end_sample)
+        if reply.job and reply.job.paused and self._outbox.n_bytes < self._hub.config.limits.outbox_bytes // 2:
+            self._hub.scheduler.pause(reply.job, False)
 
     def close(self) -> None:
         """End whatever is being made."""

@@ -99,9 +99,7 @@ class Connection:
             letter = await self._outbox.take()
             async with asyncio.timeout(self._hub.config.limits.slow_client_s):
                 await self._socket.send_text(letter.text)
-            if letter.reply_id is not None:
-                self._dialogue.sent(letter.reply_id, letter.end_sample)
-            self._dialogue.ease()
+            self._dialogue.sent(letter)
 
 
 async def serve_socket(hub: Hub, socket: WebSocket, refusal: Refusal | None) -> None:

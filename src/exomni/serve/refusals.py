@@ -30,18 +30,13 @@ class Refusal(Exception):  # noqa: N818  it is no fault of ours
     def __init__(self, code: ErrorCode, message: str, param: str | None = None, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.code: ErrorCode = code
-        self.message, self.param, self.retry_after = message, param, retry_after
+        self.param, self.retry_after = param, retry_after
 
     def body(self, event_id: str | None = None) -> ErrorBody:
         """As it goes over the wire."""
-        return ErrorBody(
-            type=_TABLES["types"].get(self.code, "invalid_request_error"),
-            code=self.code,
-            message=self.message,
-            param=self.param,
-            event_id=event_id,
-            retry_after=self.retry_after,
-        )
+        kind, message = _TABLES["types"].get(self.code, "invalid_request_error"), str(self)
+        facts = {"param": self.param, "event_id": event_id, "retry_after": self.retry_after}
+        return ErrorBody(type=kind, code=self.code, message=message, **facts)
 
     def event(self, event_id: str | None = None) -> Error:
         """As a message."""
