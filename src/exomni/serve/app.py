@@ -24,9 +24,6 @@ from .realtime import serve_socket
 from .refusals import Refusal, refuse
 from .telemetry import log
 
-CACHE_FOREVER = "public, max-age=31536000, immutable"
-"""For what has a hash of its content in its name."""
-
 
 def create_app(hub: Hub) -> FastAPI:
     """The server as an ASGI application; requests find the hub in `app.state`, connections in the lifespan's state."""
@@ -76,8 +73,8 @@ class Page(StaticFiles):
     def file_response(self, full_path: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Response:
         """A file."""
         response = super().file_response(full_path, *args, **kwargs)
-        kept = Path(full_path).parent.name == "assets"
-        response.headers["cache-control"] = CACHE_FOREVER if kept else "no-cache"
+        has_hash = Path(full_path).parent.name == "assets"
+        response.headers["cache-control"] = "public, max-age=31536000, immutable" if has_hash else "no-cache"
         return response
 
 

@@ -23,9 +23,7 @@ class ReplyOptions:
 
     Attributes:
         emotion: float32 [5] in 0..1, or None to read it from the words.
-        seed: of every random choice.
         speed: above 1 speaks faster.
-        max_tokens: longest reply.
     """
 
     emotion: np.ndarray | None = None

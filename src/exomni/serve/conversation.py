@@ -152,11 +152,7 @@ class Conversation:
             self._outbox.put(ItemTruncated(item_id=item.id, audio_end_ms=played_samples // SAMPLES_PER_MS))
 
     def delete(self, item_id: str) -> None:
-        """Drop an item.
-
-        Raises:
-            Refusal: there is none.
-        """
+        """Drop an item; raises as `get`."""
         self.items.remove(self.get(item_id))
         self._outbox.put(ItemDeleted(item_id=item_id))
 

@@ -87,8 +87,6 @@ class Dialogue:
         if self._reply is not None:
             self._stop_making(self._reply)
 
-    # --- what the client says ---------------------------------------------------------------------------------------
-
     async def _handle(self, event: client.AnyClientEvent) -> None:
         match event:
             case client.SessionUpdate():
@@ -157,8 +155,6 @@ class Dialogue:
         else:
             raise Refusal("no_active_response", "no such reply is being made", "response_id" if live else None)
 
-    # --- turns ------------------------------------------------------------------------------------------------------
-
     def _on_speech(self) -> None:
         """The user speaks: a reply that is interrupted falls silent, and half a question is not answered."""
         detection = self.config.audio.input.turn_detection
@@ -179,8 +175,6 @@ class Dialogue:
                 self._answer(client.ResponseOptions())
         except Refusal as refusal:
             self.refuse(refusal)
-
-    # --- replies ----------------------------------------------------------------------------------------------------
 
     def _answer(self, options: client.ResponseOptions) -> None:
         """Begin a reply.
@@ -291,8 +285,6 @@ class Dialogue:
         took_s = round(self._hub.clock() - reply.began_at, 3)
         log("reply ends", session=self._id, reply=reply.id, status=status, reason=reason, speech_s=length_s,
             took_s=took_s, **self._content(reply.item.played_text))  # fmt: skip
-
-    # --- the next reply ---------------------------------------------------------------------------------------------
 
     def _prefill(self) -> None:
         """Have the LLM prefill the reply that the conversation ends with, as far as it was played, in good time."""

@@ -175,9 +175,6 @@ async def docs(request: Request) -> HTMLResponse:
     return HTMLResponse(docs_page(request.app.openapi()))
 
 
-# --- requests --------------------------------------------------------------------------------------------------------
-
-
 async def _read(
     request: Request, json_model: type[Options], form_options: type[Options] | None = None
 ) -> tuple[Options, bytes | None]:
@@ -217,9 +214,6 @@ async def _transcribe(hub: Hub, samples: np.ndarray) -> str:
     if not text:
         raise Refusal("invalid_audio", "nobody speaks in the recording", "audio")
     return text
-
-
-# --- replies ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -280,9 +274,6 @@ def _answer(request: Request, made: _Made, options: bodies.FaceRequest, transcri
         for kind, data in parts
     )
     return Response(body + f"--{boundary}--\r\n".encode(), media_type=f"multipart/mixed; boundary={boundary}")
-
-
-# --- description ------------------------------------------------------------------------------------------------------
 
 
 def describe(app: FastAPI) -> dict[str, Any]:

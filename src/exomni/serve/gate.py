@@ -4,7 +4,6 @@ import asyncio
 import hmac
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -12,12 +11,10 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .config import ServerConfig, is_loopback
+from .http_connection import HttpConnection
 from .hub import Bucket, Hub
 from .refusals import Refusal, busy, refuse
 from .telemetry import log
-
-if TYPE_CHECKING:
-    from .http_connection import HttpConnection
 
 MOST_ADDRESSES = 1_024
 TOKEN_SUBPROTOCOLS = ("exomni-token.", "openai-insecure-api-key.")
@@ -157,7 +154,8 @@ class _Body:
 def refusal_of(config: ServerConfig, connection: HTTPConnection, needs_token: bool = True) -> Refusal | None:
     """Why a client may not connect, or None; the page itself, and what holds no secrets, need no token."""
     host = connection.headers.get("host", "")
-    if config.token is None and not is_loopback(_name(host)):
+    name = "" if "@" in host else urlsplit(f"//{host}").hostname or ""
+    if config.token is None and not is_loopback(name):
         # A foreign page could have its own name point here by DNS, and would then count as ours.
         return Refusal("origin_refused", f"this server answers to localhost, not to {host[:200]!r}")
     origin = connection.headers.get("origin")
@@ -168,11 +166,6 @@ def refusal_of(config: ServerConfig, connection: HTTPConnection, needs_token: bo
     if needs_token and config.token is not None and not _knows(config.token, connection):
         return Refusal("unauthorized", "show the token: 'Authorization: Bearer …', or '?token=…' in the address")
     return None
-
-
-def _name(host: str) -> str:
-    """A host without its port."""
-    return urlsplit(f"//{host}").hostname or "" if "@" not in host else ""
 
 
 def _knows(token: str, connection: HTTPConnection) -> bool:

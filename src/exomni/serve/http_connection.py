@@ -6,17 +6,15 @@ uvicorn's protocol, and at what the gate says of requests.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import h11
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from .hub import Hub
 from .refusals import Refusal, busy, refuse
-
-if TYPE_CHECKING:
-    from .hub import Hub
 
 RETRY_AFTER_S = 5
 """When to come again where all connections are taken."""

@@ -34,7 +34,6 @@ class Hub:
     Attributes:
         sessions: whoever must be told when the server stops.
         connections: of HTTP; a session's is no longer one of them.
-        draining: whether it is about to stop.
         upload_bytes: of the bodies of requests that are being read or answered.
         detectors: where audio is resampled and searched for speech, off the event loop.
         exporters: where downloads are written.

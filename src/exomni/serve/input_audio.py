@@ -57,7 +57,6 @@ class InputAudioBuffer:
     """One client's audio at 16 kHz, with the turns in it. Used by one thread at a time.
 
     Args:
-        make_detector: gives something that finds speech.
         max_turn_samples: longest turn, at 16 kHz.
     Attributes:
         turn: the turn that is being spoken, as far as can be told.

@@ -29,7 +29,6 @@ class LiveReply:
         response: as it begins.
         max_pieces: so many pieces of text are the longest reply.
     Attributes:
-        item: the reply's item.
         job: makes the reply, once it was begun.
         frames, samples: what was made of it, float32.
         began_at: when it was asked for, by the clock.
@@ -98,10 +97,11 @@ class LiveReply:
         self.item.status = "completed" if status == "completed" else "incomplete"
         item, text = self.item.as_wire(), self.item.played_text
         if self.speaks:
-            self._outbox.put(server.AudioDone(**self._place))
-            self._outbox.put(server.TranscriptDone(transcript=text, **self._place))
+            self._outbox.put(server.PartDone(type="response.output_audio.done", **self._place))
+            done = server.PartDone(type="response.output_audio_transcript.done", transcript=text, **self._place)
         else:
-            self._outbox.put(server.TextDone(text=text, **self._place))
+            done = server.PartDone(type="response.output_text.done", text=text, **self._place)
+        self._outbox.put(done)
         self._outbox.put(server.ContentPart(type="response.content_part.done", part=self._part(text), **self._place))
         self._outbox.put(server.OutputItem(type="response.output_item.done", response_id=self.id, item=item))
         self._conversation.announce_done(self.item)

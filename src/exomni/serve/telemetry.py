@@ -55,20 +55,19 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
+        counter = partial(Counter, registry=registry)
         self.sessions = Gauge("exomni_sessions", "WebSockets that are open", registry=registry)
-        self.replies = Counter("exomni_replies_total", "Replies by how they ended", ["status"], registry=registry)
+        self.replies = counter("exomni_replies_total", "Replies by how they ended", ["status"])
         self.replying = Gauge("exomni_replies_in_progress", "Replies that are being made", registry=registry)
         histogram = partial(Histogram, buckets=SECONDS, registry=registry)
         self.first_audio_s = histogram("exomni_first_audio_seconds", "From the request to the first speech")
         self.transcription_s = histogram("exomni_hearing_seconds", "From the end of a turn to its words")
         self.stop_s = histogram("exomni_stop_seconds", "From hearing a person to the silence of a reply")
-        self.speech_s = Counter("exomni_speech_seconds_total", "Speech that was made", registry=registry)
-        self.refused = Counter("exomni_refused_total", "Who was turned away, and why", ["code"], registry=registry)
-        self.errors = Counter("exomni_errors_total", "Errors that clients were told", ["code"], registry=registry)
-        self.dropped = Counter("exomni_dropped_clients_total", "Clients that were too slow", registry=registry)
-        self.requests = Counter(
-            "exomni_http_requests_total", "HTTP requests by endpoint", ["path", "status"], registry=registry
-        )
+        self.speech_s = counter("exomni_speech_seconds_total", "Speech that was made")
+        self.refused = counter("exomni_refused_total", "Who was turned away, and why", ["code"])
+        self.errors = counter("exomni_errors_total", "Errors that clients were told", ["code"])
+        self.dropped = counter("exomni_dropped_clients_total", "Clients that were too slow")
+        self.requests = counter("exomni_http_requests_total", "HTTP requests by endpoint", ["path", "status"])
 
     def text(self) -> bytes:
         """All of it as Prometheus reads it."""

@@ -262,24 +262,12 @@ class Delta(Place):
     delta: str
 
 
-class TextDone(Place):
-    """The whole text."""
+class PartDone(Place):
+    """The whole text (`output_text`), all words of the speech, or that no more speech comes."""
 
-    type: Literal["response.output_text.done"] = "response.output_text.done"
-    text: str
-
-
-class TranscriptDone(Place):
-    """All words of the speech."""
-
-    type: Literal["response.output_audio_transcript.done"] = "response.output_audio_transcript.done"
-    transcript: str
-
-
-class AudioDone(Place):
-    """No more speech comes."""
-
-    type: Literal["response.output_audio.done"] = "response.output_audio.done"
+    type: Literal["response.output_text.done", "response.output_audio_transcript.done", "response.output_audio.done"]
+    text: str | None = None
+    transcript: str | None = None
 
 
 class FaceDelta(ServerEvent):
@@ -327,7 +315,7 @@ class CaptionDelta(ServerEvent):
 AnyServerEvent = Annotated[
     SessionEvent | Error | SpeechStarted | SpeechStopped | Committed | Cleared
     | TranscriptionCompleted | TranscriptionFailed | ItemAdded | ItemRetrieved | ItemTruncated | ItemDeleted
-    | ResponseEvent | OutputItem | ContentPart | Delta | TextDone | TranscriptDone | AudioDone | FaceDelta
+    | ResponseEvent | OutputItem | ContentPart | Delta | PartDone | FaceDelta
     | CaptionDelta,
     Field(discriminator="type"),
 ]  # fmt: skip
