@@ -239,12 +239,12 @@ def _spoken_rows(planned: Iterable[Planned], replies: dict, config: ASRDataConfi
         except InputError:
             continue  # a voice that cannot say this text
         for snr_db in (CLEAN_DB, *config.snrs_db) if held_out else (None,):
-            heard, snr_db = _in_place(clip, snr_db, config, rng, others)
-            frames = tools.features(heard)[: len(heard) * ENCODER_HZ // ENCODER_SAMPLE_HZ].half().numpy()
+            sound, snr_db = _in_place(clip, snr_db, config, rng, others)
+            frames = tools.features(sound)[: len(sound) * ENCODER_HZ // ENCODER_SAMPLE_HZ].half().numpy()
             yield asdict(row) | {
                 "reply": replies.get(row.text, ""), "group": row.voice.partition(":")[0],
-                "snr_db": snr_db, "seconds": len(heard) / ENCODER_SAMPLE_HZ,
-                "features": frames, "sound": _flac(heard) if held_out else b"",
+                "snr_db": snr_db, "seconds": len(sound) / ENCODER_SAMPLE_HZ,
+                "features": frames, "sound": _flac(sound) if held_out else b"",
             }  # fmt: skip
         others = [*others[-9:], clip]
 
@@ -268,15 +268,15 @@ def _in_place(
 ) -> tuple[np.ndarray, float]:
     """A clip between two silences, in a room, at some level, with noise at `snr_db` (None: drawn), which is given."""
     before, after = rng.uniform(0.05, 0.4), rng.uniform(0.1, 1.2)
-    heard = np.pad(clip, (int(before * ENCODER_SAMPLE_HZ), int(after * ENCODER_SAMPLE_HZ)))
+    sound = np.pad(clip, (int(before * ENCODER_SAMPLE_HZ), int(after * ENCODER_SAMPLE_HZ)))
     drawn = snr_db is None
     if drawn and rng.random() < 0.5:
-        heard = rooms.in_room(heard, ENCODER_SAMPLE_HZ, rng)
+        sound = rooms.in_room(sound, ENCODER_SAMPLE_HZ, rng)
     if drawn:
         snr_db = float(rng.uniform(*config.snr_db)) if rng.random() < config.noisy else CLEAN_DB
     if snr_db < CLEAN_DB:
-        heard = rooms.with_noise(heard, ENCODER_SAMPLE_HZ, snr_db, str(rng.choice(rooms.NOISES)), rng, others)
-    return rooms.at_level(heard, float(np.exp(rng.uniform(np.log(0.02), np.log(1.3)))) if drawn else 0.6), snr_db
+        sound = rooms.with_noise(sound, ENCODER_SAMPLE_HZ, snr_db, str(rng.choice(rooms.NOISES)), rng, others)
+    return rooms.at_level(sound, float(np.exp(rng.uniform(np.log(0.02), np.log(1.3)))) if drawn else 0.6), snr_db
 
 
 def _flac(samples: np.ndarray) -> bytes:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..parts.loading import load_parts
-from ..parts.ports import SpeechEncoder
+from ..parts.ports import FeatureEncoder
 from .speech_pass import Speaker
 
 
@@ -16,7 +16,7 @@ def load_speaker() -> Speaker:
     return Speaker(load_parts("nano").teacher_voice)
 
 
-def load_speech_features() -> SpeechEncoder:
+def load_speech_features() -> FeatureEncoder:
     """Load the speech encoder: a function of 16 kHz samples to features [T, D], 50 a second."""
     return load_parts("nano").speech_encoder
 
