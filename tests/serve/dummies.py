@@ -15,9 +15,9 @@ from websockets.sync.client import connect
 from exomni.core.events import DoneEvent, FaceEvent, SpeechEvent, TextEvent
 from exomni.core.timebase import SAMPLES_PER_FRAME
 from exomni.pipeline.speech_detector import SpeechDetector
+from exomni.serve.app import Server, bind
 from exomni.serve.config import ServerConfig
 from exomni.serve.protocol.items import pack_pcm16
-from exomni.serve.server import Server, bind
 
 FIXTURES = Path(__file__).parent / "fixtures"
 TICKS_A_LETTER = 2

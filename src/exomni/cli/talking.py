@@ -128,9 +128,9 @@ def serve(
     config: Annotated[Path | None, typer.Option(help="YAML with settings and limits (docs/serving.md).")] = None,
 ) -> None:
     """Open a page where a head talks, and serve programs: OpenAI's Realtime protocol, speech, animation."""
+    from ..serve.app import serve as run
     from ..serve.backend import Backend
     from ..serve.config import server_config
-    from ..serve.server import serve as run
 
     given = {"host": host, "port": port, "token": token, "origins": allow_origin and tuple(allow_origin)}
     settings = server_config(config, **{name: value for name, value in given.items() if value is not None})
