@@ -3,7 +3,7 @@
 ExomniError
 ├── UserError            the caller can mend it; the command line exits with 2
 │   ├── InputError       text or audio that cannot be used
-│   │   └── NothingHeardError  a recording in which nobody speaks
+│   │   └── NoSpeechError  a recording in which nobody speaks
 │   ├── ConfigError      a configuration that is not understood
 │   ├── UnsupportedError  something that the loaded model cannot do
 │   ├── FormatError      a file that does not follow its format
@@ -26,7 +26,7 @@ class InputError(UserError):
     """Text or audio that cannot be used."""
 
 
-class NothingHeardError(InputError):
+class NoSpeechError(InputError):
     """A recording in which nobody speaks, or nothing that can be understood."""
 
 

@@ -22,7 +22,8 @@ from ..core.errors import InputError
 from ..core.timebase import ENCODER_HZ, ENCODER_SAMPLE_HZ
 from . import rooms, store, voices
 from .asr_rows import ASRRow
-from .questions import question
+from .speech_pass import to_flac
+from .templates import broad_question
 
 CLEAN_DB = 99.0
 """Stands for no noise at all."""
@@ -126,7 +127,7 @@ def _questions(rng: random.Random, nouns: Sequence[str]) -> Iterator[tuple[str, 
     """Questions without repeats, with their splits."""
     seen: set[str] = set()
     while True:
-        text = question(rng, nouns or ("word",))
+        text = broad_question(rng, nouns or ("word",))
         if text not in seen:
             seen.add(text)
             yield text, store.split_of(text)
@@ -151,10 +152,10 @@ def load_tools() -> Tools:
     """The LLM and the speech encoder of `nano`."""
     import torch
 
-    from .data_parts import load_speech_features
+    from ..parts.loading import load_parts
     from .llm_replies import Answers
 
-    encoder = load_speech_features()
+    encoder = load_parts("nano").speech_encoder
 
     def features(samples: np.ndarray) -> torch.Tensor:
         # Half the time, for an error of 2%: a tenth of the noise that training adds to these features.
@@ -239,12 +240,12 @@ def _spoken_rows(planned: Iterable[Planned], replies: dict, config: ASRDataConfi
         except InputError:
             continue  # a voice that cannot say this text
         for snr_db in (CLEAN_DB, *config.snrs_db) if held_out else (None,):
-            heard, snr_db = _in_place(clip, snr_db, config, rng, others)
-            frames = tools.features(heard)[: len(heard) * ENCODER_HZ // ENCODER_SAMPLE_HZ].half().numpy()
+            sound, snr_db = _in_place(clip, snr_db, config, rng, others)
+            frames = tools.features(sound)[: len(sound) * ENCODER_HZ // ENCODER_SAMPLE_HZ].half().numpy()
             yield asdict(row) | {
                 "reply": replies.get(row.text, ""), "group": row.voice.partition(":")[0],
-                "snr_db": snr_db, "seconds": len(heard) / ENCODER_SAMPLE_HZ,
-                "features": frames, "sound": _flac(heard) if held_out else b"",
+                "snr_db": snr_db, "seconds": len(sound) / ENCODER_SAMPLE_HZ,
+                "features": frames, "sound": to_flac(sound, ENCODER_SAMPLE_HZ) if held_out else b"",
             }  # fmt: skip
         others = [*others[-9:], clip]
 
@@ -268,25 +269,15 @@ def _in_place(
 ) -> tuple[np.ndarray, float]:
     """A clip between two silences, in a room, at some level, with noise at `snr_db` (None: drawn), which is given."""
     before, after = rng.uniform(0.05, 0.4), rng.uniform(0.1, 1.2)
-    heard = np.pad(clip, (int(before * ENCODER_SAMPLE_HZ), int(after * ENCODER_SAMPLE_HZ)))
+    sound = np.pad(clip, (int(before * ENCODER_SAMPLE_HZ), int(after * ENCODER_SAMPLE_HZ)))
     drawn = snr_db is None
     if drawn and rng.random() < 0.5:
-        heard = rooms.in_room(heard, ENCODER_SAMPLE_HZ, rng)
+        sound = rooms.in_room(sound, ENCODER_SAMPLE_HZ, rng)
     if drawn:
         snr_db = float(rng.uniform(*config.snr_db)) if rng.random() < config.noisy else CLEAN_DB
     if snr_db < CLEAN_DB:
-        heard = rooms.with_noise(heard, ENCODER_SAMPLE_HZ, snr_db, str(rng.choice(rooms.NOISES)), rng, others)
-    return rooms.at_level(heard, float(np.exp(rng.uniform(np.log(0.02), np.log(1.3)))) if drawn else 0.6), snr_db
-
-
-def _flac(samples: np.ndarray) -> bytes:
-    import io
-
-    import soundfile
-
-    buffer = io.BytesIO()
-    soundfile.write(buffer, samples, ENCODER_SAMPLE_HZ, format="FLAC", subtype="PCM_16")
-    return buffer.getvalue()
+        sound = rooms.with_noise(sound, ENCODER_SAMPLE_HZ, snr_db, str(rng.choice(rooms.NOISES)), rng, others)
+    return rooms.at_level(sound, float(np.exp(rng.uniform(np.log(0.02), np.log(1.3)))) if drawn else 0.6), snr_db
 
 
 def read_rows(folder: Path, split: str) -> Iterator[ASRRow]:

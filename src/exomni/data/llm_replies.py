@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from ..core.atomic import write_text
+from ..parts.loading import load_parts
 from . import templates
-from .data_parts import load_llm
 from .text import SourceInput, TextRow, is_speakable, split_passages
 
 ANSWERS_AT_ONCE = 32
@@ -25,6 +25,15 @@ _USER = "<|im_start|>user\n"
 _ASSISTANT = "<|im_end|>\n<|im_start|>assistant\n"
 _LIST_MARK = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+", re.M)
 _MARKUP = re.compile(r"[*_`#]+")
+
+
+def load_llm() -> tuple[Any, Any]:
+    """Load the LLM of `nano` and its tokenizer with `transformers`, which writes many replies at once."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = str(load_parts("nano").trainable_llm)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, local_files_only=True).eval()
+    return model, AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
 def clean_reply(text: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from ..core.atomic import atomic_path, write_text
 from . import store
 from .build import BuildConfig
-from .sources import SOURCES
+from .text_sources import SOURCES
 
 
 def summarize(folder: Path) -> dict[str, dict[str, float]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.timebase import SAMPLE_HZ
+from ..parts.loading import load_parts
 from ..parts.ports import TeacherVoice
 
 MIN_SECONDS, MAX_SECONDS = 0.4, 24.0
@@ -79,6 +80,11 @@ class Speaker:
         return Speech(ids.astype(np.int16), ticks, samples, acoustic.astype(np.float16), disguise)
 
 
+def load_speaker() -> Speaker:
+    """Load the voice of `nano`, which says the texts; an AssetError where it is not installed."""
+    return Speaker(load_parts("nano").teacher_voice)
+
+
 def _shift(samples: np.ndarray, acoustic: np.ndarray, shift: float) -> tuple[np.ndarray, np.ndarray]:
     """Raise pitch and formants by resampling, and put the acoustic channels on the new time."""
     import soxr
@@ -107,12 +113,12 @@ def _room(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.clip(out, -0.99, 0.99).astype(np.float32)
 
 
-def to_flac(samples: np.ndarray) -> bytes:
-    """Speech as FLAC, 16 bits, 24 kHz."""
+def to_flac(samples: np.ndarray, sample_rate: int = SAMPLE_HZ) -> bytes:
+    """Speech as FLAC, 16 bits."""
     import soundfile
 
     buffer = io.BytesIO()
-    soundfile.write(buffer, samples, SAMPLE_HZ, format="FLAC", subtype="PCM_16")
+    soundfile.write(buffer, samples, sample_rate, format="FLAC", subtype="PCM_16")
     return buffer.getvalue()
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..core.errors import AssetError, ConfigError, InputError
 from ..core.timebase import SAMPLE_HZ
-from .data_parts import load_speaker
+from .speech_pass import load_speaker
 
 KOKORO_PARTS = 4
 KOKORO_STYLE = 256

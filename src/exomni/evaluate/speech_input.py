@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..core.audio import read_audio
-from ..core.errors import FormatError, InputError, NothingHeardError
+from ..core.errors import FormatError, InputError, NoSpeechError
 from ..core.timebase import ENCODER_SAMPLE_HZ
 from ..core.word_errors import count_word_errors, spoken_words
 from ..data import store
@@ -226,7 +226,7 @@ def _or_nothing(listen: Callable, samples: np.ndarray):
     """What a way makes of speech, "" where it finds none."""
     try:
         return listen(samples)
-    except NothingHeardError:
+    except NoSpeechError:
         return ""
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from ..core.audio import resample
-from ..core.errors import NothingHeardError
+from ..core.errors import NoSpeechError
 from ..core.events import Event
 from ..core.timebase import ENCODER_SAMPLE_HZ, SAMPLE_HZ
 from ..core.turns import Turn
@@ -119,7 +119,7 @@ class OmniBackend:
     def transcribe(self, samples: np.ndarray, trimmed: bool = False) -> str:
         try:
             return self._omni.transcribe(samples, ENCODER_SAMPLE_HZ, trimmed=trimmed)
-        except NothingHeardError:
+        except NoSpeechError:
             return ""
 
     def detector(self, config: VadConfig) -> SpeechDetector:

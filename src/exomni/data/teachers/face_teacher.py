@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
+from ...core.configuration import StrictConfig
 from ...core.emotion import EMOTIONS
 
 
@@ -31,10 +31,8 @@ class Clip:
     audio: np.ndarray | None = None
 
 
-class TeacherConfig(BaseModel):
+class TeacherConfig(StrictConfig):
     """Options of a face teacher, as a recipe gives them; this one has none."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class FaceTeacher(Protocol):

@@ -3,7 +3,7 @@
 Measured on the voice (52 sentences, energies averaged around each symbol's beginning): what one hears lies
 70 ms before the symbol that names it, whatever the symbol; the stress mark's time belongs to the vowel that
 follows; a space's to the sound before it; and the last sound of a phrase ends some 65 ms after its symbol
-begins, the rest of its ticks being silence.
+begins, all its other ticks being silence.
 """
 
 from collections.abc import Sequence
@@ -75,11 +75,11 @@ def voice_phones(symbols: Sequence[str], ticks: Sequence[int] | np.ndarray) -> l
     return _fill(_onsets(symbols, np.maximum(starts_s[:-1] - VOICE_LEAD_S, 0.0)), end_s)
 
 
-def _onsets(symbols: Sequence[str], heard_s: np.ndarray) -> list[Phone]:
+def _onsets(symbols: Sequence[str], starts_s: np.ndarray) -> list[Phone]:
     """Phones and pauses with their true starts; ends are not known yet."""
     out: list[Phone] = []
     stress, stress_start_s, sentence, after_pad = 0, 0.0, 0, False
-    for symbol, start_s in zip(symbols, heard_s.tolist(), strict=True):
+    for symbol, start_s in zip(symbols, starts_s.tolist(), strict=True):
         if symbol in STRESS_MARKS:
             stress, stress_start_s = STRESS_MARKS[symbol], start_s
         elif symbol == PAD or symbol in PAUSES:

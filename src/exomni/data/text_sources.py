@@ -15,25 +15,20 @@ from .wordnet import wordnet_rows
 
 @dataclass(frozen=True)
 class TextSource:
-    """A named source of rows.
+    """A source of rows.
 
     Attributes:
-        name: key in recipes and manifests.
         licence: SPDX name, or the terms in a few words.
         rows: generates them, as many as are asked for.
     """
 
-    name: str
     licence: str
     rows: Callable[[SourceInput], Iterator[TextRow]]
 
 
 SOURCES: dict[str, TextSource] = {
-    s.name: s
-    for s in (
-        TextSource("dialogue", ASSETS["smollm2-135m-instruct"].licence, kept_dialogue_rows),
-        TextSource("templates", "Apache-2.0", lambda given: template_rows(given.rng())),
-        TextSource("wordnet", "WordNet-3.0", lambda given: wordnet_rows(given.rng(), given.path)),
-    )
+    "dialogue": TextSource(ASSETS["smollm2-135m-instruct"].licence, kept_dialogue_rows),
+    "templates": TextSource("Apache-2.0", lambda given: template_rows(given.rng())),
+    "wordnet": TextSource("WordNet-3.0", lambda given: wordnet_rows(given.rng(), given.path)),
 }
-"""The sources by name; the LLM's own replies ("dialogue") are under the LLM's licence."""
+"""The sources by their name in recipes and manifests; the LLM's own replies are under its licence."""
