@@ -77,9 +77,7 @@ class Planned:
 def plan(own: Path, config: ASRDataConfig) -> list[list[Planned]]:
     """The shards, those of the held-out voices last; each is made alone, so that a stopped build goes on.
 
-    Args:
-        own: the data set of the one voice, whose texts are said.
-        config: what to build.
+    The texts are those of `own`, the data set of the one voice.
     """
     rng, n = random.Random(config.seed), config.held_out_texts
     texts, nouns = _texts(own)
@@ -169,12 +167,9 @@ def build(
     own: Path, folder: Path, config: ASRDataConfig, *, tools: Callable[[], Tools] = load_tools, n_workers: int = 1,
     report=print,
 ) -> None:  # fmt: skip
-    """Make every shard that is missing.
+    """Make every shard of `folder` that is missing, from the texts of `own`, the data set of the one voice.
 
     Args:
-        own: the data set of the one voice.
-        folder: to write to.
-        config: what to build.
         tools: makes the tools, once in each process that has something to do; goes to other processes by pickle.
         n_workers: processes at once; 1 works in this one.
         report: called with a line for each shard.
@@ -222,7 +217,7 @@ def _work(path: Path, planned: list[Planned], config: ASRDataConfig) -> str:
 
 
 def _make_shard(path: Path, planned: list[Planned], config: ASRDataConfig, tools: Tools) -> str:
-    """Make one shard."""
+    """Make one shard; gives a line that tells of it."""
     asked = [p.text for p in planned if p.is_question and p.split != "test"]
     replies = dict(zip(asked, tools.answer(asked, config.reply_tokens), strict=True))
     rows = list(_spoken_rows(planned, replies, config, tools))

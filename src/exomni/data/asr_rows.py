@@ -49,14 +49,9 @@ def own_replies(folder: Path) -> dict[str, str]:
 def read_own_voice(
     folder: Path, split: str, longest_s: float, shards: slice, replies: Mapping[str, str]
 ) -> Iterator[ASRRow]:
-    """Rows of a data set of `data.build`: the one voice, some of them disguised.
+    """Rows of a data set of `data.build`: the one voice, some of them disguised; longer ones are left out.
 
-    Args:
-        folder: the data set.
-        split: "train", "validation" or "test".
-        longest_s: longer rows are left out.
-        shards: which of the shards to read.
-        replies: of the LLM, to texts that happen to be prompts too.
+    `shards` picks the shards to read; `replies` are the LLM's, to texts that happen to be prompts too.
     """
     for path in sorted((folder / "speech").glob("*.parquet"))[shards]:
         features = {r["id"]: r["features"] for r in store.read_shard(folder / "features" / path.name)}

@@ -16,7 +16,7 @@ from pydantic import Field
 from ..core.configuration import StrictConfig
 from ..core.errors import ConfigError, InputError
 from ..core.timebase import ENCODER_FRAMES_PER_UNIT, ENCODER_SAMPLE_HZ, SAMPLE_HZ
-from ..core.word_errors import word_error_rate
+from ..core.word_errors import count_word_errors
 from ..parts.loading import load_parts
 from . import store
 from .speech_pass import fault_of, load_speaker, to_flac
@@ -154,8 +154,10 @@ def _speak_row(worker: _Worker, config: BuildConfig, row: dict, seed: int) -> tu
     if fault := fault_of(speech):
         return fault
     samples = soxr.resample(speech.samples, SAMPLE_HZ, ENCODER_SAMPLE_HZ)
-    if rng.random() < config.judged and _wer(worker, row["text"], samples) > config.max_wer:
-        return "wer"
+    if rng.random() < config.judged:
+        transcript = worker.judge(samples, ENCODER_SAMPLE_HZ)
+        if count_word_errors(row["text"], transcript).rate > config.max_wer:
+            return "wer"
     features = worker.features(samples)
     units = features.reshape(len(features) // ENCODER_FRAMES_PER_UNIT, -1).half().numpy()
     record = row | {
@@ -163,10 +165,6 @@ def _speak_row(worker: _Worker, config: BuildConfig, row: dict, seed: int) -> tu
         "seconds": len(speech.samples) / SAMPLE_HZ, "acoustic": speech.acoustic, "speech": to_flac(speech.samples),
     }  # fmt: skip
     return record, units
-
-
-def _wer(worker: _Worker, text: str, samples: np.ndarray) -> float:
-    return word_error_rate(text, worker.judge(samples, ENCODER_SAMPLE_HZ))
 
 
 def speak_all(folder: Path, config: BuildConfig, n_workers: int = 2, report=print) -> Counter:

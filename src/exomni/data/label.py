@@ -25,10 +25,7 @@ def run_pass(
     """Label every row of every shard of a pass, shard by shard; shards made with the same `metadata` are left alone.
 
     Args:
-        folder: the data set.
-        name: of the pass.
         columns: of the source that the label reads.
-        label: what to add to a row.
         metadata: stored with each shard.
         progress: wraps the list of shards, for a progress bar.
         source: the pass whose rows are labelled.
@@ -91,10 +88,7 @@ def _seed_of(row: dict) -> int:
 def face_label(teacher: FaceTeacher, symbols: dict[int, str], emotion_of: Callable[[dict], np.ndarray] = felt) -> Label:
     """Blendshapes of each row, float16 [T_frame, 52], and the emotion that coloured them, float32 [5].
 
-    Args:
-        teacher: makes the faces.
-        symbols: of the phonemes, by id.
-        emotion_of: the emotion of a row, `felt` or `drawn`.
+    `symbols` are those of the phonemes by id; the emotion of a row is `felt` or `drawn`.
     """
 
     def label(row: dict) -> dict:

@@ -47,12 +47,11 @@ def dialogue_rows(
     """A batch of rows: passages of the LLM's replies, with the prompt each answers.
 
     Args:
-        model: causal LLM with `generate`.
-        tokenizer: its tokenizer (ChatML markers).
+        model: causal LLM with `generate`, whose tokenizer knows ChatML markers.
         rng: source of every random choice; it also seeds the sampler.
         batch_size: prompts answered at once.
         own_prompts: share of prompts that the LLM itself writes.
-        max_new_tokens: longest reply in tokens.
+        max_new_tokens: longest reply.
     """
     torch.manual_seed(rng.randrange(2**31))
     n_own = int(batch_size * own_prompts)

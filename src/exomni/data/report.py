@@ -74,13 +74,7 @@ def plot(folder: Path) -> Path:
 
 
 def write_manifest(folder: Path, config: BuildConfig, summary: dict[str, dict[str, float]]) -> Path:
-    """Write `manifest.json`: sources with their licences, the teacher, figures, dropped rows and the data's hash.
-
-    Args:
-        folder: the data set.
-        config: that it was built with.
-        summary: of `summarize`.
-    """
+    """Write `manifest.json`: sources with their licences, teacher, figures, dropped rows, the data's hash."""
     facts = {
         "seed": config.seed, "teacher": config.teacher,
         "sources": {name: {"licence": SOURCES[name].licence, "hours_wanted": h} for name, h in config.hours.items()},

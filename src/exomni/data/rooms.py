@@ -27,15 +27,9 @@ def in_room(samples: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndar
 def with_noise(
     samples: np.ndarray, rate: int, snr_db: float, kind: str, rng: np.random.Generator, others: list[np.ndarray]
 ) -> np.ndarray:
-    """Speech with noise added.
+    """Speech, float32 [N], with noise of a kind of `NOISES` at a ratio of powers.
 
-    Args:
-        samples: float32 [N].
-        rate: of the samples.
-        snr_db: power of the speech over that of the noise.
-        kind: one of `NOISES`.
-        rng: draws it.
-        others: clips that "voices" are mixed from; without any it is coloured noise.
+    "voices" is mixed from the clips of `others`; without any it is coloured noise.
     """
     noise = _noise(len(samples), rate, kind, rng, others)
     power = np.mean(np.square(samples)) + 1e-12

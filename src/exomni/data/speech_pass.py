@@ -56,13 +56,10 @@ class Speaker:
         self.voice = voice
 
     def say(self, text: str, seed: int, disguise: bool) -> Speech:
-        """Say a text.
+        """Say a text; the noise component and the disguise are drawn by `seed`.
 
-        Args:
-            text: what to say.
-            seed: of the noise component and of the disguise.
-            disguise: whether to sound like another speaker in another room. The acoustic channels stay those of the
-                plain voice, so a tokenizer trained on both learns the words and not the speaker.
+        A disguised text sounds like another speaker in another room. The acoustic channels stay those of the plain
+        voice, so a tokenizer trained on both learns the words and not the speaker.
 
         Raises:
             InputError: nothing in it can be spoken.

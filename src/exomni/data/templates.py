@@ -75,12 +75,7 @@ def question(rng: random.Random) -> str:
 
 
 def broad_question(rng: random.Random, nouns: Sequence[str]) -> str:
-    """A question or request to a talking machine, broader than `question`, from which a third come.
-
-    Args:
-        rng: source of every choice.
-        nouns: to ask the meaning of.
-    """
+    """A question or request to a talking machine, a third from `question`; some ask the meaning of a noun."""
     if rng.random() < 0.33:
         return question(rng)
     asked = rng.choice(BROAD_QUESTIONS)

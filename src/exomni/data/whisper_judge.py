@@ -32,12 +32,7 @@ class WhisperJudge:
         self._seed, self._beam_size = set_random_seed, beam_size
 
     def __call__(self, samples: np.ndarray, sample_rate: int) -> str:
-        """Write down what is said.
-
-        Args:
-            samples: float32 [N].
-            sample_rate: of the samples.
-        """
+        """Write down what is said in a clip, float32 [N]."""
         from ..core.audio import resample
 
         clip = resample(samples, sample_rate, ENCODER_SAMPLE_HZ)

@@ -11,11 +11,11 @@ from ..core.arkit import EXPRESSION, MOUTH
 from ..core.audio import read_audio
 from ..core.errors import InputError
 from ..core.timebase import SAMPLE_HZ
-from ..data.teachers import FaceTeacher, Phone
+from ..data.teachers import FaceTeacher, Phone, voice_phones
 from ..face.measures import inner_lip_gap_mm
 from . import face_metrics
 from .metric import Goal, Metric, by_key, columns, compute
-from .phones import clip_of, clip_of_phones, expected_opening, is_open_vowel, phones_of, read_phones
+from .phones import clip_of, clip_of_phones, expected_opening, is_open_vowel, read_phones
 from .systems import System
 
 AUDIO_SUFFIXES = frozenset((".wav", ".flac", ".mp3", ".m4a", ".ogg", ".opus", ".webm"))
@@ -48,19 +48,14 @@ def spoken_face(system: System, teacher: FaceTeacher, group: str, text: str, see
     n_frames = len(spoken.frames)
     clip = clip_of(spoken.utterances, n_frames, seed, audio=spoken.samples)
     loudness = face_metrics.loudness(spoken.samples, SAMPLE_HZ, n_frames)
-    return MeasuredFace(group, text, spoken.frames, loudness, tuple(phones_of(clip)), teacher.label(clip))
+    phones = tuple(voice_phones(clip.symbols, clip.ticks))
+    return MeasuredFace(group, text, spoken.frames, loudness, phones, teacher.label(clip))
 
 
 def recorded_faces(system: System, teacher: FaceTeacher, folder: Path, progress=iter) -> list[MeasuredFace]:
-    """Faces that a system makes for a folder of recordings.
+    """Faces that a system makes for a folder of recordings; the teacher labels those whose phones are known.
 
-    Args:
-        system: that animates.
-        teacher: labels the recordings whose phones are known.
-        folder: audio files; `NAME.phone.json` beside `NAME.wav` holds its phones (`phones.read_phones`).
-        progress: wraps the list of recordings.
-    Raises:
-        InputError: there is no recording.
+    `NAME.phone.json` beside `NAME.wav` holds its phones (`phones.read_phones`); an InputError without a recording.
     """
     paths = sorted(p for p in folder.glob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
     if not paths:
@@ -80,11 +75,7 @@ def recorded_faces(system: System, teacher: FaceTeacher, folder: Path, progress=
 
 
 class MeasuredFaces:
-    """Faces that figures are computed over, and what several of the figures need of them.
-
-    Args:
-        faces: at least one.
-    """
+    """Faces, at least one, that figures are computed over, and what several of the figures need of them."""
 
     def __init__(self, faces: Sequence[MeasuredFace]):
         self.faces = faces
@@ -201,11 +192,7 @@ METRICS = by_key(
 
 
 def measure(faces: Sequence[MeasuredFace]) -> dict[str, float]:
-    """Figures by key over all frames of all faces; not a number where nothing can be measured.
-
-    Args:
-        faces: at least one.
-    """
+    """Figures by key over all frames of all faces, at least one; not a number where nothing can be measured."""
     return compute(METRICS, MeasuredFaces(faces))
 
 
@@ -213,14 +200,10 @@ def facial(
     systems: Sequence[System], teacher: FaceTeacher, texts: Sequence[tuple[str, str]],
     recordings: Path | None = None, progress=iter,
 ) -> tuple[dict, dict[str, list[MeasuredFace]]]:  # fmt: skip
-    """Measure every system on every text, and on recordings.
+    """Measure every system on every text (group, text) with the same seeds, and on recordings (`recorded_faces`).
 
-    Args:
-        systems: to compare, on the same texts and seeds.
-        teacher: the reference; where it is the cascade's own teacher, the cascade has hardly an error against it.
-        texts: (group, text).
-        recordings: folder of recordings, see `recorded_faces`.
-        progress: wraps the lists of texts and recordings.
+    Where the teacher is the cascade's own, the cascade has hardly an error against it.
+
     Returns:
         `teacher` (its name), `table`, `figures`, `rows` (each text and recording) and `shapes` (correlation of each
         shape); the faces of the texts by system.

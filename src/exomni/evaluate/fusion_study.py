@@ -29,9 +29,8 @@ def compare_fusion(runs: Mapping[str, Path], data: Path, split: str = "validatio
         split: "validation" or "test".
         limit: most rows; 0 takes all.
     Returns:
-        `table`: for each fusion the metrics `FIGURES` by heading, and `ratio` (`expr error` over that of
-        `units_only`); `rows` and `frames`: how many were measured on; `expr error of neutral`: what a face without
-        expression has.
+        `table`: for each fusion the metrics `FIGURES` by heading, and `ratio` (`expr error` over that of `units_only`);
+        `rows` and `frames`: how many were measured on; `expr error of neutral`: that of a face without expression.
     Raises:
         CheckpointError: a folder is no run of stage II, or has another fusion mode than its name.
         InputError: the data set has no such rows, or `units_only` is missing.

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -49,48 +49,25 @@ class HeldOutClip:
     samples: np.ndarray
 
 
-class ListenWay(Protocol):
-    """One way in which speech reaches the LLM."""
-
-    name: str
-
-    def transcribe(self, samples: np.ndarray) -> str:
-        """What is understood, in words; 16 kHz."""
-        ...
-
-    def answer(self, before: str, samples: np.ndarray) -> str:
-        """The LLM's reply to a typed text ("" for none) and speech, at most `REPLY_TOKENS` long."""
-        ...
-
-    def first_audio_s(self, samples: np.ndarray) -> float:
-        """Seconds from the end of a question to the first sound of the reply."""
-        ...
-
-
-class OmniListenWay:
-    """A way in which speech reaches exomni's LLM.
-
-    Args:
-        omni: a loaded `exomni.ExOmni`.
-        way: one of `exomni.pipeline.spoken_prompts.LISTEN`.
-    """
+class ListenWay:
+    """A way, one of `pipeline.spoken_prompts.LISTEN`, in which speech reaches the LLM of a loaded `ExOmni`."""
 
     def __init__(self, omni, way: str):
         self.name, self._omni = way, omni
         omni.spoken_prompts.prepare(way)
 
     def transcribe(self, samples: np.ndarray) -> str:
-        """As the protocol says."""
+        """What is understood, in words; 16 kHz."""
         return self._omni.spoken_prompts.transcribe(samples, ENCODER_SAMPLE_HZ, listen=self.name)
 
     def answer(self, before: str, samples: np.ndarray) -> str:
-        """As the protocol says."""
+        """The LLM's reply to a typed text ("" for none) and speech, at most `REPLY_TOKENS` long."""
         prompt = [before, samples] if before else samples
         turns, _ = self._omni.spoken_prompts.turns(prompt, ENCODER_SAMPLE_HZ, self.name, str)
         return "".join(token.text for token in self._omni.parts.writer.write(turns, max_new_tokens=REPLY_TOKENS))
 
     def first_audio_s(self, samples: np.ndarray) -> float:
-        """As the protocol says."""
+        """Seconds from the end of a question to the first sound of the reply."""
         options = {"sample_rate": ENCODER_SAMPLE_HZ, "listen": self.name, "max_new_tokens": REPLY_TOKENS}
         *_, done = self._omni.stream(samples, **options)
         return done.timings["first_audio_s"]
@@ -149,13 +126,9 @@ METRICS = by_key(
 
 
 def held_out_clips(folder: Path, limit: int = 0) -> list[HeldOutClip]:
-    """The held-out voices' clips of a data set of `data.asr_build`.
+    """The held-out voices' clips of a data set of `data.asr_build`; an InputError where there are none.
 
-    Args:
-        folder: the data set.
-        limit: most texts of each voice, and most questions (0: all).
-    Raises:
-        InputError: there are none.
+    `limit` is the most texts of each voice, and the most questions (0: all).
     """
     clips: list[HeldOutClip] = []
     said: dict[tuple[str, bool], set[str]] = {}
@@ -176,14 +149,11 @@ def speech_input(
     ways: Sequence[ListenWay], typed: Callable[[str], str], clips: Sequence[HeldOutClip],
     questions: Sequence["SpokenQuestion"] = (), progress=iter,
 ) -> dict:  # fmt: skip
-    """Measure every way in which speech reaches the LLM on the same clips.
+    """Measure every way in which speech reaches the LLM on the same clips of held-out voices.
 
     Args:
-        ways: the ways.
         typed: the LLM's reply to a typed question, as `ListenWay.answer` gives it for a spoken one.
-        clips: of held-out voices.
         questions: questions with accepted answers, for spoken question answering.
-        progress: wraps the clips, for a progress bar.
     Returns:
         `table`, `questions` (its table, where some are given) and `rows` (every clip).
     """

@@ -30,15 +30,7 @@ TEACHER = "openfacefx"
 
 @dataclass(frozen=True)
 class Order:
-    """What a suite is to measure.
-
-    Attributes:
-        systems: names of `SYSTEMS`.
-        limit: most texts; 0 takes all.
-        weights: folder of weights for exomni; None for the shipped ones.
-        recordings: folder of recordings; None for none.
-        teacher: the face teacher that is the reference.
-    """
+    """What a suite is to measure; the fields are the arguments of `run`, checked."""
 
     systems: tuple[str, ...]
     limit: int
@@ -94,11 +86,7 @@ def _run_one(suite: str, order: Order, out: Path | None) -> dict:
 
 
 def check_goals(result: Mapping) -> list[dict]:
-    """The goals of a suite that its result has a figure for: rows with `goal`, `bound`, `reached` and `met`.
-
-    Args:
-        result: of `run`, with `suite` and `table`.
-    """
+    """The goals of a suite that its result has a figure for: rows with `goal`, `bound`, `reached` and `met`."""
     # Here and not above: a fresh process of `latency` must not spend its time on what speech-input needs.
     from . import consistency, facial, latency, speech_input
 
@@ -132,8 +120,9 @@ def _built(order: Order) -> tuple[list, dict]:
 
 
 def _consistency(order: Order) -> tuple[dict, None]:
+    from ..data.whisper_judge import WhisperJudge
     from .consistency import consistency
-    from .judges import OpinionScore, WhisperJudge
+    from .judges import OpinionScore
 
     transcribe, score = WhisperJudge(), OpinionScore()
     systems, facts = _built(order)
@@ -160,12 +149,12 @@ def _speech_input(order: Order) -> tuple[dict, None]:
     from ..assets.table import cache_folder
     from ..core.turns import Turn
     from ..pipeline.spoken_prompts import LISTEN
-    from .speech_input import REPLY_TOKENS, OmniListenWay, held_out_clips, read_questions, speech_input
+    from .speech_input import REPLY_TOKENS, ListenWay, held_out_clips, read_questions, speech_input
 
     questions = read_questions(order.recordings) if order.recordings else []
     clips = held_out_clips(cache_folder() / "data" / "hearing", order.limit)
     omni = load_omni(order.weights)
-    ways = [OmniListenWay(omni, way) for way in LISTEN]
+    ways = [ListenWay(omni, way) for way in LISTEN]
 
     def typed(question: str) -> str:
         return "".join(t.text for t in omni.parts.writer.write([Turn("user", question)], max_new_tokens=REPLY_TOKENS))

@@ -83,11 +83,7 @@ def gather(events: Iterable[Event]) -> Spoken:
 
 
 class ExOmniSystem:
-    """exomni itself.
-
-    Args:
-        omni: a loaded `exomni.ExOmni`.
-    """
+    """exomni itself, from a loaded `exomni.ExOmni`."""
 
     name = "exomni"
 
@@ -118,11 +114,10 @@ class ExOmniSystem:
 def build_system(name: str, weights: Path | None = None) -> System:
     """Make a system ready, its LLM excepted, which is loaded for its first answer.
 
-    Args:
-        name: one of `SYSTEMS`.
-        weights: folder of weights for exomni in place of the shipped ones.
+    `weights` is a folder of weights for exomni in place of the shipped ones.
+
     Raises:
-        ConfigError: no such system.
+        ConfigError: no such system in `SYSTEMS`.
         AssetError: a part is missing.
     """
     if name == "exomni":

@@ -17,11 +17,7 @@ def text_groups() -> dict[str, tuple[str, ...]]:
 
 
 def held_out_texts(limit: int = 0) -> list[tuple[str, str]]:
-    """Texts with the name of their group; groups take turns, so that a few are a fair sample of all.
-
-    Args:
-        limit: most texts; 0 gives all.
-    """
+    """Texts, at most `limit` (0: all), with their group; groups take turns, so that a few are a fair sample of all."""
     groups = {name: texts for name, texts in text_groups().items() if name != PROMPTS}
     longest = max(map(len, groups.values()))
     turns = [(name, texts[i]) for i in range(longest) for name, texts in groups.items() if i < len(texts)]

@@ -64,16 +64,10 @@ def _pieces(phones: list[Phone]) -> list[PhonemeSegment]:
 
 
 def blend(phones: list[Phone], n_frames: int) -> np.ndarray:
-    """Where the articulators are, before lips are made to meet.
+    """Where the articulators are before lips are made to meet: CHANNELS over time, float [T_frame, C], each in 0..1.
 
-    The clip is solved in windows, so that cost grows with its length and not with the square of it; a window
-    sees enough beyond its ends for its edges to make no difference.
-
-    Args:
-        phones: of the whole clip, without holes, from 0.
-        n_frames: frames wanted.
-    Returns:
-        CHANNELS over time, float [T_frame, C], each in 0..1; frame k is read at its middle.
+    The phones are a whole clip's, without holes, from 0; frame k is read at its middle. It is solved in windows, so
+    that cost grows with the length and not with its square; a window sees enough beyond its ends to have no edges.
     """
     out = np.zeros((n_frames, len(CHANNELS)))
     pieces = _pieces(phones)

@@ -55,13 +55,11 @@ class Phone:
 
 
 def voice_phones(symbols: Sequence[str], ticks: Sequence[int] | np.ndarray) -> list[Phone]:
-    """What is heard when.
+    """What is spoken when: phones from 0 to the end of the clip, without holes.
 
     Args:
         symbols: the voice's symbols, with PAD at each end of each sentence.
         ticks: duration of each, in ticks of 25 ms.
-    Returns:
-        Phones from 0 to the end of the clip, without holes.
     Raises:
         InputError: the two differ in length, or a duration is negative.
     """
