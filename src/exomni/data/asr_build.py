@@ -133,12 +133,12 @@ def _questions(rng: random.Random, nouns: Sequence[str]) -> Iterator[tuple[str, 
 
 @dataclass(frozen=True)
 class Tools:
-    """What rows are made with.
+    """What rows are made with: functions.
 
     Attributes:
-        answer: the LLM's replies to a list of prompts, a function of (prompts, most tokens).
-        features: the speech encoder, a function of 16 kHz samples to [T, D].
-        voice: the voice of a name, a function of (name, folder of Kokoro's voice files).
+        answer: the LLM's replies to a list of prompts, at most so many tokens long.
+        features: of the speech encoder, from 16 kHz samples to [T, D].
+        voice: the voice of a name, see `voices.voice`.
     """
 
     answer: Callable[[list[str], int], list[str]]
@@ -267,7 +267,7 @@ def _in_place(
     sound = np.pad(clip, (int(before * ENCODER_SAMPLE_HZ), int(after * ENCODER_SAMPLE_HZ)))
     drawn = snr_db is None
     if drawn and rng.random() < 0.5:
-        sound = rooms.in_room(sound, ENCODER_SAMPLE_HZ, rng)
+        sound = rooms.in_room(sound, ENCODER_SAMPLE_HZ, rng).astype(np.float32)
     if drawn:
         snr_db = float(rng.uniform(*config.snr_db)) if rng.random() < config.noisy else CLEAN_DB
     if snr_db < CLEAN_DB:

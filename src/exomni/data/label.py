@@ -32,7 +32,8 @@ def run_pass(
     Returns:
         Rows labelled now.
     """
-    todo = [p for p in sorted((folder / source).glob("*.parquet")) if _outdated(folder / name / p.name, metadata)]
+    done = {p.name for p in (folder / name).glob("*.parquet") if store.shard_metadata(p) == metadata}
+    todo = [p for p in sorted((folder / source).glob("*.parquet")) if p.name not in done]
     n_rows = 0
     for path in progress(todo):
         rows = []
@@ -42,10 +43,6 @@ def run_pass(
         store.write_shard(folder / name / path.name, rows, metadata)
         n_rows += len(rows)
     return n_rows
-
-
-def _outdated(path: Path, metadata: dict) -> bool:
-    return not path.exists() or store.shard_metadata(path) != metadata
 
 
 def hidden_label(reader: Reader) -> Label:
@@ -96,14 +93,9 @@ def face_label(teacher: FaceTeacher, symbols: dict[int, str], emotion_of: Callab
             return {}
         emotion = emotion_of(row)
         n_frames = samples_to_frames(round(row["seconds"] * SAMPLE_HZ))
-        clip = Clip(
-            symbols=[symbols[int(i)] or PAD for i in row["phonemes"]],
-            ticks=row["ticks"].astype(int),
-            n_frames=n_frames,
-            emotion=emotion,
-            seed=_seed_of(row),
-            audio=from_flac(row["speech"]) if teacher.listens else None,
-        )
+        said = [symbols[int(i)] or PAD for i in row["phonemes"]]
+        audio = from_flac(row["speech"]) if teacher.listens else None
+        clip = Clip(said, row["ticks"].astype(int), n_frames, emotion, _seed_of(row), audio)
         return {"blendshapes": teacher.label(clip).astype(np.float16), "emotion": emotion.astype(np.float32)}
 
     return label

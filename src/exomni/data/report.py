@@ -12,15 +12,19 @@ from .build import BuildConfig
 from .text_sources import SOURCES
 
 
-def summarize(folder: Path) -> dict[str, dict[str, float]]:
-    """Hours, and mean, median, min, max and std of seconds, for each source and for all rows together."""
+def _seconds(folder: Path) -> dict[str, list[float]]:
+    """Seconds of each row by source, by task, and of all."""
     seconds: dict[str, list[float]] = defaultdict(list)
     for path in sorted((folder / "speech").glob("*.parquet")):
         for row in store.read_shard(path, ["source", "seconds", "prompt"]):
-            seconds[row["source"]].append(row["seconds"])
-            seconds["S2SF" if row["prompt"] else "TTSF"].append(row["seconds"])
-            seconds["all"].append(row["seconds"])
-    return {name: _figures(np.array(values)) for name, values in seconds.items()}
+            for name in (row["source"], "S2SF" if row["prompt"] else "TTSF", "all"):
+                seconds[name].append(row["seconds"])
+    return seconds
+
+
+def summarize(folder: Path) -> dict[str, dict[str, float]]:
+    """Hours, and mean, median, min, max and std of seconds, for each source and for all rows together."""
+    return {name: _figures(np.array(values)) for name, values in _seconds(folder).items()}
 
 
 def _figures(seconds: np.ndarray) -> dict[str, float]:
@@ -44,9 +48,7 @@ def table(summary: dict[str, dict[str, float]]) -> str:
     heads = ("rows", "hours", "mean_s", "median_s", "min_s", "max_s", "std_s")
     lines = [f"{'':<12}" + "".join(f"{h:>10}" for h in heads)]
     for name, figures in summary.items():
-        lines.append(
-            f"{name:<12}{figures['rows']:>10.0f}" + "".join(f"{figures[h]:>10.2f}" for h in heads[1:])
-        )  # fmt: skip
+        lines.append(f"{name:<12}{figures['rows']:>10.0f}" + "".join(f"{figures[h]:>10.2f}" for h in heads[1:]))
     return "\n".join(lines)
 
 
@@ -57,10 +59,7 @@ def plot(folder: Path) -> Path:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    seconds: dict[str, list[float]] = defaultdict(list)
-    for path in sorted((folder / "speech").glob("*.parquet")):
-        for row in store.read_shard(path, ["source", "seconds"]):
-            seconds[row["source"]].append(row["seconds"])
+    seconds = {name: values for name, values in _seconds(folder).items() if name not in ("S2SF", "TTSF", "all")}
     figure, axis = pyplot.subplots(figsize=(6, 3.2))
     axis.hist(list(seconds.values()), bins=40, stacked=True, label=list(seconds))
     axis.set_xlabel("seconds")

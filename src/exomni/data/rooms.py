@@ -13,15 +13,18 @@ def shifted(samples: np.ndarray, factor: float) -> np.ndarray:
     return np.asarray(soxr.resample(samples, 16_000 * factor, 16_000), np.float32)
 
 
-def in_room(samples: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:
-    """Echo and colour of a room and a microphone, drawn at random."""
+def in_room(
+    samples: np.ndarray, rate: int, rng: np.random.Generator,
+    longest_s: float = 0.3, loudest: float = 0.07, colour: tuple[float, float] = (-0.6, 0.5),
+) -> np.ndarray:  # fmt: skip
+    """Echo (at most so long and so loud) and colour of a room and a microphone, drawn at random."""
     from scipy.signal import fftconvolve, lfilter
 
-    n_echo = int(rate * rng.uniform(0.02, 0.3))
-    echo = rng.standard_normal(n_echo) * np.exp(-6.0 * np.arange(n_echo) / n_echo) * rng.uniform(0.0, 0.07)
+    n_echo = int(rate * rng.uniform(0.02, longest_s))
+    echo = rng.standard_normal(n_echo) * np.exp(-6.0 * np.arange(n_echo) / n_echo) * rng.uniform(0.0, loudest)
     echo[0] = 1.0
     wet = fftconvolve(samples, echo)[: len(samples)]
-    return np.asarray(lfilter([1.0, rng.uniform(-0.6, 0.5)], [1.0], wet), np.float32)
+    return np.asarray(lfilter([1.0, rng.uniform(*colour)], [1.0], wet))
 
 
 def with_noise(

@@ -8,6 +8,7 @@ import numpy as np
 from ..core.timebase import SAMPLE_HZ
 from ..parts.loading import load_parts
 from ..parts.ports import TeacherVoice
+from . import rooms
 
 MIN_SECONDS, MAX_SECONDS = 0.4, 24.0
 MAX_PHONEMES = 400
@@ -96,13 +97,9 @@ def _shift(samples: np.ndarray, acoustic: np.ndarray, shift: float) -> tuple[np.
 
 def _room(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Colour, echo, noise and level of another room and microphone."""
-    from scipy.signal import fftconvolve, lfilter
+    from scipy.signal import lfilter
 
-    n_echo = int(SAMPLE_HZ * rng.uniform(0.02, 0.25))
-    echo = rng.standard_normal(n_echo) * np.exp(-6.0 * np.arange(n_echo) / n_echo) * rng.uniform(0.0, 0.06)
-    echo[0] = 1.0
-    out = fftconvolve(samples, echo)[: len(samples)]
-    out = np.asarray(lfilter([1.0, rng.uniform(-0.5, 0.4)], [1.0], out))
+    out = rooms.in_room(samples, SAMPLE_HZ, rng, longest_s=0.25, loudest=0.06, colour=(-0.5, 0.4))
     level = np.sqrt(np.mean(out**2)) + 1e-6
     noise = np.asarray(lfilter([1.0], [1.0, -rng.uniform(0.0, 0.95)], rng.standard_normal(len(out))))
     noise *= level / (np.sqrt(np.mean(noise**2)) * 10 ** (rng.uniform(8, 40) / 20))

@@ -33,11 +33,7 @@ PASSES = ("texts", "speech", "features", "units", "hidden", "faces", "posed")
 def pack(array: np.ndarray) -> dict:
     """An array of numbers as a struct of bytes, dtype and shape."""
     assert array.dtype != object
-    return {
-        "data": np.ascontiguousarray(array).tobytes(),
-        "dtype": array.dtype.str,
-        "shape": list(array.shape),
-    }
+    return {"data": array.tobytes(), "dtype": array.dtype.str, "shape": list(array.shape)}
 
 
 def unpack(value: Mapping) -> np.ndarray:

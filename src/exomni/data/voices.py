@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
@@ -52,7 +52,7 @@ def voice(name: str, kokoro: Path | None = None) -> Say:
     if family == "kokoro":
         accent = "en-gb" if own.startswith("b") else "en-us"
         return lambda text, speed: _kokoro(text, speed, _kokoro_style(kokoro, own), accent)
-    return {"flite": _flite, "espeak": _espeak, "piper": _piper}[family](own)
+    return partial({"flite": _flite, "espeak": _espeak, "piper": _piper}[family], own)
 
 
 def _installed(family: str) -> bool:
@@ -78,20 +78,14 @@ def _run_to_wav(command: list[str], text: str) -> tuple[np.ndarray, int]:
     return samples, rate
 
 
-def _flite(name: str) -> Say:
-    return lambda text, speed: _run_to_wav(
-        ["flite", "-voice", name, "--setf", f"duration_stretch={1 / speed:.3f}", "-t", text, "-o", "{}"], ""
-    )
+def _flite(name: str, text: str, speed: float) -> tuple[np.ndarray, int]:
+    stretch = f"duration_stretch={1 / speed:.3f}"
+    return _run_to_wav(["flite", "-voice", name, "--setf", stretch, "-t", text, "-o", "{}"], "")
 
 
-def _espeak(name: str) -> Say:
-    return lambda text, speed: _run_to_wav(
-        ["espeak-ng", "-v", name, "-s", str(round(ESPEAK_WORDS_A_MINUTE * speed)), "-w", "{}", "--stdin"], text
-    )
-
-
-def _piper(name: str) -> Say:
-    return lambda text, speed: _piper_say(text, speed, name)
+def _espeak(name: str, text: str, speed: float) -> tuple[np.ndarray, int]:
+    pace = str(round(ESPEAK_WORDS_A_MINUTE * speed))
+    return _run_to_wav(["espeak-ng", "-v", name, "-s", pace, "-w", "{}", "--stdin"], text)
 
 
 @cache
@@ -103,7 +97,7 @@ def _piper_voice(name: str) -> tuple[Any, Any]:
     return PiperVoice.load(str(files / f"en_US-{name}-medium.onnx")), SynthesisConfig
 
 
-def _piper_say(text: str, speed: float, name: str) -> tuple[np.ndarray, int]:
+def _piper(name: str, text: str, speed: float) -> tuple[np.ndarray, int]:
     spoken, settings = _piper_voice(name)
     chunks = list(spoken.synthesize(text, settings(length_scale=1 / speed)))
     if not chunks:

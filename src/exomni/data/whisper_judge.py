@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..core.audio import resample
 from ..core.errors import AssetError
 from ..core.timebase import ENCODER_SAMPLE_HZ
 
@@ -33,8 +34,6 @@ class WhisperJudge:
 
     def __call__(self, samples: np.ndarray, sample_rate: int) -> str:
         """Write down what is said in a clip, float32 [N]."""
-        from ..core.audio import resample
-
         clip = resample(samples, sample_rate, ENCODER_SAMPLE_HZ)
         # Where the likeliest words go round in circles Whisper tries again with chance: seeded, the same each time.
         self._seed(0)

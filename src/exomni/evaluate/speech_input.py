@@ -32,15 +32,7 @@ _COMMON = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class HeldOutClip:
-    """A text said by a voice that was never trained on.
-
-    Attributes:
-        text: what is said.
-        is_question: whether it is something to answer.
-        voice: who says it.
-        snr_db: power of the speech over that of the noise; `CLEAN_DB` for none.
-        samples: float32 [N], 16 kHz.
-    """
+    """A text said by a voice that was never trained on: float32 [N], 16 kHz; `snr_db` is `CLEAN_DB` without noise."""
 
     text: str
     is_question: bool
@@ -218,13 +210,7 @@ def content_overlap(a: str, b: str) -> float:
 
 @dataclass(frozen=True, eq=False)
 class SpokenQuestion:
-    """A spoken question with the answers that count.
-
-    Attributes:
-        question: in words.
-        answers: any of them is right.
-        recording: its file.
-    """
+    """A recording of a question, the question in words, and answers of which any is right."""
 
     question: str
     answers: tuple[str, ...]

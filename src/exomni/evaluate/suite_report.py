@@ -37,10 +37,7 @@ def format_table(rows: Sequence[Mapping]) -> str:
 def format_result(result: Mapping) -> str:
     """A suite's table, and its goals below it."""
     parts = [format_table(result["table"])]
-    if result.get("questions"):
-        parts.append(format_table(result["questions"]))
-    if result["goals"]:
-        parts.append(format_table(result["goals"]))
+    parts += [format_table(result[name]) for name in ("questions", "goals") if result.get(name)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -123,7 +123,12 @@ def build_system(name: str, weights: Path | None = None) -> System:
     if name == "exomni":
         return ExOmniSystem(load_omni(weights))
     if name == "cascade":
-        return _build_cascade()
+        from ..data.teachers import get_teacher
+        from ..parts.loading import load_parts
+        from .cascade import CascadeSystem
+
+        parts = load_parts("nano")
+        return CascadeSystem(lambda: parts.writer, parts.teacher_voice, get_teacher(CASCADE_TEACHER))
     raise ConfigError(f"'{name}' is not a system; there are {', '.join(SYSTEMS)} and both")
 
 
@@ -132,12 +137,3 @@ def load_omni(weights: Path | None):
     from ..pipeline.exomni import ExOmni
 
     return ExOmni.load("nano", weights=weights)
-
-
-def _build_cascade() -> System:
-    from ..data.teachers import get_teacher
-    from ..parts.loading import load_parts
-    from .cascade import CascadeSystem
-
-    parts = load_parts("nano")
-    return CascadeSystem(lambda: parts.writer, parts.teacher_voice, get_teacher(CASCADE_TEACHER))

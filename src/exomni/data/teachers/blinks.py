@@ -13,17 +13,14 @@ def eye_weights(phones: list[Phone], n_frames: int, seed: int) -> np.ndarray:
     """Blinks and glances of a clip, [T, K]."""
     middle_s = (np.arange(n_frames) + 0.5) / FRAME_HZ
     end_s = middle_s[-1] if n_frames else 0.0
-    blinks_s = _blinks_s(end_s, _phrase_ends_s(phones), np.random.default_rng([seed, 1]))
+    ends_s = [p.start_s for before, p in itertools.pairwise(phones) if not p.symbol and before.symbol]
+    blinks_s = _blinks_s(end_s, ends_s, np.random.default_rng([seed, 1]))
     rng, times_s, places = np.random.default_rng([seed, 2]), [0.0], [np.zeros(2)]
     while times_s[-1] < end_s:
         gap_s, place = next_glance(rng)
         times_s.append(times_s[-1] + gap_s)
         places.append(place)
     return eye_shapes(lids_at(middle_s, blinks_s), gaze_at(middle_s, times_s, places))
-
-
-def _phrase_ends_s(phones: list[Phone]) -> list[float]:
-    return [p.start_s for before, p in itertools.pairwise(phones) if not p.symbol and before.symbol]
 
 
 def _blinks_s(end_s: float, ends_s: list[float], rng: np.random.Generator) -> list[float]:

@@ -99,7 +99,6 @@ def onto_speech(speech: np.ndarray, expression: np.ndarray) -> np.ndarray:
     felt = expression.copy()
     felt[:, _SMILE] *= (1.0 - 0.6 * rounding)[:, None]
     out = speech + felt
-    out[:, _MOUTH] = np.maximum(speech[:, _MOUTH], felt[:, _MOUTH]) + 0.4 * np.minimum(
-        speech[:, _MOUTH], felt[:, _MOUTH]
-    )
+    said, shown = speech[:, _MOUTH], felt[:, _MOUTH]
+    out[:, _MOUTH] = np.maximum(said, shown) + 0.4 * np.minimum(said, shown)
     return out
