@@ -8,7 +8,7 @@ import torch
 
 from exomni.core.errors import AssetError, ConfigError, InputError
 from exomni.data import asr_build, rooms, store
-from exomni.data.asr_rows import as_frames
+from exomni.data.asr_build import as_frames
 from exomni.data.templates import broad_question
 from exomni.data.voices import voice
 

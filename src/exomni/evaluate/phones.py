@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from scipy.ndimage import gaussian_filter1d
 
 from ..core.clauses import ends_sentence
 from ..core.errors import FormatError
@@ -120,7 +121,5 @@ def expected_opening(phones: Sequence[Phone], n_frames: int) -> np.ndarray:
         inside = (t >= phone.start_s) & (t < phone.end_s)
         target[inside] = OPENNESS.get(phone.symbol, CONSONANT_OPENNESS)
     width = BLEND_S * FRAME_HZ * steps_per_frame
-    reach = np.arange(-int(4 * width), int(4 * width) + 1)
-    kernel = np.exp(-0.5 * (reach / width) ** 2)
-    smooth = np.convolve(target, kernel / kernel.sum(), "same")[: len(t)] if len(t) else target
+    smooth = gaussian_filter1d(target, width, mode="constant", radius=int(4 * width)) if len(t) else target
     return smooth.reshape(n_frames, steps_per_frame).mean(1)

@@ -1,14 +1,17 @@
-"""The suites by name, and the one function that runs them."""
+"""The suites by name, the held-out texts (`texts.yaml`), and the one function that runs suites on them."""
 
 import os
 import platform
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import yaml
 from tqdm import tqdm
 
 from ..core.errors import ConfigError, InputError
@@ -17,7 +20,6 @@ from ..pipeline.results import check_folder
 from . import metric
 from .suite_report import format_result, write_report
 from .systems import SYSTEMS, ExOmniSystem, build_system, load_omni
-from .texts import held_out_prompts, held_out_texts
 
 SUITES: tuple[str, ...] = ("consistency", "face", "latency")
 SPEECH_INPUT = "speech-input"
@@ -26,6 +28,8 @@ ALL = "all"
 """Stands for every suite of `SUITES`, one after the other."""
 TEACHER = "openfacefx"
 """The face teacher that faces are measured against unless another one is asked for."""
+_PROMPTS = "prompts"
+"""The group of questions in `texts.yaml`; all the others are texts to be spoken."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +171,27 @@ _RUNS: dict[str, Callable[[Order], tuple[dict, Any]]] = {
     "consistency": _consistency, "face": _face, "latency": _latency, SPEECH_INPUT: _speech_input,
 }  # fmt: skip
 """What runs each suite: gives its result, and the measured faces by system for contact sheets or None."""
+
+
+@cache
+def text_groups() -> dict[str, tuple[str, ...]]:
+    """Every group by name, in the file's order."""
+    raw = yaml.safe_load((resources.files("exomni.evaluate") / "texts.yaml").read_text("utf-8"))
+    return {name: tuple(" ".join(text.split()) for text in texts) for name, texts in raw.items()}
+
+
+def held_out_texts(limit: int = 0) -> list[tuple[str, str]]:
+    """Texts, at most `limit` (0: all), with their group; groups take turns, so that a few are a fair sample of all."""
+    groups = {name: texts for name, texts in text_groups().items() if name != _PROMPTS}
+    longest = max(map(len, groups.values()))
+    turns = [(name, texts[i]) for i in range(longest) for name, texts in groups.items() if i < len(texts)]
+    return turns[:limit] if limit else turns
+
+
+def held_out_prompts(limit: int = 0) -> list[str]:
+    """Questions; at most `limit` of them, 0 for all."""
+    prompts = list(text_groups()[_PROMPTS])
+    return prompts[:limit] if limit else prompts
 
 
 def machine_facts() -> dict:

@@ -13,6 +13,7 @@ import numpy as np
 from openfacefx.alignment import PhonemeSegment
 from openfacefx.coarticulation import CoartParams, build_viseme_curves
 from openfacefx.mapping import Mapping, Target
+from scipy.ndimage import gaussian_filter1d
 
 from ...core.timebase import FRAME_HZ
 from .poses import CHANNELS, DIPHTHONGS, GLIDE_AT, POSES, STRESS_GAIN
@@ -88,14 +89,5 @@ def _solve(pieces: list[PhonemeSegment]) -> tuple[np.ndarray, np.ndarray]:
     params = CoartParams(lead=lead, short_silence=0.0, closure_floor=0.0, split_diphthongs=False)
     times_s, activation = build_viseme_curves(pieces, SOLVE_HZ, mapping, params)
     curves = (activation @ (weights * targets)) / np.maximum(activation @ weights, 1e-9)
-    return times_s, _smooth(curves)
-
-
-def _smooth(curves: np.ndarray) -> np.ndarray:
-    """Gaussian over time, [N, C] at SOLVE_HZ, ends held."""
     sigma = SMOOTH_S * SOLVE_HZ
-    reach = int(np.ceil(3 * sigma))
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    kernel /= kernel.sum()
-    padded = np.pad(curves, ((reach, reach), (0, 0)), mode="edge")
-    return np.stack([np.convolve(column, kernel, "valid") for column in padded.T], 1)
+    return times_s, gaussian_filter1d(curves, sigma, axis=0, mode="nearest", radius=int(np.ceil(3 * sigma)))
