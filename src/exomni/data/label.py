@@ -24,13 +24,8 @@ def run_pass(
 ) -> int:
     """Label every row of every shard of a pass, shard by shard; shards made with the same `metadata` are left alone.
 
-    Args:
-        columns: of the source that the label reads.
-        metadata: stored with each shard.
-        progress: wraps the list of shards, for a progress bar.
-        source: the pass whose rows are labelled.
-    Returns:
-        Rows labelled now.
+    `columns` are those of the pass `source` that the label reads; `progress` wraps the list of shards. Gives how many
+    rows were labelled now.
     """
     done = {p.name for p in (folder / name).glob("*.parquet") if store.shard_metadata(p) == metadata}
     todo = [p for p in sorted((folder / source).glob("*.parquet")) if p.name not in done]

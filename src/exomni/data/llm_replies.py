@@ -44,14 +44,10 @@ def clean_reply(text: str) -> str:
 def dialogue_rows(
     model, tokenizer, rng: random.Random, *, batch_size: int = 64, own_prompts: float = 0.35, max_new_tokens: int = 90
 ) -> list[TextRow]:
-    """A batch of rows: passages of the LLM's replies, with the prompt each answers.
+    """A batch of rows: passages of the LLM's replies, with the prompt each answers; the tokenizer knows ChatML markers.
 
-    Args:
-        model: causal LLM with `generate`, whose tokenizer knows ChatML markers.
-        rng: source of every random choice; it also seeds the sampler.
-        batch_size: prompts answered at once.
-        own_prompts: share of prompts that the LLM itself writes.
-        max_new_tokens: longest reply.
+    `rng` is the source of every random choice, the sampler's too; `own_prompts` is the share of prompts that the LLM
+    itself writes.
     """
     torch.manual_seed(rng.randrange(2**31))
     n_own = int(batch_size * own_prompts)

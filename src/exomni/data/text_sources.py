@@ -15,12 +15,7 @@ from .wordnet import wordnet_rows
 
 @dataclass(frozen=True)
 class TextSource:
-    """A source of rows.
-
-    Attributes:
-        licence: SPDX name, or the terms in a few words.
-        rows: generates them, as many as are asked for.
-    """
+    """A source of rows: its licence (an SPDX name, or the terms in a few words), and what generates its rows."""
 
     licence: str
     rows: Callable[[SourceInput], Iterator[TextRow]]

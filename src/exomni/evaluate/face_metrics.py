@@ -12,6 +12,7 @@ from ..data.teachers import Phone
 from ..data.teachers.poses import CLOSED
 from ..face.head import Head
 from ..face.measures import lip_vertex_error_mm
+from .metric import mean
 
 CLOSED_MM = 1.5
 """Lips that are less apart than this are closed (acceptance)."""
@@ -48,8 +49,7 @@ def check_pair(face: np.ndarray, reference: np.ndarray) -> None:
 def lip_vertex_error(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
     """Lip vertex error in mm: largest distance over the lip vertices, mean over all frames of all clips (paper).
 
-    Args:
-        pairs: face and reference of each clip, both [T, K]; an InputError where they differ in shape.
+    `pairs` are the face and the reference of each clip, both [T, K]; an InputError where they differ in shape.
     """
     errors = []
     for face, reference in pairs:
@@ -111,7 +111,7 @@ def closure_gaps_mm(gap_mm: np.ndarray, phones: Iterable[Phone]) -> np.ndarray:
 
 def closed_share(gaps_mm: np.ndarray) -> float:
     """Share of closures that close; not a number where there is none."""
-    return float(np.mean(gaps_mm < CLOSED_MM)) if len(gaps_mm) else float("nan")
+    return mean(gaps_mm < CLOSED_MM)
 
 
 def phone_openings_mm(gap_mm: np.ndarray, phones: Iterable[Phone]) -> np.ndarray:

@@ -14,7 +14,7 @@ from ..core.timebase import SAMPLE_HZ
 from ..data.teachers import FaceTeacher, Phone, voice_phones
 from ..face.measures import inner_lip_gap_mm
 from . import face_metrics
-from .metric import Goal, Metric, by_key, columns, compute
+from .metric import Goal, Metric, by_key, columns, compute, mean
 from .phones import clip_of, clip_of_phones, expected_opening, is_open_vowel, read_phones
 from .systems import System
 
@@ -111,7 +111,7 @@ class MeasuredFaces:
 
     def correlation(self, names: Iterable[str]) -> float | None:
         """Mean correlation of those of the named shapes that move; None without references."""
-        return _mean([self.correlations[n] for n in names if n in self.correlations]) if self.pairs else None
+        return mean([self.correlations[n] for n in names if n in self.correlations]) if self.pairs else None
 
     def expression_error(self, neutral: bool = False) -> float | None:
         """Error of the expression, or that of a face without any; None without references."""
@@ -134,19 +134,15 @@ class MeasuredFaces:
     def vowel_opening_mm(self) -> float:
         """Mean of the widest gaps during open vowels."""
         vowels = [face_metrics.phone_openings_mm(gap, filter(is_open_vowel, f.phones)) for f, gap in self.timed]
-        return _mean(_joined(vowels))
+        return mean(_joined(vowels))
 
 
 def _joined(parts: Iterable[np.ndarray]) -> np.ndarray:
     return np.concatenate([np.zeros(0), *parts])
 
 
-def _mean(values: Sequence[float] | np.ndarray) -> float:
-    return float(np.mean(values)) if len(values) else float("nan")
-
-
 def _jitter_mm(faces: Iterable[np.ndarray]) -> float:
-    return _mean([face_metrics.jitter_mm(face) for face in faces])
+    return mean([face_metrics.jitter_mm(face) for face in faces])
 
 
 def _lag(openings: list[np.ndarray], expected: list[np.ndarray]) -> face_metrics.Lag | None:

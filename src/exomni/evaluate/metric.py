@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class Goal:
@@ -55,6 +57,11 @@ class Metric:
 
 Metrics = Mapping[str, Metric]
 """A suite's metrics by key, in the order of their columns."""
+
+
+def mean(values: Sequence[float] | np.ndarray) -> float:
+    """Their mean; not a number where there is none."""
+    return float(np.mean(values)) if len(values) else math.nan
 
 
 def by_key(*metrics: Metric) -> Metrics:

@@ -16,7 +16,7 @@ from ..data import store
 from ..data.asr_build import CLEAN_DB
 from ..data.speech_pass import from_flac
 from ..pipeline.spoken_prompts import DEFAULT_LISTEN
-from .metric import Goal, Metric, by_key, line
+from .metric import Goal, Metric, by_key, line, mean
 
 REPEAT = "Repeat what you hear:"
 REPLY_TOKENS = 30
@@ -74,10 +74,6 @@ def _agreements(rows: Sequence[dict]) -> np.ndarray:
     return np.array([r["agreement"] for r in rows if "agreement" in r])
 
 
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if len(values) else np.nan
-
-
 def _median_first_audio_s(rows: Sequence[dict]) -> float:
     times = [r["first_audio_s"] for r in rows if r.get("first_audio_s")]
     return float(np.median(times)) if times else np.nan
@@ -102,13 +98,13 @@ METRICS = by_key(
         ),
     ),
     Metric(
-        "same_content", "same content %", lambda rows: _mean(_agreements(rows) >= SAME_CONTENT), scale=100,
+        "same_content", "same content %", lambda rows: mean(_agreements(rows) >= SAME_CONTENT), scale=100,
         goals=(
             Goal("agreement, native of transcribe, %", "at least", 80.0, _line("native", "clean"),
                  beside=_line("transcribe", "clean"), compare=_share),
         ),
     ),
-    Metric("overlap", "overlap", lambda rows: _mean(_agreements(rows))),
+    Metric("overlap", "overlap", lambda rows: mean(_agreements(rows))),
     Metric(
         "first_audio_s", "first audio s", _median_first_audio_s,
         goals=(Goal("end of speech to first audio, s", "at most", 1.0, _line(DEFAULT_LISTEN, "clean")),),
@@ -143,9 +139,9 @@ def speech_input(
 ) -> dict:  # fmt: skip
     """Measure every way in which speech reaches the LLM on the same clips of held-out voices.
 
-    Args:
-        typed: the LLM's reply to a typed question, as `ListenWay.answer` gives it for a spoken one.
-        questions: questions with accepted answers, for spoken question answering.
+    `typed` is the LLM's reply to a typed question, as `ListenWay.answer` gives it for a spoken one; `questions`, with
+    accepted answers, are for spoken question answering.
+
     Returns:
         `table`, `questions` (its table, where some are given) and `rows` (every clip).
     """

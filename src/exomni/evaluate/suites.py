@@ -57,8 +57,7 @@ def run(
         weights: folder of weights for exomni in place of the shipped ones.
         recordings: folder of recordings for the suite `face`, see `facial.recorded_faces`; for `speech-input` of spoken
             questions, see `speech_input.read_questions`.
-        teacher: the face teacher that the suite `face` takes for its reference, one of `data.teachers.TEACHERS`; or
-            one made by `data.teachers.get_teacher`, with options of its own.
+        teacher: the reference of the suite `face`, one of `data.teachers.TEACHERS` or one made by `get_teacher`.
     Returns:
         `suite`, `machine`, `systems` (their facts), `table`, `rows`, `goals` and what else the suite has; of "all",
         these by suite.

@@ -57,9 +57,8 @@ class Phone:
 def voice_phones(symbols: Sequence[str], ticks: Sequence[int] | np.ndarray) -> list[Phone]:
     """What is spoken when: phones from 0 to the end of the clip, without holes.
 
-    Args:
-        symbols: the voice's symbols, with PAD at each end of each sentence.
-        ticks: duration of each, in ticks of 25 ms.
+    The voice's symbols have PAD at each end of each sentence; the ticks that each lasts are of 25 ms.
+
     Raises:
         InputError: the two differ in length, or a duration is negative.
     """
