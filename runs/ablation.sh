@@ -7,5 +7,5 @@ PATH="$PWD/.venv/bin:$PATH"
 DEVICE="${DEVICE:-cpu}"
 
 for fusion in tqgf units_only hidden_only concat; do
-  exomni train face --config nano --fusion "$fusion" --device "$DEVICE" --released src/exomni/weights/nano
+  exomni train face --config nano --fusion "$fusion" --device "$DEVICE" --released shipped
 done

@@ -1,9 +1,8 @@
 import pytest
 import torch
 
-from exomni.model.backbone import Backbone
+from exomni.model.backbone import Backbone, BackboneStepper
 from exomni.model.config import BackboneConfig
-from exomni.model.stepping import BackboneStepper
 
 CONFIG = BackboneConfig(
     n_tokens=30, d_model=32, n_layers=3, n_heads=4, n_kv_heads=2, head_dim=12, d_ff=40, rope_theta=5000.0

@@ -39,12 +39,6 @@ class Fixture:
     weights: dict[str, Tensor]
     io: dict[str, Tensor]
 
-    def get(self, name: str) -> Tensor:
-        """A recorded tensor; the test is skipped where a folder has no such case."""
-        if name not in self.io:
-            pytest.skip(f"{self.folder.name} has no {name}")
-        return self.io[name]
-
     def part(self, prefix: str) -> dict[str, Tensor]:
         """Weights of one half, under its own names."""
         return {name.removeprefix(prefix): tensor for name, tensor in self.weights.items() if name.startswith(prefix)}
@@ -86,7 +80,7 @@ def assert_near(actual: Tensor, expected: Tensor, atol: float = 1e-4) -> None:
 
 
 def recorded_prompt(fixture: Fixture) -> SpeechPrompt:
-    units, mel = fixture.get("flow_prompt.prompt_token"), fixture.get("flow_prompt.prompt_feat")
+    units, mel = fixture.io["flow_prompt.prompt_token"], fixture.io["flow_prompt.prompt_feat"]
     return SpeechPrompt(units[0], mel[0])
 
 
@@ -95,63 +89,61 @@ def test_a_fixture_is_found() -> None:
 
 
 def test_conditions(fixture: Fixture) -> None:
-    flow, units = fixture.decoder.flow, fixture.get("flow.token")
-    assert_near(flow.encoder(flow.input_embedding(units)), fixture.get("flow.encoder_out"))
+    flow, units = fixture.decoder.flow, fixture.io["flow.token"]
+    assert_near(flow.encoder(flow.input_embedding(units)), fixture.io["flow.encoder_out"])
     conditions = flow.condition(units[0], None, None)
-    assert_near(conditions.means.transpose(1, 2), fixture.get("flow.mu_btc"))
-    assert_near(conditions.speaker, fixture.get("flow.spk"))
+    assert_near(conditions.means.transpose(1, 2), fixture.io["flow.mu_btc"])
+    assert_near(conditions.speaker, fixture.io["flow.spk"])
     assert not conditions.prompt_mel.any()
 
 
 def test_first_step(fixture: Fixture) -> None:
     flow = fixture.decoder.flow
     times = flow.decoder.times()
-    assert_near(times[:-1], fixture.get("flow.t_values"), atol=1e-6)
+    assert_near(times[:-1], fixture.io["flow.t_values"], atol=1e-6)
     assert times[-1] == 1
-    conditions = flow.condition(fixture.get("flow.token")[0], None, None)
-    noise = fixture.get("flow.noise_z")
+    conditions = flow.condition(fixture.io["flow.token"][0], None, None)
+    noise = fixture.io["flow.noise_z"]
     conditional, unconditional = flow.decoder.velocities(noise, float(times[0]), conditions)
-    assert_near(conditional, fixture.get("flow.estimator_step0_cond_out"))
-    assert_near(unconditional, fixture.get("flow.estimator_step0_uncond_out"))
+    assert_near(conditional, fixture.io["flow.estimator_step0_cond_out"])
+    assert_near(unconditional, fixture.io["flow.estimator_step0_uncond_out"])
 
 
 def test_mel(fixture: Fixture) -> None:
-    mel = fixture.decoder.flow(fixture.get("flow.token")[0], fixture.get("flow.noise_z")).mel
-    assert_near(mel, fixture.get("flow.mel"))
+    mel = fixture.decoder.flow(fixture.io["flow.token"][0], fixture.io["flow.noise_z"]).mel
+    assert_near(mel, fixture.io["flow.mel"])
 
 
 def test_mel_with_prompt_and_speaker(fixture: Fixture) -> None:
-    units, noise = fixture.get("flow.token")[0], fixture.get("flow_prompt.noise_z")
-    speaker, prompt = fixture.get("flow_prompt.embedding")[0], recorded_prompt(fixture)
+    units, noise = fixture.io["flow.token"][0], fixture.io["flow_prompt.noise_z"]
+    speaker, prompt = fixture.io["flow_prompt.embedding"][0], recorded_prompt(fixture)
     assert fixture.decoder.flow.n_frames(len(units), prompt) == noise.shape[-1]
     mel = fixture.decoder.flow(units, noise, speaker, prompt).mel
-    assert_near(mel, fixture.get("flow_prompt.mel"))
+    assert_near(mel, fixture.io["flow_prompt.mel"])
 
 
 def test_mel_frame_counts(fixture: Fixture) -> None:
-    counts = [units_to_mel_frames(n) for n in fixture.get("mel_frames.n_tokens").tolist()]
-    assert counts == fixture.get("mel_frames.frames").tolist()
+    counts = [units_to_mel_frames(n) for n in fixture.io["mel_frames.n_tokens"].tolist()]
+    assert counts == fixture.io["mel_frames.frames"].tolist()
 
 
 def test_vocoder_without_randomness(fixture: Fixture) -> None:
-    mel, expected = fixture.get("hift.mel"), fixture.get("hift.source_phase0_noise0")
+    mel, expected = fixture.io["hift.mel"], fixture.io["hift.source_phase0_noise0"]
     n_waves = fixture.decoder.config.hift.nb_harmonics + 1
     silent = SourceNoise(torch.zeros(1, n_waves), torch.zeros(1, n_waves, expected.shape[-1]))
     spoken = fixture.decoder.hift(mel, silent)
-    assert_near(spoken.f0, fixture.get("hift.f0"))
+    assert_near(spoken.f0, fixture.io["hift.f0"])
     assert_near(spoken.source, expected)
-    assert_near(spoken.samples, fixture.get("hift.wav_phase0_noise0"), WAVE_ATOL)
+    assert_near(spoken.samples, fixture.io["hift.wav_phase0_noise0"], WAVE_ATOL)
 
 
 def test_vocoder_on_a_given_source(fixture: Fixture) -> None:
-    samples = fixture.decoder.hift.synthesize(fixture.get("hift.mel"), fixture.get("hift.given_source"))
-    assert_near(samples, fixture.get("hift.wav_given_source"), WAVE_ATOL)
+    samples = fixture.decoder.hift.synthesize(fixture.io["hift.mel"], fixture.io["hift.given_source"])
+    assert_near(samples, fixture.io["hift.wav_given_source"], WAVE_ATOL)
 
 
 def test_released_sizes_have_the_published_keys(fixture: Fixture) -> None:
     path = fixture.folder / "full_size_keys.json"
-    if not path.is_file():
-        pytest.skip(f"{fixture.folder.name} has no list of keys")
     with torch.device("meta"):
         decoder = PublishedSpeechDecoder(PublishedDecoderConfig())
     for part, expected in json.loads(path.read_text()).items():

@@ -8,7 +8,7 @@ from exomni.model.published_layout import BLENDSHAPE_DECODER, load_strictly, opt
 from exomni.parts.published.checkpoint import blendshape_decoder_config
 from exomni.train.losses import blendshape_loss
 
-from .conftest import close
+from .conftest import close, needs
 
 KIND = "blendshape_generator"
 
@@ -35,7 +35,8 @@ def test_every_case_as_published(fixture):
             io.get(f"{case}.speech_gen_mask"),
             frame_lengths=io.get(f"{case}.bs_lengths"),
         )
-        assert torch.equal(face.frame_mask, ~io[f"{case}.key_padding_mask"]), case
+        if f"{case}.key_padding_mask" in io:
+            assert torch.equal(face.frame_mask, ~io[f"{case}.key_padding_mask"]), case
         kept = io.get(f"{case}.pred_frame_index", torch.arange(face.blendshapes.shape[1]))
         close(face.blendshapes[:, kept], io[f"{case}.pred"])
         if f"{case}.loss" in io:
@@ -57,11 +58,10 @@ def test_intermediates_as_published(fixture):
             close(seen[ours], io[f"plain.{theirs}"])
 
 
+@needs(lambda fixture: bool((fixture.io["plain.tokens"] != 0).all()))
 @torch.inference_mode()
 def test_exact_count_agrees_where_nothing_was_lost(fixture):
     io = fixture.io
-    if (io["plain.tokens"] == 0).any():
-        pytest.skip("this folder's plain case has a unit 0, which the published count loses")
     face = load_decoder(fixture)(io["plain.tokens"], io["plain.hidden"])
     close(face.blendshapes, io["plain.pred"])
 

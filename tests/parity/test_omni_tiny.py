@@ -18,11 +18,12 @@ from exomni.model.config import SamplingConfig
 from exomni.model.omni import OmniReply
 from exomni.model.prompt import SYSTEM_TEXT, ChatMessage, assemble, prompt_ids
 from exomni.model.sampling import UnitSampler
+from exomni.model.speech_projector import encoder_frames
 from exomni.model.tokens import SPEECH_MARKER
 from exomni.parts.published.checkpoint import PublishedModel, load_published
 from exomni.train.losses import token_loss
 
-from .conftest import TOLERANCE, close, recipe_tensor
+from .conftest import TOLERANCE, close, needs, needs_tensor, recipe_tensor
 
 KIND = "omni_tiny"
 END, TEXT_EOS_RIVAL = 257, 90
@@ -98,9 +99,8 @@ def test_prompts_as_published(fixture):
         assert prompt_ids(messages, byte_tokens) == prompt["ids_with_speech_index"]
 
 
+@needs(lambda fixture: (fixture.folder / "vocab.json").exists())
 def test_tokenizer_of_the_folder(fixture, model):
-    if model.tokenizer is None:
-        pytest.skip("this folder has no tokenizer")
     for prompt in read(fixture, "prompts.json"):
         messages = [message(m["role"], m["content"]) for m in prompt["messages"]]
         assert model.prompt_ids(messages) == prompt["ids_with_speech_index"]
@@ -175,11 +175,10 @@ def test_mended_replies_lose_nothing(fixture, tmp_path):
     assert len(reply.blendshapes) == len(reply.units) * 12 // 5 > case["blendshape_shape"][1]
 
 
+@needs(lambda fixture: not stores_weights(fixture))
 def test_faulty_checkpoints_are_named(fixture, tmp_path):
     from safetensors.torch import load_file, save_file
 
-    if stores_weights(fixture):
-        pytest.skip("tried on drawn weights")
     folder = recipe_checkpoint(fixture, tmp_path)
     weights = load_file(folder / "model.safetensors")
     head = weights.pop("model.speech_generator.llm_decoder.weight")
@@ -202,11 +201,10 @@ def test_faulty_checkpoints_are_named(fixture, tmp_path):
             load_published(folder)
 
 
+@needs(lambda fixture: not stores_weights(fixture))
 def test_tolerated_keys_and_prefixes(fixture, tmp_path):
     from safetensors.torch import load_file, save_file
 
-    if stores_weights(fixture):
-        pytest.skip("tried on drawn weights")
     folder = recipe_checkpoint(fixture, tmp_path)
     weights = load_file(folder / "model.safetensors")
     for key in [k for k in weights if k.endswith("inv_freq") or k.startswith("model.speech_encoder.model.decoder")]:
@@ -246,14 +244,13 @@ RECORDED = (
     (r"clip|weight|export", lambda r: r.blendshapes.clamp(0, 1)),
     (r"blend|bs|raw|pred", lambda r: r.blendshapes),
     (r"hidden|state", lambda r: r.text_states),
-    (r"ids|token|text", lambda r: r.text_ids),
+    (r"ids|token|text|sequences", lambda r: r.text_ids),
 )
 """Which part of a reply a recorded tensor shows, by its name; the first that matches. None is an input."""
 
 
+@needs_tensor("enc.input_features")
 def test_recorded_tensors_of_replies(fixture, model):
-    if not (fixture.folder / "io.npz").exists():
-        pytest.skip("this folder stores no tensors")
     for name in read(fixture, "cases.json")["e2e"]:
         ids = case_prompt(fixture, model, name)
         reply, _, _ = answer(fixture, model, name, ids)
@@ -285,8 +282,8 @@ def assembled(fixture, model, name: str, case: dict):
     given = {k[len(prefix) :]: io[k] for k in io if k.startswith(prefix)}
     mask = next((v for k, v in given.items() if "mask" in k), None)
     labels = next((v for k, v in given.items() if "label" in k), None)
-    features = io["enc.input_features"]
-    clips = model.omni.encode_speech(features, clip_lengths(io, name)[: len(features)])
+    lengths = clip_lengths(io, name)
+    clips = model.omni.encode_speech(io["enc.input_features"][: len(lengths)], lengths)
     kept = ids if mask is None else ids.masked_fill(~mask.bool(), 0)
     overrides = case["config_overrides"]
     return assemble(
@@ -300,9 +297,8 @@ def assembled(fixture, model, name: str, case: dict):
     )
 
 
+@needs_tensor("enc.input_features")
 def test_recorded_prompt_assembly(fixture, model):
-    if not (fixture.folder / "io.npz").exists():
-        pytest.skip("this folder stores no tensors")
     compared = 0
     for name, case in assembly_cases(fixture).items():
         outputs = {k for k, shape in case["outputs"].items() if shape and k != "input_ids"}
@@ -317,23 +313,22 @@ def test_recorded_prompt_assembly(fixture, model):
     assert compared
 
 
+@needs_tensor("enc.input_features")
 @torch.inference_mode()
 def test_recorded_language_model(fixture, model):
-    if not (fixture.folder / "io.npz").exists():
-        pytest.skip("this folder stores no tensors")
-    prompt = assembled(fixture, model, "batch2_right", assembly_cases(fixture)["batch2_right"])
+    cases = assembly_cases(fixture)
+    prompt = assembled(fixture, model, "one_speech", cases["one_speech"])
     out = model.omni.language_model(prompt.inputs_embeds, prompt.attention_mask, prompt.position_ids)
-    keep = prompt.attention_mask
-    close(out.logits[keep], one(fixture.io, "lm.", r"logit").float()[keep])
-    close(out.hidden_states[keep], one(fixture.io, "lm.", r"hidden|state|norm").float()[keep])
-    loss = token_loss(out.logits[:, :-1], prompt.labels[:, 1:])
-    close(loss, one(fixture.io, "lm.", r"loss").float().reshape(()))
+    close(out.logits, fixture.io["lm.one_speech.logits"])
+    close(out.hidden_states, fixture.io["lm.one_speech.last_hidden"])
+    prompt = assembled(fixture, model, "batch2_right", cases["batch2_right"])
+    out = model.omni.language_model(prompt.inputs_embeds, prompt.attention_mask, prompt.position_ids)
+    close(token_loss(out.logits[:, :-1], prompt.labels[:, 1:]), fixture.io["lm.batch2_forward.loss"])
 
 
+@needs_tensor("enc.input_features")
 @torch.inference_mode()
 def test_recorded_speech_encoder(fixture, model):
-    if not (fixture.folder / "io.npz").exists():
-        pytest.skip("this folder stores no tensors")
     frames = model.omni.speech_encoder(fixture.io["enc.input_features"])
     recorded = [v for k, v in fixture.io.items() if k.startswith("enc.") and k != "enc.input_features" and v.dim() == 3]
     assert recorded
@@ -349,3 +344,20 @@ def test_clip_lengths_as_published(fixture, model):
     assert projector.n_tokens(3000) == 300
     clips = model.omni.encode_speech(torch.zeros(2, model.omni.config.speech_encoder.n_mels, 3000), [9, 8])
     assert [len(clip) for clip in clips] == wanted
+
+
+@needs_tensor("lengths.mel_frames")
+def test_recorded_lengths(fixture, model):
+    tables = [fixture.io[f"lengths.{name}"].tolist() for name in ("mel_frames", "encoder_frames", "llm_tokens")]
+    for n_mel, n_encoder, n_tokens in zip(*tables, strict=True):
+        assert encoder_frames(n_mel) == n_encoder
+        assert model.omni.speech_projector.n_tokens(n_mel) == n_tokens
+
+
+@needs_tensor("encode_speech.lengths")
+@torch.inference_mode()
+def test_recorded_speech_tokens(fixture, model):
+    clips = model.omni.encode_speech(fixture.io["enc.input_features"], fixture.io["encode_speech.lengths"].tolist())
+    assert [len(clip) for clip in clips] == fixture.io["encode_speech.n_tokens"].tolist()
+    close(clips[0][::10], fixture.io["encode_speech.feat0_every_10th"])
+    close(clips[1], fixture.io["encode_speech.feat1"])

@@ -12,7 +12,7 @@ from exomni.parts.smollm import chat as chat_module
 from exomni.parts.smollm import session as llm_session
 from exomni.parts.smollm.chat import SmolLM
 from exomni.parts.smollm.graph import BLOCK, ZERO_CODE, convert_llama, quantise
-from exomni.parts.smollm.session import EMBEDDINGS_FILE, GRAPH_FILE, TOKENIZER_FILE
+from exomni.parts.smollm.graph_session import EMBEDDINGS_FILE, GRAPH_FILE, TOKENIZER_FILE
 
 MARKERS = ["<|im_start|>", "<|im_end|>"]
 D_MODEL, N_HEADS, N_KV_HEADS, HEAD_DIM, D_FF, N_LAYERS, BASE = 128, 4, 2, 32, 192, 3, 1e4
@@ -446,7 +446,7 @@ def test_adapters_in_the_graph_do_what_they_do_in_training(folder, reference, ad
     import copy
 
     from exomni.model.adapters import Adapters
-    from exomni.parts.smollm.session import LLMSession
+    from exomni.parts.smollm.graph_session import LLMSession
 
     changed = copy.deepcopy(reference)
     llm = torch.nn.Module()

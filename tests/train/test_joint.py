@@ -75,13 +75,13 @@ def test_conditions_are_withheld_as_often_as_asked(tiny_data, tiny_config):
     always = make_task(tiny_data, tiny_config, no_llm=1, no_states=1, no_emotion=1, wrong_units=1).batch(draw(), 4)
     assert not any(always[name].any() for name in ("llm_mask", "states_known", "emotion_known"))
     real = always["units"] >= 0
-    assert (always["heard_units"] != always["units"])[real].float().mean() > 0.8
-    assert (always["heard_units"] == always["units"])[~real].all()
+    assert (always["given_units"] != always["units"])[real].float().mean() > 0.8
+    assert (always["given_units"] == always["units"])[~real].all()
     never = make_task(tiny_data, tiny_config, no_llm=0, no_states=0, no_emotion=0, wrong_units=1).batch(draw(), 4)
     assert never["llm_mask"].any(1).all()
     assert never["states_known"].all()
     assert never["emotion_known"].all()
-    assert torch.equal(never["heard_units"], never["units"]), "units are wrong only where states are withheld"
+    assert torch.equal(never["given_units"], never["units"]), "units are wrong only where states are withheld"
 
 
 def test_fewer_rows_than_a_batch_are_a_batch(task):

@@ -3,19 +3,21 @@
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
 
-from exomni.core.errors import CheckpointError, ConfigError, UserError
+from exomni.core.errors import AssetError, CheckpointError, ConfigError, UserError
 from exomni.data.store import PASSES, data_hash, read_shard
+from exomni.model.numbers import numbers
 from exomni.parts.loading import load_parts
 from exomni.parts.nano.weights import NETWORKS
 from exomni.parts.ports import Clause, SpokenText
 from exomni.train.loop import LoopConfig, train
-from exomni.train.release import RUN_PARTS, release, release_expression, stand_in
+from exomni.train.release import RUN_PARTS, release, release_expression, released_folder, released_weights, stand_in
 from exomni.train.stages import STAGES, load_recipe, provenance
 
 TALKING = {name: stage for name, stage in STAGES.items() if stage.recipe == "nano"}
@@ -126,6 +128,7 @@ def test_released_weights_make_a_nano(run_folders, tiny_config, voice_folder, tm
     size = release(run_folders, tmp_path / "weights", {"data": "d" * 64, "commit": "c"})
     assert {p.name for p in (tmp_path / "weights").iterdir()} == {f"{p}.safetensors" for p in NETWORKS} | {"facts.json"}
     assert size == sum(p.stat().st_size for p in (tmp_path / "weights").iterdir())
+    assert json.loads((tmp_path / "weights" / "facts.json").read_text())["numbers"] == numbers()
     preset = {"parts": {"voice": "hibari", "unit_generator": "nano"}} | tiny_config.model_dump(mode="json")
     (tmp_path / "weights" / "preset.yaml").write_text(yaml.safe_dump(preset))
     parts = load_parts(tmp_path / "weights")
@@ -211,3 +214,19 @@ def test_expression_goes_on_with_the_decoder_and_learns_to_read_emotion(run_fold
 
 def test_only_stages_that_can_go_on_from_a_release_do(tiny_config, tmp_path):
     assert {name for name, stage in STAGES.items() if stage.continues} == {"joint", "reading"}
+
+
+def test_shipped_weights_are_named_by_hash_and_stay_when_others_take_their_place(tmp_path, monkeypatch):
+    monkeypatch.setenv("EXOMNI_CACHE", str(tmp_path / "cache"))
+    folder = released_folder(Path("shipped"))
+    assert {p.name for p in folder.glob("*.safetensors")} == {
+        f"{part}.safetensors" for part in (*NETWORKS, "listening")
+    }
+    assert released_weights(folder, "joint").keys() > {"generator.start"}
+    (tmp_path / "other").write_bytes(b"others")
+    monkeypatch.setenv("EXOMNI_ASSET_NANO_UNIT_GENERATOR", str(tmp_path / "other"))
+    assert released_folder(Path("shipped")) == folder
+    monkeypatch.setenv("EXOMNI_CACHE", str(tmp_path / "empty"))
+    with pytest.raises(AssetError, match="nano-unit-generator"):
+        released_folder(Path("shipped"))
+    assert released_folder(tmp_path) == tmp_path

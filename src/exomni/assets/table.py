@@ -68,6 +68,13 @@ class Asset:
         return "EXOMNI_ASSET_" + self.name.upper().replace("-", "_")
 
 
+def _shipped(part: str, sha256: str, size_bytes: int) -> Asset:
+    """Weights of `nano` that ship with exomni; what is trained from them names them by this hash."""
+    package = PackageFile("exomni==0.1.0", (("exomni", f"weights/nano/{part}.safetensors"),))
+    name = f"nano-{part.replace('_', '-')}"
+    return Asset(name, "Apache-2.0", sha256, size_bytes, package, None, f"{part} of nano as it ships")
+
+
 ASSETS: dict[str, Asset] = {
     a.name: a
     for a in (
@@ -118,6 +125,11 @@ ASSETS: dict[str, Asset] = {
             None,
             "hears when somebody speaks",
         ),
+        _shipped("unit_tokenizer", "117ae6bc85e42f40525db40e351e87252112f3f6cbb1abaf9ef0d3f187878af7", 5145036),
+        _shipped("speech_decoder", "29916471fe045034dff9949516e100d227993f480c587ea7ffe468479082914e", 12949840),
+        _shipped("unit_generator", "962e562100c2fdf6e81abe44a33a245996a1b1923e0f2ec23e9993c213e13daf", 23776026),
+        _shipped("blendshape_decoder", "2a1b8178115c58f9aeb134c937c121ae52394b7ea1ce3e76505210e23f78c367", 5758722),
+        _shipped("listening", "6d59e4a8004bd9d337c90bc6feff3958d7d1862ca470b21ea06dfa54297d7117", 11064028),
     )
 }
 

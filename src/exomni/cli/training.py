@@ -60,10 +60,10 @@ def data_build(
         "hidden": ("texts", ["text", "prompt"], label.hidden_label(reader), {"llm": reader.stamp, "of": "texts"}),
         "faces": ("speech", columns, label.face_label(teacher, voice.symbols), {"teacher": teacher.name}),
         "posed": ("speech", columns, label.face_label(teacher, voice.symbols, label.drawn), {"teacher": teacher.name}),
-    }  # fmt: skip
-    for name, (source, columns, row_label, made_by) in passes.items():
+    }
+    for name, (source, wanted, row_label, made_by) in passes.items():
         bar = lambda shards, name=name: tqdm(shards, desc=name)  # noqa: E731
-        label.run_pass(target, name, columns, row_label, made_by, bar, source)
+        label.run_pass(target, name, wanted, row_label, made_by, bar, source)
     summary = report.summarize(target)
     print(report.table(summary))
     print(f"dropped: {dict(report.dropped(target))}\nplot: {report.plot(target)}")
@@ -82,7 +82,7 @@ def data_hear(
 
     recipe, target = load_listener_recipe(config), _data_folder(folder, config)
     parts = load_parts("nano")
-    parts.trainable_llm, parts.speech_encoder  # noqa: B018  converted here once, not by every worker
+    _ = parts.trainable_llm, parts.speech_encoder  # converted here once, not by every worker
     asr_build.build(own_folder(recipe, target), target, recipe.data, n_workers=workers, report=_tell)
 
 
@@ -103,17 +103,18 @@ def train(
         str | None, typer.Option(help="Of the blendshape decoder: tqgf, units_only, hidden_only or concat.")
     ] = None,
     start_from: Annotated[
-        Path | None, typer.Option(help="Folder of released weights to begin with (stages joint, reading).")
+        Path | None, typer.Option(help="Folder of released weights to begin with, or: shipped (stages joint, reading).")
     ] = None,
     released: Annotated[
-        Path | None, typer.Option(help="Folder of released weights that stand for earlier stages that were not run.")
+        Path | None,
+        typer.Option(help="Folder of released weights, or: shipped, that stand for stages that were not run."),
     ] = None,
 ) -> None:
     """Train one stage; a stopped run goes on at its step."""
     from ..model.config import load_config, with_fusion
     from ..train.loop import ContinuedTask, checked_device
     from ..train.loop import train as train_loop
-    from ..train.release import released_weights, stand_in
+    from ..train.release import released_folder, released_weights, stand_in
     from ..train.stages import checked_stage, provenance
 
     row = checked_stage(stage, continued=start_from is not None)
@@ -124,12 +125,12 @@ def train(
         model = with_fusion(model, fusion)
     data, out = _data_folder(folder, config), _runs_folder(runs, config)
     _check_data(row, data, f"--config {config}" + (f" --folder {folder}" if folder else ""))
-    if released is not None and (written := stand_in(released, out)):
+    if released is not None and (written := stand_in(released_folder(released), out)):
         _tell(f"{released} stands for the runs {', '.join(written)} in {out}")
     with waiting(f"Reading {data}"):
         task = row.setup(recipe, model, data, out)
         if start_from is not None:
-            cast(ContinuedTask, task).start_from(released_weights(start_from, stage))
+            cast(ContinuedTask, task).start_from(released_weights(released_folder(start_from), stage))
     target, origin = out / (stage if fusion is None else f"{stage}-{fusion}"), provenance(data, row.passes)
     figures = train_loop(task, getattr(recipe, stage).loop, target, origin=origin, device=device)
     print(" ".join(f"{k}={v:.4g}" for k, v in figures.items()))

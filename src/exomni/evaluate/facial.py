@@ -11,7 +11,7 @@ from ..core.arkit import EXPRESSION, MOUTH
 from ..core.audio import read_audio
 from ..core.errors import InputError
 from ..core.timebase import SAMPLE_HZ
-from ..data.teachers import FaceTeacher, Phone, voice_phones
+from ..data.teachers import FaceTeacher, Phone
 from ..face.measures import inner_lip_gap_mm
 from . import face_metrics
 from .metric import Goal, Metric, by_key, columns, compute, mean
@@ -48,8 +48,7 @@ def spoken_face(system: System, teacher: FaceTeacher, group: str, text: str, see
     n_frames = len(spoken.frames)
     clip = clip_of(spoken.utterances, n_frames, seed, audio=spoken.samples)
     loudness = face_metrics.loudness(spoken.samples, SAMPLE_HZ, n_frames)
-    phones = tuple(voice_phones(clip.symbols, clip.ticks))
-    return MeasuredFace(group, text, spoken.frames, loudness, phones, teacher.label(clip))
+    return MeasuredFace(group, text, spoken.frames, loudness, tuple(clip.phones), teacher.label(clip))
 
 
 def recorded_faces(system: System, teacher: FaceTeacher, folder: Path, progress=iter) -> list[MeasuredFace]:

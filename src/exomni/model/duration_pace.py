@@ -7,11 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from .attention import EncoderLayer, rotation
-from .backbone import KeyValueCache
+from .backbone import BackboneStepper, KeyValueCache
 from .config import DurationPace, UnitGeneratorConfig
 from .pacing import pacing, round_durations, ticks_to_units
 from .sampling import UnitSampler
-from .stepping import BackboneStepper
 from .tokens import IGNORE_INDEX
 from .unit_generator import GeneratedUnits, UnitGeneratorBase
 
@@ -40,9 +39,9 @@ class UnitStream:
     """A generation under way; pass it to `PacedUnitGenerator.generate` until nothing is left.
 
     Attributes:
-        paced: what each step hears of the text, [B, T_unit, D].
+        paced: the text at the units' clock, [B, T_unit, D].
         n_units: units of each row.
-        cache: the backbone's memory.
+        cache: the backbone's KV cache.
         drawn: units of each row so far; row by row as long as `step`.
         step: units generated so far.
     """
@@ -187,7 +186,7 @@ class PacedUnitGenerator(UnitGeneratorBase):
         return steps * (n_tokens / n_text)
 
     def pace_text(self, fused: Tensor, durations: Tensor, n_units: int) -> Tensor:
-        """What each unit hears of the text: the phonemes that sound in it and in the units just after.
+        """Spread the text over the units: each gets the phonemes that sound in it and in the units just after.
 
         Args:
             fused: [B, T_text, D].
@@ -199,8 +198,8 @@ class PacedUnitGenerator(UnitGeneratorBase):
         lookahead = self.pace.lookahead_units
         log_ticks = durations.clamp(min=1).to(fused.dtype).log()[..., None]
         weights = pacing(durations, n_units + lookahead).to(fused.dtype)
-        heard = weights @ (fused + self.duration_embedding(log_ticks))
-        views = [heard[:, shift : shift + n_units] for shift in range(1 + lookahead)]
+        sounding = weights @ (fused + self.duration_embedding(log_ticks))
+        views = [sounding[:, shift : shift + n_units] for shift in range(1 + lookahead)]
         return self.pace_projection(torch.cat(views, dim=-1))
 
     def predict_durations(self, fused: Tensor, text_mask: Tensor, speed: float = 1.0) -> Tensor:

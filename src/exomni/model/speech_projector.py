@@ -61,7 +61,7 @@ class SpeechProjector(nn.Module):
     Args:
         d_encoder: width of the speech encoder.
         d_llm: width of the language model.
-        config: how many frames become one token, the inner width, and layers that let tokens hear their neighbours.
+        config: how many frames become one token, the inner width, and layers that let tokens attend to each other.
     """
 
     def __init__(self, d_encoder: int, d_llm: int, config: SpeechProjectorConfig) -> None:

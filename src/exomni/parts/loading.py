@@ -11,7 +11,6 @@ import inspect
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from threading import RLock
@@ -21,10 +20,10 @@ from ..core.errors import ConfigError, UnsupportedError
 from ..model.config import OmniConfig, load_config, read_preset
 from .ports import (
     FaceMaker,
+    FeatureEncoder,
     ModelFacts,
     Reader,
     RecordingTokenizer,
-    SpeechEncoder,
     SpeechListener,
     TeacherVoice,
     Transcriber,
@@ -38,38 +37,23 @@ from .ports import (
 Builder = Callable[["Parts"], Any]
 
 
-@dataclass(frozen=True)
-class Port:
-    """One kind of part.
-
-    Attributes:
-        name: key in a preset, and of the function `build_<name>`.
-        lacking: what a model without it cannot do, for its user.
-    """
-
-    name: str
-    lacking: str
-
-
 PORTS = {
-    port.name: port
-    for port in (
-        Port("writer", "write replies"),
-        Port("reader", "read texts into hidden states"),
-        Port("speech_encoder", "read speech"),
-        Port("transcriber", "write down speech"),
-        Port("listener", "read speech in its LLM's embedding space"),
-        Port("voice", "speak: it has no speech decoder"),
-        Port("teacher_voice", "say training data"),
-        Port("unit_generator", "make speech units"),
-        Port("recording_tokenizer", "make a face for a recording"),
-        Port("face_maker", "make faces"),
-        Port("voice_activity", "tell speech from silence"),
-        Port("vocabulary", "read speech in its LLM's tokens"),
-        Port("trainable_llm", "train its LLM"),
-        Port("judge_folder", "be judged by what is understood of it"),
-    )
+    "writer": "write replies",
+    "reader": "read texts into hidden states",
+    "speech_encoder": "read speech",
+    "transcriber": "write down speech",
+    "listener": "read speech in its LLM's embedding space",
+    "voice": "speak: it has no speech decoder",
+    "teacher_voice": "say training data",
+    "unit_generator": "make speech units",
+    "recording_tokenizer": "make a face for a recording",
+    "face_maker": "make faces",
+    "voice_activity": "tell speech from silence",
+    "vocabulary": "read speech in its LLM's tokens",
+    "trainable_llm": "train its LLM",
+    "judge_folder": "be judged by what is understood of it",
 }
+"""Every port, and what a model without it cannot do."""
 
 
 class Parts:
@@ -82,8 +66,25 @@ class Parts:
         builders: functions that build a part from the others, by port.
         given: parts that are there already, by port.
     Attributes:
+        facts: what identifies the model.
         load_s: seconds spent on building so far.
+        writer, reader, …: a part by its port, as `part` gives it.
     """
+
+    writer: Writer
+    reader: Reader
+    speech_encoder: FeatureEncoder
+    transcriber: Transcriber
+    listener: SpeechListener
+    voice: Voice
+    teacher_voice: TeacherVoice
+    unit_generator: UnitGenerator
+    recording_tokenizer: RecordingTokenizer
+    face_maker: FaceMaker
+    voice_activity: VoiceActivity
+    vocabulary: Vocabulary
+    trainable_llm: Path  # as `transformers` opens it
+    judge_folder: Path  # of the transcriber, as `faster-whisper` opens it
 
     def __init__(
         self,
@@ -117,7 +118,7 @@ class Parts:
 
     def has(self, name: str) -> bool:
         """Whether the model has such a part, built already or not."""
-        return checked_port(name).name in self._built or name in self._builders
+        return checked_port(name) in self._built or name in self._builders
 
     def part(self, name: str) -> Any:
         """A part by its port.
@@ -129,7 +130,7 @@ class Parts:
         with self._lock:
             if name not in self._built:
                 if not self.has(name):
-                    raise UnsupportedError(f"{self.facts.name or 'this model'} cannot {PORTS[name].lacking}")
+                    raise UnsupportedError(f"{self.facts.name or 'this model'} cannot {PORTS[name]}")
                 began, self._depth = time.perf_counter(), self._depth + 1
                 try:
                     self._built[name] = self._builders[name](self)
@@ -139,86 +140,21 @@ class Parts:
                     self.load_s += time.perf_counter() - began
             return self._built[name]
 
-    @property
-    def writer(self) -> Writer:
-        """Writes replies."""
-        return self.part("writer")
-
-    @property
-    def reader(self) -> Reader:
-        """Reads texts into hidden states."""
-        return self.part("reader")
-
-    @property
-    def speech_encoder(self) -> SpeechEncoder:
-        """Speech to features."""
-        return self.part("speech_encoder")
-
-    @property
-    def transcriber(self) -> Transcriber:
-        """Writes down speech."""
-        return self.part("transcriber")
-
-    @property
-    def listener(self) -> SpeechListener:
-        """Puts speech into the LLM's embedding space."""
-        return self.part("listener")
-
-    @property
-    def voice(self) -> Voice:
-        """Speaks."""
-        return self.part("voice")
-
-    @property
-    def teacher_voice(self) -> TeacherVoice:
-        """Speaks training data."""
-        return self.part("teacher_voice")
-
-    @property
-    def unit_generator(self) -> UnitGenerator:
-        """Makes speech units."""
-        return self.part("unit_generator")
-
-    @property
-    def recording_tokenizer(self) -> RecordingTokenizer:
-        """Makes speech units of recordings."""
-        return self.part("recording_tokenizer")
-
-    @property
-    def face_maker(self) -> FaceMaker:
-        """Makes faces."""
-        return self.part("face_maker")
-
-    @property
-    def voice_activity(self) -> VoiceActivity:
-        """Tells speech from silence."""
-        return self.part("voice_activity")
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """Tokens of the LLM and their embeddings, without the LLM."""
-        return self.part("vocabulary")
-
-    @property
-    def trainable_llm(self) -> Path:
-        """Folder of the LLM as `transformers` opens it, for training and for writing many replies at once."""
-        return self.part("trainable_llm")
-
-    @property
-    def judge_folder(self) -> Path:
-        """Folder of the transcriber as `faster-whisper` opens it, to judge speech with."""
-        return self.part("judge_folder")
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name not in PORTS:
+            raise AttributeError(name)
+        return self.part(name)
 
 
-def checked_port(name: str) -> Port:
-    """A port by its name.
+def checked_port(name: str) -> str:
+    """The name of a port.
 
     Raises:
         ConfigError: there is none.
     """
     if name not in PORTS:
         raise ConfigError(f"there is no part {name!r}; there are {', '.join(PORTS)}")
-    return PORTS[name]
+    return name
 
 
 def builder_of(port: str, named: str | Mapping[str, Any]) -> Builder:
@@ -230,7 +166,7 @@ def builder_of(port: str, named: str | Mapping[str, Any]) -> Builder:
     options = {} if isinstance(named, str) else dict(named)
     name = named if isinstance(named, str) else options.pop("name", None)
     if not isinstance(name, str):
-        raise ConfigError(f"part {checked_port(port).name!r}: give a name, or a mapping with one")
+        raise ConfigError(f"part {checked_port(port)!r}: give a name, or a mapping with one")
     module = name if "." in name else f"exomni.parts.{name}"
     try:
         build = getattr(importlib.import_module(module), f"build_{port}", None)

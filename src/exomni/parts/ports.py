@@ -119,7 +119,7 @@ class Reader(Protocol):
         ...
 
 
-class SpeechEncoder(Protocol):
+class FeatureEncoder(Protocol):
     """Speech to encoder features, 50 a second."""
 
     @property

@@ -16,10 +16,10 @@ from ..core.errors import InputError
 from ..core.events import Event, TranscriptEvent
 from ..core.turns import Turn
 from ..parts.loading import Parts, load_parts
-from .clauses import ClauseStream, clauses_of_text, clauses_of_tokens
+from .clause_stream import ClauseStream, clauses_of_text, clauses_of_tokens
 from .recordings import Recording, animate
 from .results import Reply, collect
-from .speaking import Stopwatch, speak_clauses
+from .speech_stream import Stopwatch, speak_clauses
 from .spoken_prompts import SpokenPrompts, checked_listen, is_spoken
 
 MAX_TEXT_CHARS = 1_000_000

@@ -15,7 +15,7 @@ from ..core.events import FaceEvent
 from ..core.timebase import ENCODER_SAMPLE_HZ, SAMPLES_PER_FRAME, UNIT_HZ, exact_ratio, units_to_frames
 from ..face.eyes import EyeMovements
 from ..parts.loading import Parts
-from .speaking import with_eyes
+from .speech_stream import with_eyes
 
 SAMPLES_PER_UNIT = exact_ratio(ENCODER_SAMPLE_HZ, UNIT_HZ)
 CONTEXT_UNITS = 20

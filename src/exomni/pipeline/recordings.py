@@ -16,7 +16,7 @@ from ..core.timebase import ENCODER_SAMPLE_HZ, SAMPLE_HZ, SAMPLES_PER_FRAME, sam
 from ..face.eyes import EyeMovements
 from ..parts.loading import Parts
 from ..parts.ports import FaceMaker
-from .speaking import Stopwatch, with_eyes
+from .speech_stream import Stopwatch, with_eyes
 
 LOWEST_HZ, HIGHEST_HZ = 1_000, 1_000_000
 """Sample rates that a recording may have."""

@@ -9,7 +9,7 @@ import numpy as np
 from ..core.errors import ConfigError, NoSpeechError
 from ..core.turns import Content, Turn
 from ..parts.loading import Parts
-from .input_audio import NOTHING_SAID, read_input_audio
+from .input_speech import NOTHING_SAID, read_input_audio
 
 Listen = Literal["native", "transcribe"]
 """How speech reaches the LLM: as the text that a CTC listener reads in the LLM's own tokens, or as the transcript that

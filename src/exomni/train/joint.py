@@ -211,7 +211,7 @@ class JointTask:
         batch["emotion_known"] = ~chosen(config.no_emotion, (size,))
         wrong = chosen(config.wrong_units, units.shape) & (units >= 0) & ~batch["states_known"]
         other = torch.randint(self.generator.config.n_units, units.shape, generator=generator)
-        batch["heard_units"] = torch.where(wrong, other, units)
+        batch["given_units"] = torch.where(wrong, other, units)
         shown = batch["emotion_known"][:, None, None]
         batch["face"] = torch.where(shown, batch.pop("posed"), batch["face"])
         batch["felt_mask"] = batch["llm_mask"] & batch["states_known"]
@@ -267,7 +267,7 @@ class JointTask:
 
     def _face(self, batch: Mapping[str, torch.Tensor], states: torch.Tensor) -> torch.Tensor:
         return self.decoder(
-            batch["heard_units"], states, (batch["units"] >= 0) & batch["states_known"], emotion=batch["posed_emotion"],
+            batch["given_units"], states, (batch["units"] >= 0) & batch["states_known"], emotion=batch["posed_emotion"],
             emotion_known=batch["emotion_known"], llm_states=batch["llm_states"], llm_mask=batch["felt_mask"],
             frame_lengths=batch["frame_lengths"],
         ).blendshapes  # fmt: skip
@@ -289,7 +289,7 @@ class JointTask:
             batch = collate(rows[i : i + 16], [0] * len(rows[i : i + 16]))
             size = len(batch["units"])
             given = {"states_known": torch.ones(size, 1, dtype=torch.bool),
-                     "emotion_known": torch.zeros(size, dtype=torch.bool), "heard_units": batch["units"],
+                     "emotion_known": torch.zeros(size, dtype=torch.bool), "given_units": batch["units"],
                      "felt_mask": batch["llm_mask"], "read_states": batch["llm_states"],
                      "read_mask": batch["llm_mask"], "read_emotion": batch["emotion"]}  # fmt: skip
             batch = {k: v.to(device) for k, v in (batch | given).items()}

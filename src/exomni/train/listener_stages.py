@@ -135,9 +135,9 @@ class LLMListenerTask:
             vectors = self.listener(batch["frames"], batch["lengths"])
         rows, targets = [], []
         for i, length in enumerate((batch["lengths"] // self.listener.projector.stack_frames).tolist()):
-            heard = self._heard(vectors[i, :length].float(), table)
+            spoken = self._input_embeddings(vectors[i, :length].float(), table)
             before, after, reply = (batch[k][i][batch[k][i] >= 0] for k in ("before", "after", "reply"))
-            embedded = [self.table[before], heard.to(self.table.dtype), self.table[torch.cat([after, reply[:-1]])]]
+            embedded = [self.table[before], spoken.to(self.table.dtype), self.table[torch.cat([after, reply[:-1]])]]
             rows.append(torch.cat(embedded))
             silent = torch.full((len(rows[-1]) - len(reply),), IGNORE_INDEX, device=table.device)
             targets.append(torch.cat([silent, reply]))
@@ -157,11 +157,11 @@ class LLMListenerTask:
             states = self._layers(input_ids=inputs, use_cache=False).last_hidden_state
             return self._lm_head(states[counted]).float()
 
-    def _heard(self, vectors: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
-        """What the LLM gets to read of a clip's vectors, [T_heard, D_llm]."""
-        heard = mixed_tokens(self.listener, vectors, table)
-        known = self.known.to(heard.ids.device)
-        return as_written(heard, known, self.tokenizer, lambda ids: self.table[torch.tensor(ids, device=table.device)])
+    def _input_embeddings(self, vectors: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+        """What the LLM is prefilled with for a clip's vectors, [T_written, D_llm]."""
+        mixed = mixed_tokens(self.listener, vectors, table)
+        known = self.known.to(mixed.ids.device)
+        return as_written(mixed, known, self.tokenizer, lambda ids: self.table[torch.tensor(ids, device=table.device)])
 
     def validate(self) -> dict[str, float]:
         """The loss and how often the next token is right on held-out rows, repeated and answered."""

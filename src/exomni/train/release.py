@@ -1,14 +1,17 @@
 """From training runs to the weights that ship: half precision, one file a part, and the facts of their making."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 
+from ..assets.table import Converted
 from ..core.errors import CheckpointError
 from ..model.ctc_listener import LISTENER_FILE, read_ctc_listener, save_ctc_listener
+from ..model.numbers import KEY, numbers
 from .loop import load_weights, weights_of_part
 
 RUN_PARTS = {
@@ -19,6 +22,29 @@ RUN_PARTS = {
 """Which module of which run becomes which shipped part."""
 STANDING = {"speech": {"tokenizer": "unit_tokenizer", "decoder": "speech_decoder"}, "joint": RUN_PARTS["joint"]}
 """Which released parts can stand for a run that is not there."""
+
+
+def _copy_shipped(folder: Path, sources: dict[str, list[Path]]) -> None:
+    for name, (path,) in sources.items():
+        shutil.copyfile(path, folder / f"{name.removeprefix('nano-').replace('-', '_')}.safetensors")
+
+
+SHIPPED = Converted(
+    "nano-shipped",
+    1,
+    ("nano-unit-tokenizer", "nano-speech-decoder", "nano-unit-generator", "nano-blendshape-decoder", "nano-listening"),
+    _copy_shipped,
+)
+"""A copy of the shipped weights, verified by hash, which stays what it is when new ones are released in their place."""
+
+
+def released_folder(source: Path) -> Path:
+    """A folder of released weights; "shipped" stands for those that ship with exomni (`SHIPPED`).
+
+    Raises:
+        AssetError: the shipped weights are missing, or have been replaced by others.
+    """
+    return SHIPPED.folder() if source == Path("shipped") and not source.is_dir() else source
 
 
 def stand_in(released: Path, runs: Path) -> list[str]:
@@ -115,7 +141,7 @@ def release(runs: dict[str, Path], folder: Path, origin: dict) -> int:
         CheckpointError: a run or a part of it is missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    facts: dict = {**origin, "runs": {}}
+    facts: dict = {**origin, KEY: numbers(), "runs": {}}
     for run, parts in RUN_PARTS.items():
         if run not in runs:
             raise CheckpointError(f"no folder is given for the run {run!r}")

@@ -10,7 +10,7 @@ import torch
 from ...model.config import OmniConfig
 from ...model.ctc_hypotheses import beam_search, rescore
 from ...model.ctc_listener import CTCListenerWeights, load_ctc_listener
-from ..ports import SpeechEncoder
+from ..ports import FeatureEncoder
 from ..smollm.chat import SmolLM
 
 
@@ -24,7 +24,7 @@ class CTCSpeechListener:
         llm: in whose embedding space speech is read.
     """
 
-    def __init__(self, folder: Path, config: OmniConfig, encoder: SpeechEncoder, llm: SmolLM):
+    def __init__(self, folder: Path, config: OmniConfig, encoder: FeatureEncoder, llm: SmolLM):
         self._encoder, self._llm = encoder, llm
         self.weights: CTCListenerWeights = load_ctc_listener(folder, config)
         self._is_adapted = False

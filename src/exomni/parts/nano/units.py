@@ -14,7 +14,7 @@ from ...model.sampling import UnitSampler
 from ...model.speech_decoder import GROUP_TICKS
 from ...model.unit_tokenizer import UnitTokenizer
 from ..hibari.voice import HibariVoice
-from ..ports import Clause, SpeechEncoder, SpeechUnits, SpokenText
+from ..ports import Clause, FeatureEncoder, SpeechUnits, SpokenText
 
 SHORTEN_TICKS = 3
 """Most ticks that the closing silence may lose, so that a clause ends on a whole group of units."""
@@ -85,7 +85,7 @@ class FeatureTokenizer:
 
     def units(self, samples: np.ndarray) -> Tensor:
         """Units of a whole clip, float32 [N] at 16 kHz: int64 [T_unit]."""
-        encoder: SpeechEncoder = self._encoder()
+        encoder: FeatureEncoder = self._encoder()
         return self.units_of(encoder(samples))
 
     def stream(self, pieces: Iterable[np.ndarray]) -> Iterator[Tensor]:

@@ -22,7 +22,7 @@ def published_parts(folder: Path, **given: Any) -> Parts:
     from ...model.free_pace import FreeUnitGenerator
     from ..nano.face import BlendshapeFace
     from .checkpoint import load_published
-    from .speaking import FreeUnits, PublishedLLM
+    from .published_parts import FreeUnits, PublishedLLM
 
     model = load_published(folder)
     omni, name = model.omni, folder.name
@@ -46,7 +46,7 @@ def build_voice(parts: Parts, folder: str = "") -> Voice:
         folder: holds its `flow.pt` and `hift.pt`.
     """
     from ...model.flow_decoder import PublishedSpeechDecoder
-    from .speaking import FlowVoice
+    from .published_parts import FlowVoice
 
     if not folder:
         raise UnsupportedError("the published speech decoder needs the folder that its flow.pt and hift.pt lie in")

@@ -7,7 +7,7 @@ from ..loading import Parts
 
 if TYPE_CHECKING:
     from .chat import SmolLM
-    from .session import SmolVocabulary
+    from .graph_session import SmolVocabulary
 
 
 def build_writer(parts: Parts) -> "SmolLM":
@@ -28,7 +28,7 @@ def build_reader(parts: Parts) -> "SmolLM":
 def build_vocabulary(parts: Parts) -> "SmolVocabulary":
     """The tokenizer and the word embeddings alone."""
     from .conversion import LLM
-    from .session import SmolVocabulary
+    from .graph_session import SmolVocabulary
 
     return SmolVocabulary(LLM.folder())
 

@@ -13,7 +13,7 @@ from ...core.sequences import n_shared_ends
 from ...core.turns import Turn
 from ...model.prompt import ASSISTANT, ASSISTANT_TURN, AUDIO_MARKER, USER_TURN
 from ..ports import Clause, WrittenToken
-from .session import TOKENIZER_FILE, KVCache, LLMSession, Token
+from .graph_session import TOKENIZER_FILE, KVCache, LLMSession, Token
 
 CONTEXT_TOKENS = 2048
 """What the LLM was tuned on; older turns are dropped beyond it."""

@@ -11,7 +11,7 @@ def _build_llm(folder: Path, sources: dict[str, list[Path]]) -> None:
     from transformers import AutoTokenizer
 
     from .graph import convert_llama
-    from .session import EMBEDDINGS_FILE, GRAPH_FILE, TOKENIZER_FILE
+    from .graph_session import EMBEDDINGS_FILE, GRAPH_FILE, TOKENIZER_FILE
 
     gguf = sources["smollm2-135m-instruct"][0]
     tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)

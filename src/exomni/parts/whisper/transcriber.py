@@ -8,7 +8,7 @@ import torch
 from ...core.errors import AssetError
 from ...core.timebase import ENCODER_HZ, ENCODER_SAMPLE_HZ
 from ...model.speech_encoder import CLIP_S
-from ..ports import SpeechEncoder
+from ..ports import FeatureEncoder
 
 END_SILENCE = np.zeros(2 * ENCODER_SAMPLE_HZ, np.float32)
 """Silence that speech must end with, or the decoder says it again and again (measured, docs/listening.md)."""
@@ -30,7 +30,7 @@ class WhisperTranscriber:
         AssetError: ctranslate2 is not installed.
     """
 
-    def __init__(self, folder: Path, encoder: SpeechEncoder, n_threads: int | None = None):
+    def __init__(self, folder: Path, encoder: FeatureEncoder, n_threads: int | None = None):
         from tokenizers import Tokenizer
 
         try:

@@ -11,7 +11,7 @@ from ..core.errors import InputError
 from ..core.events import DoneEvent, Event, FaceEvent, SpeechEvent, TextEvent
 from ..face.eyes import EyeMovements
 from ..parts.loading import Parts
-from .clauses import ClauseStream, SentenceStates, TextPiece
+from .clause_stream import ClauseStream, SentenceStates, TextPiece
 
 _EYES = indices(EYES)
 

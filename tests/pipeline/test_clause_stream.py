@@ -3,7 +3,7 @@
 import torch
 
 from exomni.parts.ports import Clause, WrittenToken
-from exomni.pipeline.clauses import MAX_SENTENCE_TOKENS, SentenceStates, TextPiece, clauses_of_tokens
+from exomni.pipeline.clause_stream import MAX_SENTENCE_TOKENS, SentenceStates, TextPiece, clauses_of_tokens
 
 
 def test_a_clause_means_its_sentence_so_far():

@@ -8,7 +8,7 @@ import pytest
 from exomni.core.errors import InputError, NoSpeechError
 from exomni.parts.loading import Parts
 from exomni.parts.silero import build_voice_activity
-from exomni.pipeline.input_audio import MARGIN_S, MAX_PIECE_S, MAX_TURN_S, cut_at_pauses, read_input_audio
+from exomni.pipeline.input_speech import MARGIN_S, MAX_PIECE_S, MAX_TURN_S, cut_at_pauses, read_input_audio
 
 HZ = 16_000
 
