@@ -132,12 +132,8 @@ def _questions(rng: random.Random, nouns: Sequence[str]) -> Iterator[tuple[str, 
 
 @dataclass(frozen=True)
 class Tools:
-    """What rows are made with: functions.
-
-    Attributes:
-        answer: the LLM's replies to a list of prompts, at most so many tokens long.
-        features: of the speech encoder, from 16 kHz samples to [T, D].
-        voice: the voice of a name, see `voices.voice`.
+    """What rows are made with: the LLM's replies to a list of prompts, at most so many tokens long; the speech encoder,
+    from 16 kHz samples to [T, D]; and the voice of a name, see `voices.voice`.
     """
 
     answer: Callable[[list[str], int], list[str]]

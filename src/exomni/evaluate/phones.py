@@ -63,9 +63,8 @@ def clip_of(
 ) -> Clip:  # fmt: skip
     """Clauses, at least one, that follow each other as one clip for a face teacher; `seed` is of blinks and glances.
 
-    Args:
-        emotion: float32 [5]; None colours each clause by the emotion of its sentence.
-        audio: float32 [N] at 24 kHz, for teachers that listen.
+    Without an emotion, float32 [5], each clause has that of its sentence; teachers that listen need the audio, float32
+    [N] at 24 kHz.
     """
     symbols = [s for u in utterances for s in (PAD, *u.phonemes, PAD)]
     ticks = np.concatenate([u.ticks for u in utterances])

@@ -85,7 +85,7 @@ def blend(phones: list[Phone], n_frames: int) -> np.ndarray:
 def _solve(pieces: list[PhonemeSegment]) -> tuple[np.ndarray, np.ndarray]:
     """Times in seconds [N] and CHANNELS at them [N, C] of a run of pieces."""
     mapping, targets, weights = _classes()
-    lead = dict.fromkeys(("basic", "jaw", "lips", "tongue"), (LEAD_S, LEAD_S))
+    lead: dict[str, tuple[float, float]] = dict.fromkeys(("basic", "jaw", "lips", "tongue"), (LEAD_S, LEAD_S))
     params = CoartParams(lead=lead, short_silence=0.0, closure_floor=0.0, split_diphthongs=False)
     times_s, activation = build_viseme_curves(pieces, SOLVE_HZ, mapping, params)
     curves = (activation @ (weights * targets)) / np.maximum(activation @ weights, 1e-9)
