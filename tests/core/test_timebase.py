@@ -17,7 +17,6 @@ from exomni.core.timebase import (
     rescale_floor,
     samples_to_frames,
     units_to_frames,
-    units_to_samples,
 )
 
 COUNTS = range(20_001)
@@ -36,8 +35,8 @@ def test_units_to_frames_is_the_exact_floor():
     assert all(units_to_frames(n) == math.floor(n * Fraction(FRAME_HZ) / UNIT_HZ) for n in COUNTS)
 
 
-def test_units_to_samples_is_exact():
-    assert all(units_to_samples(n) == n * SAMPLE_HZ / UNIT_HZ for n in COUNTS)
+def test_samples_of_units_are_exact():
+    assert all(n * timebase.SAMPLES_PER_UNIT == n * SAMPLE_HZ / UNIT_HZ for n in COUNTS)
 
 
 def test_samples_to_frames_is_the_nearest_count():
@@ -48,8 +47,8 @@ def test_samples_to_frames_is_the_nearest_count():
 
 def test_five_units_end_where_twelve_frames_and_a_whole_number_of_samples_do():
     for n in range(0, 20_001, 5):
-        assert units_to_frames(n) * timebase.SAMPLES_PER_FRAME == units_to_samples(n)
-        assert samples_to_frames(units_to_samples(n)) == units_to_frames(n)
+        assert units_to_frames(n) * timebase.SAMPLES_PER_FRAME == n * timebase.SAMPLES_PER_UNIT
+        assert samples_to_frames(n * timebase.SAMPLES_PER_UNIT) == units_to_frames(n)
 
 
 @pytest.mark.parametrize("from_hz", RATES)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from exomni.core.errors import CheckpointError, ConfigError, UserError
-from exomni.data.asr_rows import ASRRow
+from exomni.data.asr_build import ASRRow
 from exomni.model.adapters import Adapters
 from exomni.model.config import ContextLayersConfig, SpeechProjectorConfig
 from exomni.model.ctc_listener import LISTENER_FILE, CTCListener, save_ctc_listener

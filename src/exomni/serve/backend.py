@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.audio import resample
-from ..core.errors import NothingHeardError, UnsupportedError
+from ..core.errors import NoSpeechError, UnsupportedError
 from ..core.events import Event
 from ..core.timebase import ENCODER_SAMPLE_HZ, SAMPLE_HZ
 from ..core.turns import Turn
@@ -99,7 +99,7 @@ class Backend:
         """
         try:
             return self._omni.transcribe(samples, ENCODER_SAMPLE_HZ, trimmed=trimmed)
-        except NothingHeardError:
+        except NoSpeechError:
             return ""
 
     def detector(self, config: VadConfig) -> SpeechDetector:

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from ..core.word_errors import WordErrors, count_word_errors
-from ..data.asr_rows import ASRRow
+from ..data.asr_build import ASRRow
 from ..model.config import SpeechProjectorConfig
 from ..model.ctc_listener import CTCListener
 from .ctc_spelling import Spelling

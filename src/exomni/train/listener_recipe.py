@@ -11,7 +11,7 @@ from pydantic import Field
 from ..core.configuration import StrictConfig, read_config
 from ..core.errors import UserError
 from ..data import asr_build
-from ..data.asr_rows import ASRRow, own_replies, read_own_voice
+from ..data.asr_build import ASRRow, own_replies, read_own_voice
 from ..model.config import OmniConfig
 from ..model.ctc_listener import CTCListener
 from ..parts.loading import load_parts

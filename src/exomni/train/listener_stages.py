@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from ..core.configuration import StrictConfig
 from ..core.errors import InputError
-from ..data.asr_rows import ASRRow
+from ..data.asr_build import ASRRow
 from ..model.adapters import Adapters
 from ..model.ctc_listener import CTCListener
 from ..model.prompt import ASSISTANT, AUDIO_MARKER, USER_TURN
