@@ -81,3 +81,17 @@ class UnitGeneratorBase(nn.Module):
         if self.config.null_context:
             context = context.with_row(self.null_context.expand(batch, -1), ~llm_mask.any(dim=1))
         return context
+
+    def fuse_meaning(
+        self, text: Tensor, text_mask: Tensor, context: Context, text_places: Tensor | None = None
+    ) -> Tensor:
+        """Fuse the language model's states into the embedded text, [B, T_text, D].
+
+        `text_places` are where it falls in the reply, in tokens, [B, T_text]; None spreads it evenly over them.
+        """
+        if text_places is None:
+            timed = context.kept if context.timed is None else context.kept & context.timed
+            n_tokens = timed.sum(dim=1, keepdim=True) / self.config.context_expansion
+            steps = torch.arange(text_mask.shape[1], device=text_mask.device)[None] + 0.5
+            text_places = steps * (n_tokens / text_mask.sum(dim=1, keepdim=True).clamp(min=1))
+        return self.fusion(text, context, text_places)

@@ -46,7 +46,7 @@ class PacedUnits:
         states = None if states is None or not len(states) else states[None]
         fused = self.network.encode_text(ids, mask, states)
         durations = whole_groups(self.network.predict_durations(fused, mask, speed))
-        made = self.network.generate(self.network.begin(fused, durations), [UnitSampler(self._sampling, seed)])
+        made = self.network.generate(fused, durations, [UnitSampler(self._sampling, seed)])
         return SpeechUnits(made.units[0], made.hidden_states[0], durations[0].numpy())
 
 
