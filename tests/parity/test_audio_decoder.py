@@ -13,17 +13,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from exomni.core.errors import AssetError, CheckpointError, InputError
-from exomni.model.flow_decoder import (
-    FlowConfig,
-    HiFTConfig,
-    PublishedDecoderConfig,
-    PublishedSpeechDecoder,
-    SourceNoise,
-    SpeechPrompt,
-)
-from exomni.model.flow_decoder.decoder import SAME_NAMES
-from exomni.model.flow_decoder.flow import FlowSolver
-from exomni.model.flow_decoder.flow_config import units_to_mel_frames
+from exomni.model.flow_decoder.decoder import SAME_NAMES, PublishedSpeechDecoder
+from exomni.model.flow_decoder.flow import FlowSolver, SpeechPrompt
+from exomni.model.flow_decoder.flow_config import FlowConfig, HiFTConfig, PublishedDecoderConfig, units_to_mel_frames
+from exomni.model.flow_decoder.vocoder import SourceNoise
 from exomni.model.published_layout import load_strictly
 
 from .conftest import OWN_FIXTURES, find_folders

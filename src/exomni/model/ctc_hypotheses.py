@@ -30,12 +30,7 @@ _NEVER = -math.inf
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One sequence of tokens that a clip may say.
-
-    Attributes:
-        ids: its tokens, rows of the table.
-        log_prob: of all alignments that the search kept, natural logarithm.
-    """
+    """Tokens that a clip may say, rows of the table, and the natural log-probability of all alignments kept."""
 
     ids: tuple[int, ...]
     log_prob: float

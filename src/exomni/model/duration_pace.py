@@ -118,14 +118,7 @@ class PacedUnitGenerator(UnitGeneratorBase):
         assert isinstance(pace, DurationPace)
         self.pace = pace
         self.text_layers = nn.ModuleList(
-            EncoderLayer(
-                d_model,
-                config.backbone.n_heads,
-                pace.text_ff_mult * d_model,
-                activation="gelu",
-                norm_first=True,
-                dropout=pace.dropout,
-            )
+            EncoderLayer(d_model, config.backbone.n_heads, pace.text_ff_mult * d_model, dropout=pace.dropout)
             for _ in range(pace.n_text_layers)
         )
         self.text_norm = nn.LayerNorm(d_model)

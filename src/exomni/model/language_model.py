@@ -68,11 +68,7 @@ def build_causal_lm(config: LanguageModelConfig) -> "LlamaForCausalLM | Qwen3For
 
 
 class LanguageModel(nn.Module):
-    """A causal language model of `transformers`, fed with embeddings.
-
-    Args:
-        config: architecture and sizes.
-    """
+    """A causal language model of `transformers`, fed with embeddings."""
 
     def __init__(self, config: LanguageModelConfig) -> None:
         super().__init__()

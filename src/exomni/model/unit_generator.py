@@ -71,12 +71,11 @@ class UnitGeneratorBase(nn.Module):
         expansion, weight = self.config.context_expansion, self.unit_head.weight
         if llm_states is None:
             llm_states, llm_mask = weight.new_zeros(batch, 0, self.config.d_llm), None
-        length = llm_states.shape[1]
         if llm_mask is None:
-            llm_mask = torch.ones(batch, length, dtype=torch.bool, device=weight.device)
+            llm_mask = torch.ones_like(llm_states[..., 0], dtype=torch.bool)
         widened = self.context_projection(llm_states).unflatten(2, (self.d_model, expansion))
         rows = widened.transpose(2, 3).flatten(1, 2)
-        times = (torch.arange(length * expansion, device=weight.device) + 0.5) / expansion
+        times = (torch.arange(rows.shape[1], device=weight.device) + 0.5) / expansion
         context = Context(rows, llm_mask.repeat_interleave(expansion, dim=1), times[None].expand(batch, -1))
         if self.config.null_context:
             context = context.with_row(self.null_context.expand(batch, -1), ~llm_mask.any(dim=1))

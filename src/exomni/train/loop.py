@@ -285,16 +285,8 @@ def load_modules(modules: Mapping[str, nn.Module], weights: Mapping[str, torch.T
 
 def _save(task: Task, config: LoopConfig, state: _State, folder: Path, origin: Mapping[str, str]) -> None:
     scratch = folder / "state.part"
-    torch.save(
-        {
-            "step": state.step,
-            "modules": {n: m.state_dict() for n, m in task.modules.items()},
-            "optimizer": state.optimizer.state_dict(),
-            "average": state.average,
-            "figures": state.figures,
-        },
-        scratch,
-    )
+    modules, optimizer = {n: m.state_dict() for n, m in task.modules.items()}, state.optimizer.state_dict()
+    torch.save({**vars(state), "modules": modules, "optimizer": optimizer}, scratch)
     scratch.replace(folder / "state.pt")
     weights = folder / "model.part"
     save_file(averaged_state(task, state), weights, metadata={"step": str(state.step)})

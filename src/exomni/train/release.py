@@ -48,13 +48,8 @@ def released_folder(source: Path) -> Path:
 
 
 def stand_in(released: Path, runs: Path) -> list[str]:
-    """Let released weights stand for the runs of earlier stages, where none of them is there.
+    """Let released weights stand for the runs of earlier stages where none of them is there; names those written.
 
-    Args:
-        released: folder of released weights.
-        runs: folder of all runs.
-    Returns:
-        Names of the runs that were written.
     Raises:
         CheckpointError: a file of the release is missing or unreadable, or some of the runs are there and some not.
     """
@@ -97,11 +92,8 @@ def release_listening(run: Path, folder: Path, known: torch.Tensor) -> int:
 
 
 def release_expression(run: Path, folder: Path) -> int:
-    """Put the blendshape decoder of stage "expression" in the place of the released one, and say how it was made.
+    """Put the blendshape decoder of a run of stage "expression" in the place of the released one in `folder`.
 
-    Args:
-        run: of the stage.
-        folder: of the release.
     Returns:
         Bytes of the whole release.
     Raises:

@@ -61,8 +61,9 @@ class PublishedSpeechDecoder(nn.Module):
             decoder = cls(config or PublishedDecoderConfig())
         for module, name in ((decoder.flow, FLOW_FILE), (decoder.hift, HIFT_FILE)):
             path = Path(folder) / name
+            state = read_state_dict(path)
             try:
-                load_strictly(module, read_state_dict(path), SAME_NAMES)
+                load_strictly(module, state, SAME_NAMES)
             except CheckpointError as error:
                 raise CheckpointError(f"{path}: {error}") from None
         return decoder.requires_grad_(False).eval()

@@ -1,7 +1,6 @@
 """Speech units -> mel spectrogram, by conditional flow matching.
 
-Source: Lipman et al. 2023 (flow matching) and Ho and Salimans 2022 (classifier-free guidance), arranged as in
-the published speech decoder that the paper uses as it is.
+Source: Lipman et al. 2023 (flow matching), Ho and Salimans 2022 (classifier-free guidance), arranged as published.
 """
 
 import math
@@ -166,9 +165,8 @@ class FlowDecoder(nn.Module):
         """Decode one utterance.
 
         Args:
-            units: [T_unit] int64.
+            units, speaker, prompt: as in `condition`.
             noise: [1, n_mels, n_frames(T_unit, prompt)], standard normal.
-            speaker, prompt: as in `condition`.
         Returns:
             The mel of `units` alone, natural log, [1, n_mels, floor(T_unit * 441 / 64)] float32.
         Raises:

@@ -81,7 +81,8 @@ class FeatureTokenizer:
     @torch.inference_mode()
     def units_of(self, features: Tensor) -> Tensor:
         """Units int64 [T_unit] of encoder features [T_50hz, D]; T_50hz a multiple of 4."""
-        return self.network(features.reshape(1, len(features) // ENCODER_FRAMES_PER_UNIT, -1)).ids[0]
+        _, ids = self.network(features.reshape(1, len(features) // ENCODER_FRAMES_PER_UNIT, -1))
+        return ids[0]
 
     def units(self, samples: np.ndarray) -> Tensor:
         """Units of a whole clip, float32 [N] at 16 kHz: int64 [T_unit]."""
