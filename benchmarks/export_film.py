@@ -13,10 +13,10 @@ import numpy as np
 
 from exomni.core import arkit
 from exomni.core.timebase import FRAME_HZ
-from exomni.export.heads import HEADS
+from exomni.export.gltf_mesh import shipped_head_mesh
+from exomni.export.shipped_heads import HEADS
 from exomni.export.video import CAMERAS, FILMED
-from exomni.export.video.puppet import named_puppet
-from exomni.export.video.shooting import Shot, drawn
+from exomni.export.video.parallel import Shot, draw_frames
 
 
 def main() -> None:
@@ -31,18 +31,18 @@ def main() -> None:
     speaking = [i for i, name in enumerate(arkit.NAMES) if name.startswith(("jawOpen", "mouth", "brow", "eyeBlink"))]
     weights = np.zeros((options.frames, arkit.K), np.float32)
     weights[:, speaking] = 0.15 + 0.15 * np.sin(times_s * np.linspace(4, 20, len(speaking)))
-    puppet = named_puppet(options.head)
+    mesh = shipped_head_mesh(options.head)
     print(f"{options.head}, {options.size} x {options.size}, {options.threads} threads")
     for samples in (1, 2):
         for camera in ("head", "face"):
-            shot = Shot(puppet, (options.size,) * 2, CAMERAS[camera], weights.max(axis=0), samples)
-            film = shot.film()
-            film.frame(weights[0])
+            shot = Shot(mesh, (options.size,) * 2, CAMERAS[camera], weights.max(axis=0), samples)
+            renderer = shot.renderer()
+            renderer.frame(weights[0])
             start = time.process_time()
             for frame in weights[:10]:
-                film.frame(frame)
+                renderer.frame(frame)
             cpu_s = (time.process_time() - start) / 10
-            pictures = drawn(shot, weights, None, options.threads)
+            pictures = draw_frames(shot, weights, None, options.threads)
             next(pictures)
             start = time.perf_counter()
             n_pictures = sum(1 for _ in pictures)

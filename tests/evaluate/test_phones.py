@@ -14,7 +14,6 @@ from exomni.evaluate.phones import (
     clip_of_phones,
     closures,
     expected_opening,
-    phones_of,
     read_phones,
     sentence_emotions,
 )
@@ -57,7 +56,7 @@ def test_unknown_phones_are_named(tmp_path):
 def test_the_teacher_reads_phones_back_as_they_were(tmp_path):
     phones = [Phone("", 0.0, 0.2), Phone("h", 0.2, 0.26), Phone("i", 0.26, 0.4), Phone("b", 0.4, 0.5),
               Phone("æ", 0.5, 0.62), Phone("", 0.62, 1.0)]  # fmt: skip
-    back = phones_of(clip_of_phones(phones, 30))
+    back = clip_of_phones(phones, 30).phones
     assert [p.symbol for p in back] == [p.symbol for p in phones]
     assert [p.start_s for p in back] == pytest.approx([p.start_s for p in phones])
 
@@ -66,7 +65,7 @@ def test_clauses_follow_each_other_in_a_clip():
     one = utterance("Mama.")
     clip = clip_of([one, one], 290)
     length_s = one.ticks.sum() * 0.025
-    phones = phones_of(clip)
+    phones = clip.phones
     half = [p for p in phones if p.sentence == 0 and p.symbol]
     rest = [p for p in phones if p.sentence == 1 and p.symbol]
     assert [p.symbol for p in half] == [p.symbol for p in rest]

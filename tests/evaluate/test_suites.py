@@ -165,7 +165,7 @@ def drawn(monkeypatch) -> list:
         calls.append(captions)
         return np.zeros((8, 8, 3), np.uint8)
 
-    monkeypatch.setattr("exomni.face.sheet.contact_sheet", contact_sheet)
+    monkeypatch.setattr("exomni.face.pictures.contact_sheet", contact_sheet)
     return calls
 
 

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from exomni.cli import app
 from exomni.export import FORMATS, Profile, load_profile, save_profile
 from exomni.export.a2f import write_a2f
+from exomni.export.audio_files import write_wav
 from exomni.export.live import DESTINATIONS
-from exomni.export.scenes import write_wav
 
 DOC = (Path(__file__).parents[2] / "docs" / "exports.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"^#{1,3} (.+?)\n(.*?)(?=^#{1,3} |\Z)", DOC, re.MULTILINE | re.DOTALL))

@@ -12,11 +12,12 @@ from exomni.core import arkit
 from exomni.core.errors import FormatError, InputError
 from exomni.export import Options
 from exomni.export.bones import bone, turned, walk
-from exomni.export.gltf import animate, available_shapes, decode, load_gltf, read_gltf
-from exomni.export.heads import PEOPLE
-from exomni.export.scenes import write_glb, write_vrma, write_vrma_perfect_sync
-from exomni.export.turns import angles, matrix, quaternions
+from exomni.export.gltf import animate, available_shapes, read_gltf, write_glb
+from exomni.export.gltf_document import decode, load_gltf
+from exomni.export.shipped_heads import PEOPLE
 from exomni.export.visemes import vowels
+from exomni.export.vrma import write_vrma, write_vrma_perfect_sync
+from exomni.face.rotations import angles, matrix, quaternions
 
 
 @pytest.fixture(scope="session")

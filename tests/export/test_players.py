@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 
 from exomni.core import arkit
-from exomni.export.scenes import write_glb, write_vrma, write_vrma_perfect_sync
+from exomni.export.gltf import write_glb
 from exomni.export.track import FaceTrack
-from exomni.export.turns import angles, matrix, quaternions
 from exomni.export.visemes import vowels
+from exomni.export.vrma import write_vrma, write_vrma_perfect_sync
+from exomni.face.rotations import angles, matrix, quaternions
 
 BLENDER = Path(__file__).parent / "blender" / "import_glb.py"
 ROOT = Path(__file__).parents[2]

@@ -3,7 +3,7 @@ import pytest
 
 from exomni.core import arkit
 from exomni.core.errors import FormatError
-from exomni.export.orders import ORDERS
+from exomni.export.column_orders import ORDERS
 from exomni.export.tables import read_csv, read_npz, read_parquet, write_csv, write_npz, write_parquet
 
 FORMATS = {

@@ -10,9 +10,9 @@ import yaml
 
 from exomni.core import arkit
 from exomni.core.errors import FormatError, OutputError
-from exomni.export import engines, puppets
+from exomni.export import engines, simple_characters
 from exomni.export.captions import spoken_words, write_srt, write_vtt
-from exomni.export.keys import TOLERANCE, curves
+from exomni.export.keyframes import TOLERANCE, curves
 from exomni.export.plot import write_plot
 from exomni.export.track import FaceTrack, Word
 from exomni.export.visemes import rhubarb_shapes, vowels
@@ -117,10 +117,10 @@ def test_godots_resource_plays_the_curves(track, tmp_path):
 
 
 def test_live2ds_motion_holds_together(track, tmp_path):
-    puppets.write_live2d(track, tmp_path / "a.motion3.json")
+    simple_characters.write_live2d(track, tmp_path / "a.motion3.json")
     motion = json.loads((tmp_path / "a.motion3.json").read_text())
     meta, n_points, n_segments = motion["Meta"], 0, 0
-    expected = puppets.live2d_parameters(track)
+    expected = simple_characters.live2d_parameters(track)
     assert {c["Id"] for c in motion["Curves"]} == set(expected)
     assert len(expected) == meta["CurveCount"]
     for curve in motion["Curves"]:
@@ -139,13 +139,13 @@ def test_live2ds_motion_holds_together(track, tmp_path):
 def test_live2ds_parameters_keep_their_signs():
     faces = {"mouthSmile": ("ParamMouthForm", 1), "mouthFrown": ("ParamMouthForm", -1)}
     for shape, (parameter, sign) in faces.items():
-        assert np.sign(puppets.live2d_parameters(mouth(**{shape: 0.5}))[parameter][0]) == sign
-    assert puppets.live2d_parameters(mouth(eyeBlink=1.0))["ParamEyeLOpen"][0] == 0
-    assert puppets.live2d_parameters(mouth(**AH))["ParamEyeROpen"][0] == 1
+        assert np.sign(simple_characters.live2d_parameters(mouth(**{shape: 0.5}))[parameter][0]) == sign
+    assert simple_characters.live2d_parameters(mouth(eyeBlink=1.0))["ParamEyeLOpen"][0] == 0
+    assert simple_characters.live2d_parameters(mouth(**AH))["ParamEyeROpen"][0] == 1
 
 
 def test_mikumikudances_motion_plays_the_vowels(track, tmp_path):
-    puppets.write_vmd(track.replace(fps=60), tmp_path / "a.vmd")
+    simple_characters.write_vmd(track.replace(fps=60), tmp_path / "a.vmd")
     again = openfacefx.read_vmd(str(tmp_path / "a.vmd"))
     played = {channel.name: channel for channel in again.channels}
     names = {"aa": "aa", "ih": "I", "ou": "U", "ee": "E", "oh": "O"}
@@ -159,7 +159,7 @@ def test_mikumikudances_motion_plays_the_vowels(track, tmp_path):
 def test_rhubarbs_cues_tell_the_mouths(dialect, tmp_path):
     order = "XDAFX"
     table = np.concatenate([CUES[name].arkit() for name in order])
-    puppets.write_rhubarb(FaceTrack(arkit.NAMES, 30, table), tmp_path / "a", dialect)
+    simple_characters.write_rhubarb(FaceTrack(arkit.NAMES, 30, table), tmp_path / "a", dialect)
     text = (tmp_path / "a").read_text()
     if dialect == "tsv":
         rows = [line.split("\t") for line in text.splitlines()]
@@ -222,7 +222,7 @@ def test_captions_need_text(track, tmp_path):
 def test_a_picture_of_the_curves(n_frames, moving, tmp_path):
     from PIL import Image
 
-    write_plot(FaceTrack(arkit.NAMES, 30, moving(n_frames)), tmp_path / "a.png", "a title")
+    write_plot(FaceTrack(arkit.NAMES, 30, moving(n_frames)), tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as image:
         assert image.width == 1400
         assert len(image.convert("RGB").getcolors(1 << 24)) > 50
@@ -235,6 +235,12 @@ def test_a_still_face_has_a_picture_too(tmp_path):
 
 def test_a_writer_that_fails_leaves_nothing(track, tmp_path):
     (tmp_path / "file").write_text("")
-    for write in (engines.write_unity, puppets.write_vmd, puppets.write_rhubarb, write_plot, write_srt):
+    for write in (
+        engines.write_unity,
+        simple_characters.write_vmd,
+        simple_characters.write_rhubarb,
+        write_plot,
+        write_srt,
+    ):
         with pytest.raises(OutputError):
             write(track, tmp_path / "file" / "a")

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from tools.avatars.raster import rasterize
 
 from exomni.core.arkit import INDEX, K
 from exomni.core.errors import InputError
 from exomni.face import MOUTH_VIEW, View, contact_sheet, render
-from exomni.face.raster import rasterize
 from exomni.face.subdivide import Subdivision
 
 

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from exomni.face.raster import rasterize
-
+from .raster import rasterize
 from .skin import Mesh
 
 # Pieces of MakeHuman's layout and ours, as left, top, right, bottom from the upper left corner.
-HEAD_PIECE = (0.638, 0.18, 0.996, 0.86)
 PIECES = {
     "body": ((0.0, 0.0, 0.63, 0.35), (0.01, 0.815, 0.55, 0.99)),
     "ears": ((0.0, 0.355, 0.16, 0.47), (0.57, 0.815, 0.78, 0.99)),

@@ -1,14 +1,14 @@
 """Write a head as a compact GLB: 16-bit positions, 8-bit normals, sparse morph targets, three joints."""
 
-import json
-import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pygltflib import GLTF2, Asset, Attributes, Material, Mesh, Node, Primitive, Sampler, Scene, Skin
 
 from exomni.core.arkit import NAMES, K
+from exomni.export.gltf_document import INDICES, VERTICES, add_accessor, add_sparse, add_texture, glb_bytes
 
 from .parts import Part
 
@@ -16,10 +16,8 @@ CARRIED_STEP_M, SKINNED_STEP_M = 1e-5, 8e-5
 """Positions are whole multiples of this, finer for small parts that the head carries; a skin's displacements of up to
 10 mm then fit in a byte."""
 NORMAL_STEPS, UV_STEPS, COLOUR_STEPS = 127, 65535, 255
-BYTE, UNSIGNED_BYTE, SHORT, UNSIGNED_SHORT, UNSIGNED_INT, FLOAT = 5120, 5121, 5122, 5123, 5125, 5126
-COMPONENTS = {"i1": BYTE, "u1": UNSIGNED_BYTE, "i2": SHORT, "u2": UNSIGNED_SHORT, "u4": UNSIGNED_INT, "f4": FLOAT}
-KINDS = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4", 16: "MAT4"}
-VERTICES, INDICES = 34962, 34963
+REPEATED = {"magFilter": 9729, "minFilter": 9987, "wrapS": 10497, "wrapT": 10497}
+"""How textures are sampled: smoothly, and repeated beyond their edges."""
 JOINTS = ("Chest", "Neck", "Head")
 
 
@@ -34,83 +32,6 @@ class Skeleton:
 
     origin_mm: np.ndarray
     joints_mm: np.ndarray
-
-
-@dataclass
-class Writer:
-    """A glTF document under construction."""
-
-    document: dict[str, Any]
-    blob: bytearray = field(default_factory=bytearray)
-    zeros: dict[tuple[Any, ...], int] = field(default_factory=dict)
-
-    def view(self, data: bytes, **more: int) -> int:
-        """Append bytes, aligned to four; returns the view's index."""
-        self.blob += b"\0" * (-len(self.blob) % 4)
-        views = self.document.setdefault("bufferViews", [])
-        views.append({"buffer": 0, "byteOffset": len(self.blob), "byteLength": len(data), **more})
-        self.blob += data
-        return len(views) - 1
-
-    def add(self, kind: str, value: dict[str, Any]) -> int:
-        """Append to one of the document's lists; returns the index."""
-        rows = self.document.setdefault(kind, [])
-        rows.append(value)
-        return len(rows) - 1
-
-    def dense(self, values: np.ndarray, *, normalized: bool = False, extent: bool = False, target: int = 0) -> int:
-        """An accessor [N, C] of one stored value each; vertex attributes are padded to four bytes."""
-        width = values.shape[1]
-        stride = -(-width * values.itemsize // 4) * 4
-        rows = np.zeros((len(values), stride // values.itemsize), values.dtype)
-        rows[:, :width] = values
-        more = {"target": target} if target else {}
-        if target == VERTICES:
-            more["byteStride"] = stride
-        data = rows if target == VERTICES else values
-        return self._accessor(values, normalized, extent, bufferView=self.view(data.tobytes(), **more))
-
-    def sparse(self, values: np.ndarray, *, normalized: bool = False, extent: bool = False) -> int:
-        """An accessor [N, C] that stores only the rows that are not zero."""
-        rows = np.flatnonzero(values.any(1))
-        if not len(rows):
-            key = (values.dtype.str, values.shape, normalized, extent)
-            if key not in self.zeros:
-                self.zeros[key] = self._accessor(values, normalized, extent)
-            return self.zeros[key]
-        index = rows.astype("<u2" if len(values) <= 65535 else "<u4")
-        stored = {
-            "count": len(rows),
-            "indices": {"bufferView": self.view(index.tobytes()), "componentType": COMPONENTS[index.dtype.str[1:]]},
-            "values": {"bufferView": self.view(values[rows].tobytes())},
-        }
-        return self._accessor(values, normalized, extent, sparse=stored)
-
-    def _accessor(self, values: np.ndarray, normalized: bool, extent: bool, **more: Any) -> int:
-        accessor = {"componentType": COMPONENTS[values.dtype.str[1:]], "count": len(values)}
-        accessor |= {"type": KINDS[values.shape[1]], **more}
-        if normalized:
-            accessor["normalized"] = True
-        if extent:
-            accessor |= {"min": values.min(0).tolist(), "max": values.max(0).tolist()}
-        return self.add("accessors", accessor)
-
-    def texture(self, name: str, data: bytes) -> int:
-        """A picture (JPEG or PNG) as a texture that repeats; returns the texture's index."""
-        kind = "image/png" if data[:4] == b"\x89PNG" else "image/jpeg"
-        image = self.add("images", {"name": name, "bufferView": self.view(data), "mimeType": kind})
-        if "samplers" not in self.document:
-            self.add("samplers", {"magFilter": 9729, "minFilter": 9987, "wrapS": 10497, "wrapT": 10497})
-        return self.add("textures", {"source": image, "sampler": 0})
-
-    def to_bytes(self) -> bytes:
-        """The finished GLB."""
-        self.blob += b"\0" * (-len(self.blob) % 4)
-        self.document["buffers"] = [{"byteLength": len(self.blob)}]
-        text = json.dumps(self.document, separators=(",", ":")).encode()
-        text += b" " * (-len(text) % 4)
-        chunks = struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(self.blob), b"BIN\0")
-        return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks) + len(self.blob)) + chunks + bytes(self.blob)
 
 
 def write_glb(
@@ -129,19 +50,17 @@ def write_glb(
         skeleton: its joints.
         asset: the document's `asset`.
     """
-    writer = Writer({"asset": asset, "extensionsUsed": ["KHR_mesh_quantization"]})
-    writer.document["extensionsRequired"] = ["KHR_mesh_quantization"]
-    numbers = {name: writer.texture(name, data) for name, data in textures.items()}
+    gltf = GLTF2(asset=Asset.from_dict(asset), scene=0)
+    numbers = {name: add_texture(gltf, name, data, Sampler(**REPEATED)) for name, data in textures.items()}
     order = {name: i for i, name in enumerate(materials)}
-    for name, material in materials.items():
-        writer.add("materials", {"name": name, **_numbered(material, numbers)})
-    writer.document["extensionsUsed"] += sorted(_extensions(list(materials.values())))
-    _add_joints(writer, skeleton)
+    gltf.materials += [Material.from_dict({"name": name, **_numbered(m, numbers)}) for name, m in materials.items()]
+    gltf.extensionsUsed = ["KHR_mesh_quantization", *sorted(_extensions(list(materials.values())))]
+    gltf.extensionsRequired = ["KHR_mesh_quantization"]
+    _add_joints(gltf, skeleton)
     for part in parts:
-        _add_node(writer, part, order[part.material], skeleton)
-    roots = [0] + [i for i, node in enumerate(writer.document["nodes"]) if "skin" in node]
-    writer.document |= {"scene": 0, "scenes": [{"nodes": roots}]}
-    return writer.to_bytes()
+        _add_node(gltf, part, order[part.material], skeleton)
+    gltf.scenes.append(Scene(nodes=[0, *(i for i, node in enumerate(gltf.nodes) if node.skin is not None)]))
+    return glb_bytes(gltf)
 
 
 def _extensions(value: Any) -> set[str]:
@@ -158,85 +77,84 @@ def _numbered(value: Any, numbers: Mapping[str, int]) -> Any:
     return value
 
 
-def _add_joints(writer: Writer, skeleton: Skeleton) -> None:
+def _add_joints(gltf: GLTF2, skeleton: Skeleton) -> None:
     """Nodes 0 to 3: the whole, then the joints, each below the one before; and the skin that they move."""
-    writer.add("nodes", {"name": "Avatar", "children": [1]})
+    gltf.nodes.append(Node(name="Avatar", children=[1]))
     above = skeleton.origin_mm
     inverse = []
     for i, (name, joint) in enumerate(zip(JOINTS, skeleton.joints_mm, strict=True)):
-        node = {"name": name, "translation": _metres(joint - above)}
-        if i + 1 < len(JOINTS):
-            node["children"] = [i + 2]
-        writer.add("nodes", node)
+        children = [i + 2] if i + 1 < len(JOINTS) else []
+        gltf.nodes.append(Node(name=name, translation=_metres(joint - above), children=children))
         above = joint
         bind = np.diag([SKINNED_STEP_M] * 3 + [1.0])
         bind[:3, 3] = (skeleton.origin_mm - joint) / 1000
         inverse.append(bind.T.ravel())
-    matrices = writer.dense(np.array(inverse).astype("<f4"))
-    writer.add("skins", {"joints": [1, 2, 3], "skeleton": 1, "inverseBindMatrices": matrices})
+    matrices = add_accessor(gltf, np.array(inverse, "<f4"), "MAT4")
+    gltf.skins.append(Skin(joints=[1, 2, 3], skeleton=1, inverseBindMatrices=matrices))
 
 
 def _metres(values_mm: np.ndarray) -> list[float]:
     return [round(float(v) / 1000, 5) for v in values_mm]
 
 
-def _add_node(writer: Writer, part: Part, material: int, skeleton: Skeleton) -> None:
+def _add_node(gltf: GLTF2, part: Part, material: int, skeleton: Skeleton) -> None:
     """The part's mesh, skinned, or carried by the head if all of it follows the head."""
-    node = {"name": part.name, "mesh": _add_mesh(writer, part, material, skeleton)}
+    gltf.meshes.append(_mesh(gltf, part, material, skeleton))
+    node = Node(name=part.name, mesh=len(gltf.meshes) - 1)
     if part.pull is not None:
-        writer.add("nodes", {**node, "skin": 0})
-        return
-    head = writer.document["nodes"][len(JOINTS)]
-    node |= {"scale": [CARRIED_STEP_M] * 3, "translation": _metres(skeleton.origin_mm - skeleton.joints_mm[-1])}
-    head.setdefault("children", []).append(writer.add("nodes", node))
+        node.skin = 0
+    else:
+        node.scale = [CARRIED_STEP_M] * 3
+        node.translation = _metres(skeleton.origin_mm - skeleton.joints_mm[-1])
+        gltf.nodes[len(JOINTS)].children.append(len(gltf.nodes))
+    gltf.nodes.append(node)
 
 
 def _step_m(part: Part) -> float:
     return CARRIED_STEP_M if part.pull is None else SKINNED_STEP_M
 
 
-def _add_mesh(writer: Writer, part: Part, material: int, skeleton: Skeleton) -> int:
+def _mesh(gltf: GLTF2, part: Part, material: int, skeleton: Skeleton) -> Mesh:
     steps = np.rint((part.positions_mm - skeleton.origin_mm) / 1000 / _step_m(part)).astype("<i2")
     normals = np.rint(part.normals * NORMAL_STEPS).astype("<i1")
-    attributes = {
-        "POSITION": writer.dense(steps, extent=True, target=VERTICES),
-        "NORMAL": writer.dense(normals, normalized=True, target=VERTICES),
-    }
+    attributes = Attributes(
+        POSITION=add_accessor(gltf, steps, "VEC3", with_range=True, target=VERTICES),
+        NORMAL=add_accessor(gltf, normals, "VEC3", target=VERTICES, normalized=True),
+    )
     if part.uv is not None:
         uv = np.rint(part.uv * UV_STEPS).astype("<u2")
-        attributes["TEXCOORD_0"] = writer.dense(uv, normalized=True, target=VERTICES)
+        attributes.TEXCOORD_0 = add_accessor(gltf, uv, "VEC2", target=VERTICES, normalized=True)
     if part.colours is not None:
         colours = np.rint(part.colours * COLOUR_STEPS).astype("<u1")
-        attributes["COLOR_0"] = writer.dense(colours, normalized=True, target=VERTICES)
+        attributes.COLOR_0 = add_accessor(gltf, colours, "VEC4", target=VERTICES, normalized=True)
     if part.pull is not None:
-        attributes |= _joint_attributes(writer, part.pull)
+        _add_joint_weights(gltf, attributes, part.pull)
     index = part.triangles.reshape(-1, 1).astype("<u2" if len(steps) <= 65535 else "<u4")
-    primitive = {"attributes": attributes, "indices": writer.dense(index, target=INDICES), "material": material}
-    mesh = {"name": part.name, "primitives": [primitive]}
+    indices = add_accessor(gltf, index, "SCALAR", target=INDICES)
+    primitive = Primitive(attributes=attributes, indices=indices, material=material)
+    mesh = Mesh(name=part.name, primitives=[primitive])
     if part.deltas_mm is not None and part.deltas_mm.any():
-        primitive["targets"] = _targets(writer, part)
-        mesh |= {"weights": [0.0] * K, "extras": {"targetNames": list(NAMES)}}
-    return writer.add("meshes", mesh)
+        primitive.targets = _targets(gltf, part)
+        mesh.weights, mesh.extras = [0.0] * K, {"targetNames": list(NAMES)}
+    return mesh
 
 
-def _joint_attributes(writer: Writer, pull: np.ndarray) -> dict[str, int]:
+def _add_joint_weights(gltf: GLTF2, attributes: Attributes, pull: np.ndarray) -> None:
     """Each vertex's weights as bytes that add up to 255."""
     weights = np.zeros((len(pull), 4), "<u1")
     weights[:, :2] = np.rint(pull[:, :2] * 255)
     weights[:, 2] = 255 - weights[:, 0] - weights[:, 1]
     joints = np.where(weights > 0, np.arange(4), 0).astype("<u1")
-    return {
-        "JOINTS_0": writer.dense(joints, target=VERTICES),
-        "WEIGHTS_0": writer.dense(weights, normalized=True, target=VERTICES),
-    }
+    attributes.JOINTS_0 = add_accessor(gltf, joints, "VEC4", target=VERTICES)
+    attributes.WEIGHTS_0 = add_accessor(gltf, weights, "VEC4", target=VERTICES, normalized=True)
 
 
-def _targets(writer: Writer, part: Part) -> list[dict[str, int]]:
+def _targets(gltf: GLTF2, part: Part) -> list[Attributes]:
     targets = []
     for delta, turn in zip(part.deltas_mm, part.turns, strict=True):
         steps = np.rint(delta / 1000 / _step_m(part))
         steps = steps.astype("<i1" if np.abs(steps).max() <= 127 else "<i2")
         turned = np.clip(np.rint(turn * NORMAL_STEPS), -127, 127).astype("<i1")
-        target = {"POSITION": writer.sparse(steps, extent=True), "NORMAL": writer.sparse(turned, normalized=True)}
-        targets.append(target)
+        position = add_sparse(gltf, steps, "VEC3", with_range=True)
+        targets.append(Attributes(POSITION=position, NORMAL=add_sparse(gltf, turned, "VEC3", normalized=True)))
     return targets

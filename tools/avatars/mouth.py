@@ -6,7 +6,7 @@ import numpy as np
 
 from exomni.core.arkit import K
 
-from .eyes import grid_triangles
+from .eyeballs import grid_triangles
 from .makehuman import Figure
 from .parts import Part, joined, same_places, vertex_normals
 from .skin import Mesh

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from exomni.face.raster import rasterize
+from .raster import rasterize
 
 DIRECTIONS = 72
 PIXELS = 420

@@ -2,7 +2,9 @@
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -52,25 +54,35 @@ def table(summary: dict[str, dict[str, float]]) -> str:
 
 def plot(folder: Path) -> Path:
     """Draw the durations of each source as a picture in the data folder."""
+    seconds: dict[str, list[float]] = defaultdict(list)
+    for path in sorted((folder / "speech").glob("*.parquet")):
+        for row in store.read_shard(path, ["source", "seconds"]):
+            seconds[row["source"]].append(row["seconds"])
+
+    def draw(pyplot):
+        figure, axis = pyplot.subplots(figsize=(6, 3.2))
+        axis.hist(list(seconds.values()), bins=40, stacked=True, label=list(seconds))
+        axis.set_xlabel("seconds")
+        axis.set_ylabel("rows")
+        axis.legend(fontsize=8)
+        return figure
+
+    return save_plot(draw, folder / "durations.png")
+
+
+def save_plot(draw: Callable[[Any], Any], path: Path) -> Path:
+    """Write the figure that a function of `matplotlib.pyplot` draws, and give its path."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    seconds: dict[str, list[float]] = defaultdict(list)
-    for path in sorted((folder / "speech").glob("*.parquet")):
-        for row in store.read_shard(path, ["source", "seconds"]):
-            seconds[row["source"]].append(row["seconds"])
-    figure, axis = pyplot.subplots(figsize=(6, 3.2))
-    axis.hist(list(seconds.values()), bins=40, stacked=True, label=list(seconds))
-    axis.set_xlabel("seconds")
-    axis.set_ylabel("rows")
-    axis.legend(fontsize=8)
+    figure = draw(pyplot)
     figure.tight_layout()
-    with atomic_path(folder / "durations.png") as part:
+    with atomic_path(path) as part:
         figure.savefig(part, dpi=120)
     pyplot.close(figure)
-    return folder / "durations.png"
+    return path
 
 
 def write_manifest(folder: Path, config: BuildConfig, summary: dict[str, dict[str, float]]) -> Path:

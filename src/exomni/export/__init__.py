@@ -1,4 +1,4 @@
-"""Take a face anywhere: read it from any file, fit it to a character, write it for any program."""
+"""Face animations as files: read from many formats, fitted to a character, written to many formats."""
 
 from .exporting import Export, export
 from .formats import FORMATS, Options

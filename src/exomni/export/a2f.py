@@ -54,10 +54,7 @@ def read_a2f(path: str | os.PathLike[str], fps: Any = None) -> Reading:
         FormatError: it is not what its own counts promise; the message has the frame.
     """
     document = read_json(path)
-    names, rows = document.get("facsNames"), document.get("weightMat")
-    for key, value in (("facsNames", names), ("weightMat", rows)):
-        if not isinstance(value, list):
-            raise FormatError(f"{path}: no list '{key}', so it is not Audio2Face's JSON")
+    names, rows = _list(path, document, "facsNames"), _list(path, document, "weightMat")
     if not all(isinstance(name, str) for name in names):
         raise FormatError(f"{path}: 'facsNames' holds something else than names")
     _counts(path, document, names, rows)
@@ -81,6 +78,13 @@ def read_a2f(path: str | os.PathLike[str], fps: Any = None) -> Reading:
 def shortest(values: np.ndarray) -> list[list[str]]:
     """Each float32 of [T, K] as the shortest decimal that reads back as itself."""
     return values.astype("U16").tolist()
+
+
+def _list(path: str | os.PathLike[str], document: dict[str, Any], key: str) -> list:
+    value = document.get(key)
+    if not isinstance(value, list):
+        raise FormatError(f"{path}: no list '{key}', so it is not Audio2Face's JSON")
+    return value
 
 
 def _counts(path: str | os.PathLike[str], document: dict, names: Sequence, rows: Sequence) -> None:

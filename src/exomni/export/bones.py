@@ -1,4 +1,4 @@
-"""Bones of a glTF head: which node turns it, and how a turn of the head or of an eye is written for it."""
+"""Bones of a glTF head: finds the nodes of head and eyes, and turns rotations of the face into theirs and back."""
 
 import re
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .turns import angles, matrix, product, quaternions
+from ..face.rotations import angles, matrix, product, quaternions
 
 if TYPE_CHECKING:
     from pygltflib import GLTF2, Node
@@ -54,7 +54,7 @@ def local(node: "Node") -> np.ndarray:
     if node.matrix is not None:
         return np.array(node.matrix, np.float64).reshape(4, 4).T
     out = np.eye(4)
-    out[:3, :3] = matrix(node.rotation or UNTURNED) * np.array(node.scale or (1, 1, 1))
+    out[:3, :3] = matrix(_rotation(node)) * np.array(node.scale or (1, 1, 1))
     out[:3, 3] = node.translation or (0, 0, 0)
     return out
 
@@ -80,15 +80,15 @@ def turned(gltf: "GLTF2", node: int, turns: np.ndarray) -> np.ndarray:
         Quaternions x, y, z, w, float32 [T, 4].
     """
     world = _around(gltf, node)
-    rest = gltf.nodes[node].rotation or UNTURNED
+    rest = _rotation(gltf.nodes[node])
     return product(product(_back(world), product(quaternions(turns), world)), rest).astype(np.float32)
 
 
 def turns_of(gltf: "GLTF2", node: int, rotations: np.ndarray) -> np.ndarray:
     """Yaw, pitch, roll in radians, [T, 3], of a bone that is rotated so, [T, 4]: what `turned` was given."""
     world = _around(gltf, node)
-    rest = gltf.nodes[node].rotation or UNTURNED
-    return angles(product(product(world, product(rotations, _back(np.array(rest)))), _back(world)))
+    rest = _rotation(gltf.nodes[node])
+    return angles(product(product(world, product(rotations, _back(rest))), _back(world)))
 
 
 def _around(gltf: "GLTF2", node: int) -> np.ndarray:
@@ -96,8 +96,13 @@ def _around(gltf: "GLTF2", node: int) -> np.ndarray:
     above = {index: parent for index, parent, _ in walk(gltf)}
     world, parent = UNTURNED, above[node]
     while parent is not None:
-        world, parent = product(gltf.nodes[parent].rotation or UNTURNED, world), above[parent]
+        world, parent = product(_rotation(gltf.nodes[parent]), world), above[parent]
     return product(BACKWARDS if "VRM" in (gltf.extensions or {}) else UNTURNED, world)
+
+
+def _rotation(node: "Node") -> np.ndarray:
+    """A node's quaternion."""
+    return UNTURNED if node.rotation is None else np.array(node.rotation)
 
 
 def _back(quaternion: np.ndarray) -> np.ndarray:

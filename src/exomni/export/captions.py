@@ -1,4 +1,4 @@
-"""Captions: SRT and WebVTT from what is said."""
+"""Captions as SRT and WebVTT, made from the transcript and, where words have no times, from the pauses in the audio."""
 
 import os
 import re
@@ -43,7 +43,7 @@ def write_vtt(track: FaceTrack, path: str | os.PathLike[str]) -> None:
 
 
 def spoken_words(track: FaceTrack) -> tuple[Word, ...]:
-    """The track's words with their times; estimated from the text's length where nobody measured them.
+    """The track's words with their times; estimated from the text's length where they were not measured.
 
     Args:
         track: the face, with `words` or `text`.
@@ -80,11 +80,6 @@ def caption_cues(track: FaceTrack) -> Sequence["CaptionCue"]:
     return [cue._replace(end=min(cue.end, max(end_s, cue.words[-1][2]))) for cue in cues]
 
 
-def caption_at(cues: Sequence["CaptionCue"], time_s: float) -> Sequence[str]:
-    """The lines to show at a moment; empty between captions."""
-    return next((cue.lines for cue in cues if cue.start <= time_s < cue.end), ())
-
-
 def _letters(token: str) -> float:
     digits = sum(character.isdigit() for character in token)
     return max(1.0, len(re.findall(r"[^\W\d_]", token)) + DIGIT_LETTERS * digits)
@@ -114,7 +109,7 @@ def _shared_out(tokens: Sequence[str], lengths_s: Sequence[float]) -> list[Seque
 def _voiced_spans_s(track: FaceTrack) -> list[tuple[float, float]]:
     """Stretches of voice between pauses, in seconds; the whole track where there is no audio or no sound."""
     whole = [(0.0, float(track.duration_s))]
-    if track.audio is None or not len(track.audio):
+    if track.audio is None or track.sample_hz is None or not len(track.audio):
         return whole
     window = max(1, int(track.sample_hz * WINDOW_S))
     n_windows = -(-len(track.audio) // window)

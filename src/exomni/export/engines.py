@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from ..core.atomic import write_text
-from .keys import Curve, curves
+from .keyframes import Curve, curves
 from .track import FaceTrack
 
 UNITY_MESH_PATH = "Head"

@@ -1,4 +1,4 @@
-"""`export`: any source to any formats."""
+"""Writes a face from any source to files of any formats."""
 
 import os
 from collections.abc import Sequence
@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from .formats import FORMATS, Format, Options, find, guess
-from .orders import doubted_order
 from .profile import Profile, load_profile
-from .retarget import retarget
-from .sources import load
+from .sources import load_fitted
 
 
 @dataclass(frozen=True)
@@ -59,15 +57,12 @@ def export(
         OutputError: a place cannot be written; the files before it are there.
     """
     wanted = [_target(item, _folder(source, out), _stem(source)) for item in to]
-    reading = load(source, fps=fps, order=order, audio=audio)
-    track, notes = reading.track, (*reading.notes, *doubted_order(reading.track))
-    if profile is not None:
-        fitted = retarget(track, profile if isinstance(profile, Profile) else load_profile(profile))
-        track, notes = fitted.track, notes + fitted.notes
+    character = load_profile(profile) if isinstance(profile, str | os.PathLike) else profile
+    fitted = load_fitted(source, character, fps=fps, order=order, audio=audio)
     done = []
     for chosen, path in wanted:
-        more = chosen.write(track, path, options or Options()) or ()
-        done.append(Export(path, chosen.name, (*notes, *more)))
+        more = chosen.write(fitted.track, path, options or Options()) or ()
+        done.append(Export(path, chosen.name, (*fitted.notes, *more)))
     return done
 
 
@@ -91,7 +86,7 @@ def _folder(source: Any, out: str | os.PathLike[str] | None) -> Path:
 
 
 def _stem(source: Any) -> str:
-    """What the files are called: as the source without its suffixes."""
+    """The name of the files: that of the source without its suffixes."""
     if not isinstance(source, str | os.PathLike):
         return "face"
     return Path(source).resolve().name.split(".")[0] or "face"

@@ -1,16 +1,17 @@
-"""The one table of formats."""
+"""The one table of file formats: how each is written and, if it can be, read. A new format is a new row here."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from exomni.core.errors import InputError
-
-from . import a2f, captions, engines, livelink_csv, plot, puppets, scenes, tables
-from .gltf import read_gltf
-from .heads import PLAIN
-from .reading import Reading
+from ..core.errors import InputError
+from . import a2f, audio_files, captions, engines, gltf, livelink_csv, plot, simple_characters, tables, vrma
+from .reading import Reading, read_bytes
+from .shipped_heads import PLAIN
 from .track import FaceTrack
+
+TABLES = (".csv", ".tsv", ".txt")
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,8 @@ class Options:
     """What some formats need to know of the character.
 
     Attributes:
-        head: a name in `heads.HEADS`, or a `.glb`, `.gltf` or `.vrm`, to animate or film; without it, the plain head
-            is animated and the woman filmed.
+        head: a name in `shipped_heads.HEADS`, or a `.glb`, `.gltf` or `.vrm`, to animate or film; without it, the
+            plain head is animated and the woman filmed.
         mesh: where the face mesh is in the scene: Unity's path from the Animator, Godot's node path.
         casing: how a perfect-sync avatar spells its expressions, `camel` or `pascal`.
     """
@@ -29,32 +30,37 @@ class Options:
     casing: str = "camel"
 
     def __post_init__(self) -> None:
-        """Refuse a casing that nobody has.
+        """Refuse a casing that is not in `vrma.CASINGS`.
 
         Raises:
             InputError: no such casing.
         """
-        if self.casing not in scenes.CASINGS:
-            raise InputError(f"no casing '{self.casing}'; there are {', '.join(scenes.CASINGS)}")
+        if self.casing not in vrma.CASINGS:
+            raise InputError(f"no casing '{self.casing}'; there are {', '.join(vrma.CASINGS)}")
 
 
 @dataclass(frozen=True)
 class Format:
-    """One way to write, and perhaps read, a face.
+    """One way to write, and perhaps read, a face. A new format is a file with its writer and a row of `_TABLE`.
 
     Attributes:
         name: as in `--to`.
         suffix: of its files.
-        what: what it is and who reads it.
+        what: what it is and which programs read it.
         write: writes a track to a path and returns notes, if there are any.
-        read: reads a path at a given frame rate, or None where a face cannot be had back.
+        read: reads a path, given a frame rate and an order of columns or None for both; None where a face cannot
+            be had back.
+        reads: suffixes of the files that `read` is for.
+        recognises: whether a file with such a suffix is of this format; the first in the table that says yes reads it.
     """
 
     name: str
     suffix: str
     what: str
     write: Callable[[FaceTrack, Path, Options], Sequence[str] | None]
-    read: Callable[[Path, object], Reading] | None = None
+    read: Callable[[Path, Any, str | None], Reading] | None = None
+    reads: tuple[str, ...] = ()
+    recognises: Callable[[Path], bool] = lambda path: True
 
 
 def _film(track: FaceTrack, path: Path, options: Options) -> Sequence[str]:
@@ -66,23 +72,26 @@ def _film(track: FaceTrack, path: Path, options: Options) -> Sequence[str]:
 _TABLE = (
     Format(
         "livelink-csv", ".livelink.csv", "Live Link Face recording: Faceit for Blender, MotionBuilder, Maya scripts",
-        lambda t, p, o: livelink_csv.write_livelink_csv(t, p), livelink_csv.read_livelink_csv,
+        lambda t, p, o: livelink_csv.write_livelink_csv(t, p),
+        lambda p, fps, order: livelink_csv.read_livelink_csv(p, fps), TABLES, livelink_csv.is_livelink_csv,
     ),
     Format(
         "a2f", ".a2f.json", "Audio2Face blendshape weights: Omniverse, Blender and Maya add-ons",
-        lambda t, p, o: a2f.write_a2f(t, p), a2f.read_a2f,
+        lambda t, p, o: a2f.write_a2f(t, p),
+        lambda p, fps, order: a2f.read_a2f(p, fps), (".json",),
     ),
     Format(
         "glb", ".glb", "glTF head with morph animation, audio beside: three.js, Blender, Godot, Unity",
-        lambda t, p, o: scenes.write_glb(t, p, o.head or PLAIN), read_gltf,
+        lambda t, p, o: gltf.write_glb(t, p, o.head or PLAIN),
+        lambda p, fps, order: gltf.read_gltf(p, fps), (".glb", ".gltf", ".vrm"),
     ),
     Format(
         "vrma", ".vrma", "VRM animation of vowels and blinks: any VRM avatar",
-        lambda t, p, o: scenes.write_vrma(t, p),
+        lambda t, p, o: vrma.write_vrma(t, p),
     ),
     Format(
         "vrma-perfect-sync", ".perfect-sync.vrma", "VRM animation of all 52: VRM avatars with perfect sync",
-        lambda t, p, o: scenes.write_vrma_perfect_sync(t, p, o.casing),
+        lambda t, p, o: vrma.write_vrma_perfect_sync(t, p, o.casing),
     ),
     Format(
         "unity", ".anim", "Unity AnimationClip",
@@ -94,23 +103,23 @@ _TABLE = (
     ),
     Format(
         "live2d", ".motion3.json", "Live2D Cubism motion: VTube Studio, Cubism SDK",
-        lambda t, p, o: puppets.write_live2d(t, p),
+        lambda t, p, o: simple_characters.write_live2d(t, p),
     ),
     Format(
         "vmd", ".vmd", "MikuMikuDance motion",
-        lambda t, p, o: puppets.write_vmd(t, p),
+        lambda t, p, o: simple_characters.write_vmd(t, p),
     ),
     Format(
         "rhubarb", ".rhubarb.tsv", "Rhubarb mouth cues, tab-separated: drawn animation, After Effects, Moho",
-        lambda t, p, o: puppets.write_rhubarb(t, p, "tsv"),
+        lambda t, p, o: simple_characters.write_rhubarb(t, p, "tsv"),
     ),
     Format(
         "rhubarb-xml", ".rhubarb.xml", "Rhubarb mouth cues, XML",
-        lambda t, p, o: puppets.write_rhubarb(t, p, "xml"),
+        lambda t, p, o: simple_characters.write_rhubarb(t, p, "xml"),
     ),
     Format(
         "rhubarb-json", ".rhubarb.json", "Rhubarb mouth cues, JSON",
-        lambda t, p, o: puppets.write_rhubarb(t, p, "json"),
+        lambda t, p, o: simple_characters.write_rhubarb(t, p, "json"),
     ),
     Format(
         "srt", ".srt", "SubRip captions",
@@ -122,15 +131,16 @@ _TABLE = (
     ),
     Format(
         "csv", ".csv", "coefficients, one row a frame: spreadsheets",
-        lambda t, p, o: tables.write_csv(t, p), tables.read_csv,
+        lambda t, p, o: tables.write_csv(t, p), tables.read_csv, TABLES,
     ),
     Format(
         "parquet", ".parquet", "coefficients with types and frame rate: pandas, Polars, DuckDB",
-        lambda t, p, o: tables.write_parquet(t, p), tables.read_parquet,
+        lambda t, p, o: tables.write_parquet(t, p),
+        lambda p, fps, order: tables.read_parquet(p, fps), (".parquet",),
     ),
     Format(
         "npz", ".npz", "coefficients, rotations, audio: NumPy",
-        lambda t, p, o: tables.write_npz(t, p), tables.read_npz,
+        lambda t, p, o: tables.write_npz(t, p), tables.read_npz, (".npz", ".npy"),
     ),
     Format(
         "plot", ".png", "picture of the curves",
@@ -138,23 +148,23 @@ _TABLE = (
     ),
     Format(
         "wav", ".wav", "the audio alone",
-        lambda t, p, o: scenes.write_wav(t, p),
+        lambda t, p, o: audio_files.write_wav(t, p),
     ),
     Format(
         "mp4", ".mp4", "film of the head with sound, H.264 and AAC",
-        lambda t, p, o: _film(t, p, o),
+        _film,
     ),
     Format(
         "webm", ".webm", "film of the head with sound, VP9 and Opus",
-        lambda t, p, o: _film(t, p, o),
+        _film,
     ),
     Format(
         "gif", ".gif", "moving picture of the head, small and silent",
-        lambda t, p, o: _film(t, p, o),
+        _film,
     ),
     Format(
         "sheet", ".sheet.png", "pictures of the head at moments of the animation",
-        lambda t, p, o: _film(t, p, o),
+        _film,
     ),
 )  # fmt: skip
 
@@ -182,3 +192,23 @@ def guess(path: Path) -> Format:
     if not fits:
         raise InputError(f"{path}: no format writes '{path.suffix}' files; name one with FORMAT=PATH")
     return max(fits, key=lambda row: len(row.suffix))
+
+
+def read_file(path: Path, fps: Any, order: str | None) -> Reading:
+    """Read a face from a file of any format that can be read.
+
+    Args:
+        path: the file.
+        fps: frames a second, over what the file says.
+        order: of the columns, for tables without names.
+    Raises:
+        InputError: it cannot be read, or no format reads such files.
+        FormatError: it does not follow its format.
+    """
+    suffix = path.suffix.lower()
+    for row in _TABLE:
+        if row.read is not None and suffix in row.reads and row.recognises(path):
+            return row.read(path, fps, order)
+    read_bytes(path)
+    readable = dict.fromkeys(row.reads[0] for row in _TABLE if row.reads)
+    raise InputError(f"{path}: no face is read from '{suffix}' files, only from {' '.join(readable)}")

@@ -1,4 +1,4 @@
-"""`inspect`: what a face is, and what about it looks wrong."""
+"""Reports what a source holds (format, rate, names, ranges) and warns of what looks wrong."""
 
 import os
 from collections.abc import Iterator
@@ -9,10 +9,10 @@ import numpy as np
 
 from exomni.core import arkit
 
-from .orders import doubted_order
+from .column_orders import doubted_order
 from .plot import write_plot
 from .sources import load
-from .track import FaceTrack
+from .track import FaceTrack, audio_mismatch
 
 SLACK = 1e-3
 """How far a value may leave 0..1 without a word: rounding does that."""
@@ -27,7 +27,6 @@ JUMP = 0.6
 """More than this from one frame to the next, and not back: a cut or a lost frame."""
 MOUTH_MIN = 0.02
 TURN_RAD = 2 * np.pi
-AUDIO_FRAMES = 1
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ def inspect(
         foreign=tuple(name for name in track.names if name not in arkit.INDEX),
         has_head=track.head is not None,
         has_eyes=track.eyes is not None,
-        audio_s=None if track.audio is None else len(track.audio) / track.sample_hz,
+        audio_s=track.audio_s,
         text=track.text,
         shapes=shapes,
         notes=reading.notes,
@@ -208,8 +207,6 @@ def _jumps(track: FaceTrack) -> Iterator[str]:
 def _nothing_said(track: FaceTrack) -> Iterator[str]:
     if track.audio is None:
         return
-    apart_s = len(track.audio) / track.sample_hz - float(track.duration_s)
-    if abs(apart_s) > AUDIO_FRAMES / track.fps:
-        yield f"the audio is {abs(apart_s):.3f} s {'longer' if apart_s > 0 else 'shorter'} than the animation"
+    yield from audio_mismatch(track)
     if np.abs(track.audio).max(initial=0) > MOUTH_MIN and np.ptp(track.column("jawOpen")) < MOUTH_MIN:
         yield "there is sound, but the jaw does not move"

@@ -81,6 +81,11 @@ def read_livelink_csv(path: str | os.PathLike[str], fps: Any = None) -> Reading:
         raise FormatError(f"{path}: {error}") from None
 
 
+def is_livelink_csv(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is such a recording, by its first line. Raises InputError or FormatError as `read_text` does."""
+    return is_livelink_header(read_text(path).split("\n", 1)[0])
+
+
 def is_livelink_header(line: str) -> bool:
     """Whether a first line is the header of such a file: it has a timecode and a count."""
     cells = {cell.strip().strip('"').lower() for cell in re.split("[,;]", line.lstrip("\ufeff"))}
@@ -110,7 +115,7 @@ def _parse(text: str, fps: Any) -> Reading:
             "say how many frames a second with fps"
         )
     table, filled = fill(rows, grid.index)
-    track = _track(table, naming, as_rate(grid.fps if fps is None else fps), grid.start_s)
+    track = track_of(naming, table, as_rate(grid.fps if fps is None else fps), grid.start_s)
     notes += grid.notes if fps is None else ()
     return Reading(track, FORMAT, _name_notes(naming) + notes + filled)
 
@@ -146,7 +151,7 @@ def _rows(
             rows.append(Row(number, second, frame, None))
             continue
         counts.add(cells[count].strip())
-        rows.append(Row(number, second, frame, [_number(cells[i], header[i], number) for i in columns]))
+        rows.append(Row(number, second, frame, [number_at(cells[i], f"line {number}, {header[i]}") for i in columns]))
     if not counts:
         raise FormatError("there is not a single frame" + (" with a face" if rows else ""))
     if counts == {str(len(columns))}:
@@ -154,27 +159,40 @@ def _rows(
     return rows, (f"the count column says {', '.join(sorted(counts))}: there are {len(columns)} values",)
 
 
-def _number(cell: str, column: str, line: int) -> float:
+def number_at(cell: str, place: str) -> float:
+    """A cell's number.
+
+    Raises:
+        FormatError: it is none, or not finite; the message begins with `place`.
+    """
     try:
         value = float(cell)
     except ValueError:
-        raise FormatError(f"line {line}, {column}: '{cell}' is not a number") from None
+        raise FormatError(f"{place}: '{cell}' is not a number") from None
     if not math.isfinite(value):
-        raise FormatError(f"line {line}, {column}: {value} is not a finite number")
+        raise FormatError(f"{place}: {value} is not a finite number")
     return value
 
 
-def _track(table: np.ndarray, naming: Naming, rate: Fraction, start_s: Fraction) -> FaceTrack:
-    turned = np.zeros((len(table), len(ROTATIONS)))
+def track_of(naming: Naming, values: np.ndarray, rate: Fraction, start_s: Fraction = Fraction(0)) -> FaceTrack:
+    """A face from columns whose names were understood; rotations that are only partly there are zero elsewhere.
+
+    Args:
+        naming: what the columns are.
+        values: [T, columns].
+        rate: frames a second.
+        start_s: timecode of the first frame, in seconds.
+    """
+    turned = np.zeros((len(values), len(ROTATIONS)))
     for i, name in enumerate(ROTATIONS):
         if name in naming.rotations:
-            turned[:, i] = table[:, naming.rotations[name]]
-    has = [any(name in naming.rotations for name in group) for group in (ROTATIONS[:3], ROTATIONS[3:])]
+            turned[:, i] = values[:, naming.rotations[name]]
+    has_head, has_eyes = (any(name in naming.rotations for name in each) for each in (ROTATIONS[:3], ROTATIONS[3:]))
     return FaceTrack(
         names=tuple(naming.columns),
         fps=rate,
-        frames=table[:, list(naming.columns.values())],
-        head=turned[:, :3] if has[0] else None,
-        eyes=turned[:, 3:].reshape(-1, 2, 3) if has[1] else None,
+        frames=values[:, list(naming.columns.values())],
+        head=turned[:, :3] if has_head else None,
+        eyes=turned[:, 3:].reshape(-1, 2, 3) if has_eyes else None,
         start_s=start_s,
     )

@@ -115,8 +115,9 @@ def _convention(spelled: Sequence[str], has_neutral: bool) -> str:
         return "the _L/_R convention"
     if all(name in arkit.INDEX for name in bare):
         return "camelCase" if list(bare) == list(spelled) else "camelCase behind a mesh name"
-    if all(name == pascal(canonical(name)) for name in bare):
+    known = [canonical(name) or name for name in bare]
+    if bare == [pascal(name) for name in known]:
         return "PascalCase"
-    if all(name == re.sub("([A-Z])", r"_\1", canonical(name)).lower() for name in bare):
+    if bare == [re.sub("([A-Z])", r"_\1", name).lower() for name in known]:
         return "snake_case"
     return "another spelling"

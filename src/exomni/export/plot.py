@@ -29,13 +29,12 @@ LONG_S = 60
 MAP_COLUMNS = 1200
 
 
-def write_plot(track: FaceTrack, path: str | os.PathLike[str], title: str = "") -> None:
+def write_plot(track: FaceTrack, path: str | os.PathLike[str]) -> None:
     """Draw every shape that moves, by part of the face, under the audio if there is any.
 
     Args:
         track: the face.
         path: a PNG.
-        title: above the picture.
     Raises:
         OutputError: the place cannot be written.
     """
@@ -47,9 +46,9 @@ def write_plot(track: FaceTrack, path: str | os.PathLike[str], title: str = "") 
     heights += [5.0] if track.duration_s > LONG_S else [1.0] * len(rows)
     figure = Figure(figsize=(WIDTH_INCHES, ROW_INCHES * sum(heights) + 0.8), layout="tight")
     axes = list(np.atleast_1d(figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)))
-    figure.suptitle(title or f"{track.n_frames} frames, {float(track.fps):g} a second")
-    if track.audio is not None:
-        _draw_audio(axes.pop(0), track)
+    figure.suptitle(f"{track.n_frames} frames, {float(track.fps):g} a second")
+    if track.audio is not None and track.sample_hz is not None:
+        _draw_audio(axes.pop(0), track.audio, track.sample_hz)
     if track.duration_s > LONG_S:
         _draw_map(axes[0], track, [name for names in rows.values() for name in names])
     else:
@@ -69,10 +68,10 @@ def _grouped(track: FaceTrack) -> dict[str, list[str]]:
     return rows
 
 
-def _draw_audio(axis: "Axes", track: FaceTrack) -> None:
-    size = max(1, len(track.audio) // MAP_COLUMNS)
-    blocks = track.audio[: len(track.audio) // size * size].reshape(-1, size)
-    times_s = np.arange(len(blocks)) * size / track.sample_hz
+def _draw_audio(axis: "Axes", samples: np.ndarray, sample_hz: int) -> None:
+    size = max(1, len(samples) // MAP_COLUMNS)
+    blocks = samples[: len(samples) // size * size].reshape(-1, size)
+    times_s = np.arange(len(blocks)) * size / sample_hz
     axis.fill_between(times_s, blocks.min(axis=1), blocks.max(axis=1), color="0.4", linewidth=0.5)
     axis.set_ylabel("audio")
 

@@ -32,9 +32,9 @@ class Smoothing(_Strict):
         derivative_cutoff_hz: cut-off of the speed that `beta` looks at.
     """
 
-    min_cutoff_hz: float = Field(4.0, gt=0)
-    beta: float = Field(2.0, ge=0)
-    derivative_cutoff_hz: float = Field(2.0, gt=0)
+    min_cutoff_hz: float = Field(default=4.0, gt=0)
+    beta: float = Field(default=2.0, ge=0)
+    derivative_cutoff_hz: float = Field(default=2.0, gt=0)
 
 
 class Shape(_Strict):
@@ -48,8 +48,8 @@ class Shape(_Strict):
         smoothing: in place of the profile's; False (YAML's `off`) for none.
     """
 
-    gain: float = Field(1.0, ge=-MAX_GAIN, le=MAX_GAIN)
-    offset: float = Field(0.0, ge=-1, le=1)
+    gain: float = Field(default=1.0, ge=-MAX_GAIN, le=MAX_GAIN)
+    offset: float = Field(default=0.0, ge=-1, le=1)
     clamp: tuple[float, float] = (0.0, 1.0)
     mute: bool = False
     smoothing: Smoothing | Literal[False] | None = None
@@ -107,10 +107,11 @@ class Profile(_Strict):
     def _known_names(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if value is None:
             return None
-        for name in value:
-            if canonical(name) not in arkit.INDEX:
+        known = {name: canonical(name) or "" for name in value}
+        for name, shape in known.items():
+            if shape not in arkit.INDEX:
                 raise ValueError(_unknown(name))
-        return tuple(canonical(name) for name in value)
+        return tuple(known[name] for name in value)
 
     def shape(self, name: str) -> Shape:
         """How one shape is taken."""
@@ -140,11 +141,7 @@ def load_profile(path: str | os.PathLike[str]) -> Profile:
 
 
 def save_profile(profile: Profile, path: str | os.PathLike[str]) -> None:
-    """Write a profile; only what differs from the defaults.
-
-    Raises:
-        OutputError: the place cannot be written.
-    """
+    """Write a profile; only what differs from the defaults. Raises OutputError where it cannot be written."""
     document = profile.model_dump(mode="json", exclude_defaults=True)
     write_text(path, yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
 

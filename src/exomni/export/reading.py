@@ -1,4 +1,4 @@
-"""What every reader gives back, and how files come in."""
+"""The result of every reader of a face, and helpers that read whole files."""
 
 import json
 import os

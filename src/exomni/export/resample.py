@@ -1,4 +1,4 @@
-"""Other frame rates, without drift: every frame's time is exact."""
+"""Converts a face to another frame rate without drift: every frame's time is an exact fraction."""
 
 from fractions import Fraction
 from typing import Any

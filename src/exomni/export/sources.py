@@ -1,6 +1,5 @@
-"""Any face comes in here: a saved result, a file of any format that is read, or an object."""
+"""Reads a face from a saved result, a file of any format that can be read, or an object."""
 
-import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,13 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from exomni.core.errors import FormatError, InputError
-
+from ..core.errors import FormatError, InputError
 from .a2f import read_a2f
-from .livelink_csv import is_livelink_header, read_livelink_csv
-from .reading import Reading, read_bytes, read_json, read_text
-from .tables import from_table, read_csv, read_npz, read_parquet
-from .track import FaceTrack, Word
+from .audio_files import read_audio
+from .column_orders import doubted_order
+from .formats import read_file
+from .livelink_csv import read_livelink_csv
+from .profile import Profile
+from .reading import Reading, read_json
+from .retarget import Fitted, retarget
+from .tables import from_table
+from .track import FaceTrack, Word, audio_mismatch
 
 FACE, CAPTURE, SPEECH, REPLY = "face.json", "face.csv", "speech.wav", "reply.json"
 """The files of a saved result."""
@@ -28,7 +31,7 @@ def load(source: Any, *, fps: Any = None, order: str | None = None, audio: Any =
             Parquet, NPZ/NPY or GLB; a FaceTrack, a Reading, anything with such a `track`; an array
             [T, columns]; or a mapping of names to columns.
         fps: frames a second, over what the source says.
-        order: of the columns, for tables without names (`orders.ORDERS`).
+        order: of the columns, for tables without names (`column_orders.ORDERS`).
         audio: a sound file that belongs to it, over one that the source brings.
     Raises:
         InputError: it cannot be read, or nothing here reads such a thing.
@@ -36,7 +39,8 @@ def load(source: Any, *, fps: Any = None, order: str | None = None, audio: Any =
     """
     if isinstance(source, str | os.PathLike):
         try:
-            reading = _from_path(Path(source), fps, order)
+            path = Path(source)
+            reading = _saved_result(path, fps) if path.is_dir() else read_file(path, fps, order)
         except FormatError as error:
             told = str(source) in str(error)
             raise error if told else FormatError(f"{source}: {error}") from None
@@ -48,42 +52,19 @@ def load(source: Any, *, fps: Any = None, order: str | None = None, audio: Any =
     return _with_audio(reading, samples, sample_hz)
 
 
-def read_audio(path: str | os.PathLike[str]) -> tuple[np.ndarray, int]:
-    """Mono samples, float32 [N] in -1..1, and their rate.
+def load_fitted(
+    source: Any, profile: Profile | None, *, fps: Any = None, order: str | None = None, audio: Any = None
+) -> Fitted:
+    """Read a face and fit it to a character; notes say how it was understood, what looks wrong, what was rerouted.
 
-    Raises:
-        InputError: the file cannot be read.
-        FormatError: it is no sound file.
+    Args and errors are those of `load`; `profile` is of the character, or None.
     """
-    import soundfile
-
-    data = read_bytes(path)
-    try:
-        samples, sample_hz = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise FormatError(f"{path}: {error.error_string}") from None
-    return samples.mean(axis=1), sample_hz
-
-
-def _from_path(path: Path, fps: Any, order: str | None) -> Reading:
-    if path.is_dir():
-        return _saved_result(path, fps)
-    suffix = path.suffix.lower()
-    if suffix in (".glb", ".gltf", ".vrm"):
-        from .gltf import read_gltf
-
-        return read_gltf(path, fps)
-    if suffix == ".parquet":
-        return read_parquet(path, fps)
-    if suffix in (".npz", ".npy"):
-        return read_npz(path, fps, order)
-    if suffix == ".json":
-        return read_a2f(path, fps)
-    if suffix in (".csv", ".tsv", ".txt"):
-        first = read_text(path).split("\n", 1)[0]
-        return read_livelink_csv(path, fps) if is_livelink_header(first) else read_csv(path, fps, order)
-    read_bytes(path)
-    raise InputError(f"{path}: no face is read from '{suffix}' files, only from .json .csv .parquet .npz .glb")
+    reading = load(source, fps=fps, order=order, audio=audio)
+    notes = (*reading.notes, *doubted_order(reading.track))
+    if profile is None:
+        return Fitted(reading.track, notes)
+    fitted = retarget(reading.track, profile)
+    return Fitted(fitted.track, notes + fitted.notes)
 
 
 def _from_object(source: Any, fps: Any, order: str | None) -> Reading:
@@ -143,9 +124,4 @@ def _words(path: Path, words: Any) -> tuple[Word, ...]:
 
 def _with_audio(reading: Reading, samples: np.ndarray, sample_hz: int) -> Reading:
     track = reading.track.replace(audio=samples, sample_hz=sample_hz)
-    apart_s = len(samples) / sample_hz - float(track.duration_s)
-    if abs(apart_s) <= 1 / track.fps:
-        return Reading(track, reading.format, reading.notes)
-    longer = "longer" if apart_s > 0 else "shorter"
-    note = f"the audio is {abs(apart_s):.3f} s {longer} than the animation"
-    return Reading(track, reading.format, (*reading.notes, note))
+    return Reading(track, reading.format, (*reading.notes, *audio_mismatch(track)))

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import math
 import os
 import zipfile
 import zlib
@@ -17,9 +16,9 @@ from exomni.core.errors import FormatError
 
 from ..core.atomic import atomic_path, write_text
 from .a2f import shortest
-from .livelink_csv import delimiter_of, rotations
+from .column_orders import name_columns
+from .livelink_csv import delimiter_of, number_at, rotations, track_of
 from .names import ROTATIONS, understand
-from .orders import name_columns
 from .reading import Reading, read_bytes, read_text
 from .track import FaceTrack, as_rate
 
@@ -79,7 +78,7 @@ def write_npz(track: FaceTrack, path: str | os.PathLike[str]) -> None:
         if getattr(track, key) is not None:
             arrays[key] = np.array(getattr(track, key))
     with atomic_path(path) as part:
-        np.savez(part, **arrays)
+        np.savez(part, allow_pickle=False, **arrays)
 
 
 def read_csv(path: str | os.PathLike[str], fps: Any = None, order: str | None = None) -> Reading:
@@ -88,7 +87,7 @@ def read_csv(path: str | os.PathLike[str], fps: Any = None, order: str | None = 
     Args:
         path: the file.
         fps: frames a second; needed where no column is a clock.
-        order: of the columns, where they have no names (`orders.ORDERS`).
+        order: of the columns, where they have no names (`column_orders.ORDERS`).
     Raises:
         InputError: the file cannot be read.
         FormatError: a line cannot be understood; the message has its number and the reason.
@@ -180,18 +179,7 @@ def from_table(kind: str, header: Sequence[str] | None, table: np.ndarray, fps: 
     else:
         rate = as_rate(fps)
     values = table[:, shapes]
-    parts = _rotation_parts(naming.rotations, values)
-    frames = values[:, list(naming.columns.values())]
-    return Reading(FaceTrack(tuple(naming.columns), rate, frames, *parts), kind, notes + naming.notes())
-
-
-def _rotation_parts(where: dict[str, int], values: np.ndarray) -> list[np.ndarray | None]:
-    turned = np.zeros((len(values), len(ROTATIONS)))
-    for i, name in enumerate(ROTATIONS):
-        if name in where:
-            turned[:, i] = values[:, where[name]]
-    has_head, has_eyes = (any(n in where for n in group) for group in (ROTATIONS[:3], ROTATIONS[3:]))
-    return [turned[:, :3] if has_head else None, turned[:, 3:].reshape(-1, 2, 3) if has_eyes else None]
+    return Reading(track_of(naming, values, rate), kind, notes + naming.notes())
 
 
 def _on_even_times(times_s: np.ndarray, table: np.ndarray, fps: Any) -> tuple[np.ndarray, Fraction, tuple[str, ...]]:
@@ -242,12 +230,5 @@ def _numbers(number: int, cells: list[str], header: list[str], named: bool, n_li
     if len(cells) != len(header):
         last = " (the last line: the file is cut off)" if number == n_lines else ""
         raise FormatError(f"line {number}: {len(cells)} fields where the first line has {len(header)}{last}")
-    out = []
-    for cell, column in zip(cells, header, strict=True):
-        place = f"line {number}" + (f", {column}" if named else "")
-        if not _is_number(cell):
-            raise FormatError(f"{place}: '{cell}' is not a number")
-        if not math.isfinite(float(cell)):
-            raise FormatError(f"{place}: {cell} is not a finite number")
-        out.append(float(cell))
-    return out
+    places = [f"line {number}, {column}" if named else f"line {number}" for column in header]
+    return [number_at(cell, place) for cell, place in zip(cells, places, strict=True)]

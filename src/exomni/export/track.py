@@ -1,6 +1,6 @@
 """The one object that every reader makes and every writer takes: a face over time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -42,7 +42,7 @@ def as_rate(value: Any) -> Fraction:
 
 @dataclass(frozen=True)
 class Word:
-    """One spoken word and when it is heard, in seconds from the first frame."""
+    """One spoken word and when it sounds, in seconds from the first frame."""
 
     text: str
     start_s: float
@@ -63,7 +63,7 @@ class FaceTrack:
         sample_hz: samples a second, given exactly when `audio` is.
         start_s: timecode of the first frame, in seconds since midnight.
         text: what is said, or None.
-        words: the words of `text` with their times, or empty where nobody knows them.
+        words: the words of `text` with their times, or empty where they are not known.
     """
 
     names: tuple[str, ...]
@@ -91,17 +91,17 @@ class FaceTrack:
         n_frames = len(self.frames)
         if n_frames == 0:
             raise FormatError("there is not a single frame")
-        put(self, "frames", _floats("frames", self.frames, (n_frames, len(self.names)), self.names))
+        put(self, "frames", numbers("frames", self.frames, (n_frames, len(self.names)), self.names))
         if self.head is not None:
-            put(self, "head", _floats("head rotation", self.head, (n_frames, 3)))
+            put(self, "head", numbers("head rotation", self.head, (n_frames, 3)))
         if self.eyes is not None:
-            put(self, "eyes", _floats("eye rotation", self.eyes, (n_frames, 2, 3)))
+            put(self, "eyes", numbers("eye rotation", self.eyes, (n_frames, 2, 3)))
         if (self.audio is None) != (self.sample_hz is None):
             raise FormatError("audio and its sample rate come together or not at all")
-        if self.audio is not None:
+        if self.audio is not None and self.sample_hz is not None:
             if self.sample_hz <= 0:
                 raise FormatError(f"a sample rate of {self.sample_hz} is not above 0")
-            put(self, "audio", _floats("audio", self.audio, (len(self.audio),)))
+            put(self, "audio", numbers("audio", self.audio, (len(self.audio),)))
 
     @property
     def n_frames(self) -> int:
@@ -112,6 +112,11 @@ class FaceTrack:
     def duration_s(self) -> Fraction:
         """Seconds from the first frame's start to the last frame's end, exact."""
         return self.n_frames / self.fps
+
+    @property
+    def audio_s(self) -> float | None:
+        """Length of the audio in seconds; None without any."""
+        return None if self.audio is None or self.sample_hz is None else len(self.audio) / self.sample_hz
 
     @property
     def times_s(self) -> np.ndarray:
@@ -142,6 +147,13 @@ class FaceTrack:
         return replace(self, **changes)
 
 
+def audio_mismatch(track: FaceTrack) -> Iterator[str]:
+    """Says by how much the audio is longer or shorter than the animation, where that is more than a frame."""
+    apart_s = 0.0 if track.audio_s is None else track.audio_s - float(track.duration_s)
+    if abs(apart_s) > 1 / track.fps:
+        yield f"the audio is {abs(apart_s):.3f} s {'longer' if apart_s > 0 else 'shorter'} than the animation"
+
+
 def _names(names: Sequence[str]) -> tuple[str, ...]:
     names = tuple(names)
     if not names:
@@ -155,8 +167,17 @@ def _names(names: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def _floats(what: str, values: Any, shape: tuple[int, ...], columns: Sequence[str] | None = None) -> np.ndarray:
-    """`values` as a read-only float32 array of just that shape without NaN and infinities."""
+def numbers(what: str, values: Any, shape: tuple[int, ...], columns: Sequence[str] | None = None) -> np.ndarray:
+    """`values` as a read-only float32 array of just that shape without NaN and infinities.
+
+    Args:
+        what: they are, for the message.
+        values: anything that is nearly such an array.
+        shape: that it must have.
+        columns: names of its second axis, for the message.
+    Raises:
+        FormatError: it is no such array; the message has the place.
+    """
     try:
         array = np.array(values, np.float32)
     except (TypeError, ValueError):

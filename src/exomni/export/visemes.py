@@ -1,4 +1,4 @@
-"""From 52 shapes to the few mouths that simpler characters have: vowels, and the cues of drawn animation.
+"""Turns the 52 shapes into visemes: five vowel mouths, blinks, and the nine mouth cues of Rhubarb.
 
 The thresholds are our choice, set on this project's faces, where everyday speech opens the jaw to about 0.3,
 and checked on the poses of the default teacher.
@@ -13,7 +13,7 @@ from .track import FaceTrack
 OPEN_JAW, FULL_ROUND, FULL_PUCKER, FULL_SPREAD, FULL_BARED = 0.30, 0.60, 0.60, 0.35, 0.40
 FULL_PRESS, FULL_BITE, FULL_TONGUE = 0.30, 0.15, 0.40
 IDLE_S = 0.25
-"""A closed mouth for longer than this rests; for shorter it is a p, b or m."""
+"""A closed mouth for longer than this is idle; for shorter it is a p, b or m."""
 QUIET = 0.30
 """Under this opening, rounding and spreading a mouth counts as closed."""
 
@@ -43,7 +43,7 @@ def rhubarb_shapes(track: FaceTrack) -> Mapping[str, np.ndarray]:
     """How much each of Rhubarb's nine mouths fits, float64 [T] each; the largest is the cue.
 
     A closed (p b m), B teeth together, C open, D wide, E a little round, F puckered, G lip on teeth, H tongue
-    up, X rest.
+    up, X idle.
     """
     mouths = vowels(track)
     jaw, press, bite = _opening(track), _press(track), _bite(track)
@@ -51,10 +51,10 @@ def rhubarb_shapes(track: FaceTrack) -> Mapping[str, np.ndarray]:
     tongue = _unit(track.column("tongueOut") / FULL_TONGUE)
     apart = np.maximum.reduce([jaw, _rounding(track), _bared(track), tongue, bite])
     closed = 1 - _unit(apart / QUIET)
-    resting = _long_runs((closed > 0.5) & (press < 0.5), int(IDLE_S * track.fps))
+    idle = _long_runs((closed > 0.5) & (press < 0.5), int(IDLE_S * track.fps))
     narrow = 1 - np.abs(jaw - 0.3) / 0.3
     return {
-        "A": np.maximum(press, closed) * ~resting,
+        "A": np.maximum(press, closed) * ~idle,
         "B": np.maximum(mouths["ih"], 0.6 * np.clip(narrow, 0, 1) * (1 - _rounding(track))),
         "C": np.where(jaw < 0.8, 1.2 * (mouths["ee"] + mouths["aa"]), 0.6 * mouths["ee"]),
         "D": np.where(jaw >= 0.8, mouths["aa"], 0.0),
@@ -62,7 +62,7 @@ def rhubarb_shapes(track: FaceTrack) -> Mapping[str, np.ndarray]:
         "F": mouths["ou"] * (0.5 + 0.5 * pucker),
         "G": 1.2 * bite * (1 - press),
         "H": tongue,
-        "X": 2.0 * resting,
+        "X": 2.0 * idle,
     }
 
 
@@ -76,7 +76,7 @@ def _unit(values: np.ndarray) -> np.ndarray:
 
 
 def _opening(track: FaceTrack) -> np.ndarray:
-    """Jaw as the lips see it: `mouthClose` takes back what `jawOpen` opens. 1 is a wide vowel, [T]."""
+    """Jaw as the lips see it: what `jawOpen` opens less what `mouthClose` closes. 1 is a wide vowel, [T]."""
     return _unit((track.column("jawOpen") - track.column("mouthClose")) / OPEN_JAW)
 
 

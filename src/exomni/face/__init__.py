@@ -1,5 +1,6 @@
-"""A head to measure and show faces on: mesh, lip measures, renderer. No torch, no GPU."""
+"""A head to measure and show faces on: mesh, lip measures, and the one renderer. No torch, no GPU."""
 
+from .camera import HEAD_VIEW, MOUTH_VIEW, View
 from .head import Head
 from .measures import (
     inner_lip_gap_mm,
@@ -9,8 +10,7 @@ from .measures import (
     lip_vertex_error_mm,
     lip_width_mm,
 )
-from .render import HEAD_VIEW, MOUTH_VIEW, View, render
-from .sheet import contact_sheet
+from .pictures import contact_sheet, render
 
 __all__ = [
     "HEAD_VIEW",

@@ -1,4 +1,4 @@
-"""Blinks and glances: nothing in speech says when they happen, so they are drawn at random, by seed.
+"""Makes blinks and glances at random, by seed, since nothing in speech says when they happen.
 
 The teacher puts them into its labels; a decoder could only learn their mean, so at inference they are drawn anew
 (`EyeMovements`) in channels of their own (eyeBlink*, eyeLook*).

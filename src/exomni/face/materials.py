@@ -1,4 +1,4 @@
-"""What the head is made of: colours by part and by place at rest, so that they move with the skin.
+"""Colours of the head by part and by place at rest, so that they move with the skin.
 
 Nothing is read from pictures; lips, brows, eyes and hair are drawn by formula. Our choice, by looking.
 """

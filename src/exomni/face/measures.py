@@ -1,4 +1,4 @@
-"""What a phonetician would look at, in millimetres on the head: closure, width, rounding, lip on teeth."""
+"""Lip measures in millimetres on the head: closure, width, rounding, lip on teeth, lip vertex error."""
 
 from dataclasses import dataclass
 from functools import cache

@@ -175,7 +175,7 @@ def test_web_pages_that_connect_receive_the_source(track):
 
     host = sender("ws-serve://127.0.0.1:0")
     with connect(host.address) as page:
-        while not host._listeners:
+        while not host._clients:
             pass
         for frame in frames_of(track):
             host.send(frame)
@@ -242,7 +242,7 @@ def test_faces_of_those_who_connect_go_to_all_others(ear):
     thread.start()
     with connect(host.address) as page:
         with connect(host.address) as puppeteer:
-            while len(host._listeners) < 2:
+            while len(host._clients) < 2:
                 pass
             puppeteer.send(json.dumps({"type": "face", "weights": {"JawOpen": 0.25}, "head": [0.1, 0, 0], "fps": 60}))
             first = json.loads(page.recv(timeout=5))

@@ -108,13 +108,13 @@ def test_a_microphone_is_heard_whole(mic, device):
 def test_the_face_is_as_far_behind_as_it_comes_late_and_never_jumps_back(mic, wall):
     microphone = Microphone()
     for _ in range(50):
-        microphone._hear(np.zeros((320, 1), np.float32), 320, None, None)
+        microphone._record(np.zeros((320, 1), np.float32), 320, None, None)
     assert microphone.position_s() == pytest.approx(0.98)  # the last block is still on its way
     microphone.follow(0.5)
     assert microphone.behind_s == pytest.approx(0.48)
     assert microphone.position_s() == pytest.approx(0.98)
     wall.s += 0.02
-    microphone._hear(np.zeros((16_000, 1), np.float32), 16_000, None, None)
+    microphone._record(np.zeros((16_000, 1), np.float32), 16_000, None, None)
     wall.s += 1.0
     assert microphone.position_s() == pytest.approx(2.0 - 0.48)
     microphone.follow(1.99)
@@ -135,10 +135,10 @@ def test_faces_of_a_microphone_are_performed_behind_its_voice(mic):
 
     def events():
         for i, _ in enumerate(islice(microphone.pieces(), 1)):
-            while microphone._heard + microphone._playing < len(Mic.sound):
+            while microphone._played + microphone._playing < len(Mic.sound):
                 pass
             microphone.follow(0.5)
-            microphone._hear(np.zeros((3200, 1), np.float32), 3200, None, None)
+            microphone._record(np.zeros((3200, 1), np.float32), 3200, None, None)
             yield FaceEvent(15 * SAMPLES_PER_FRAME, 15 + i, np.full((4, 52), 0.5, np.float32))
 
     done = live(events(), ["osc://127.0.0.1:9"], clock=microphone, stopped=lambda: sent.append(microphone.behind_s))

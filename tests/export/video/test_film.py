@@ -4,14 +4,15 @@ import pytest
 from exomni.core import arkit
 from exomni.core.errors import FormatError, InputError
 from exomni.export.bones import walk
-from exomni.export.gltf import add_accessor, decode
-from exomni.export.head_glb import head_document
-from exomni.export.scenes import write_glb
+from exomni.export.gltf import write_glb
+from exomni.export.gltf_document import add_accessor, decode
+from exomni.export.gltf_mesh import _stands, gltf_head_mesh
+from exomni.export.head_document import head_document
 from exomni.export.track import FaceTrack
-from exomni.export.video.camera import CAMERAS, Camera
-from exomni.export.video.film import Film
-from exomni.export.video.puppet import _stands, gltf_puppet, own_puppet
 from exomni.face import kernels
+from exomni.face.camera import CAMERAS, Camera
+from exomni.face.render_mesh import own_head_mesh
+from exomni.face.renderer import Renderer
 
 SIZE = (96, 96)
 
@@ -83,7 +84,7 @@ def test_a_box_shows_the_same_as_the_whole():
 
 @pytest.mark.parametrize("camera", CAMERAS)
 def test_every_camera_has_the_head_in_its_middle(camera):
-    film = Film(own_puppet(), SIZE, CAMERAS[camera], weights(), 1)
+    film = Renderer(own_head_mesh(), SIZE, CAMERAS[camera], weights(), 1)
     picture = film.frame(weights()).astype(int)
     middle = picture[36:60, 36:60].reshape(-1, 3)
     assert (middle[:, 0] > middle[:, 2] + 15).mean() > 0.6
@@ -98,7 +99,7 @@ def test_every_camera_has_the_head_in_its_middle(camera):
 )
 def test_what_moves_is_seen_where_it_is(shape, rows):
     used = weights(**{shape: 1})
-    film = Film(own_puppet(), SIZE, CAMERAS["face"], used, 1)
+    film = Renderer(own_head_mesh(), SIZE, CAMERAS["face"], used, 1)
     rest, moved = film.frame(weights()).astype(int), film.frame(used).astype(int)
     changed = np.abs(moved - rest).sum(axis=2) > 40
     assert changed.sum() > 20
@@ -107,8 +108,8 @@ def test_what_moves_is_seen_where_it_is(shape, rows):
 
 def test_only_drawing_what_moves_changes_nothing():
     used = weights(jawOpen=0.4, mouthFunnel=0.3)
-    partial = Film(own_puppet(), SIZE, Camera(), used, 2)
-    whole = Film(own_puppet(), SIZE, Camera(), used, 2)
+    partial = Renderer(own_head_mesh(), SIZE, Camera(), used, 2)
+    whole = Renderer(own_head_mesh(), SIZE, Camera(), used, 2)
     top, left, bottom, right = partial._box
     assert (bottom - top) * (right - left) < 0.7 * 192 * 192
     whole._box = (0, 0, 192, 192)
@@ -120,10 +121,10 @@ def test_only_drawing_what_moves_changes_nothing():
 
 def test_a_glb_of_the_head_looks_like_the_head(tmp_path):
     write_glb(FaceTrack(arkit.NAMES, 30, np.zeros((1, 52))), tmp_path / "a.glb")
-    other = gltf_puppet(tmp_path / "a.glb")
+    other = gltf_head_mesh(tmp_path / "a.glb")
     assert other.shapes == arkit.NAMES
     face = weights(jawOpen=0.3, mouthSmile=0.4, eyeBlink=0.2)
-    pictures = [Film(p, SIZE, Camera(), face, 2).frame(face).astype(int) for p in (own_puppet(), other)]
+    pictures = [Renderer(p, SIZE, Camera(), face, 2).frame(face).astype(int) for p in (own_head_mesh(), other)]
     apart = np.abs(pictures[0] - pictures[1])
     assert apart.mean() < 4
     assert (apart > 60).mean() < 0.01
@@ -131,14 +132,14 @@ def test_a_glb_of_the_head_looks_like_the_head(tmp_path):
 
 def test_heads_and_cameras_that_are_none(tmp_path):
     with pytest.raises(InputError, match="no camera shows 'feet'"):
-        Film(own_puppet(), SIZE, Camera("feet"), weights())
+        Renderer(own_head_mesh(), SIZE, Camera("feet"), weights())
     (tmp_path / "a.glb").write_bytes(b"glTF no")
     with pytest.raises(FormatError):
-        gltf_puppet(tmp_path / "a.glb")
+        gltf_head_mesh(tmp_path / "a.glb")
 
 
 def test_a_turned_head_looks_aside_and_its_shoulders_stay():
-    film = Film(own_puppet(), SIZE, Camera(), weights(), 1, turned_rad=0.6)
+    film = Renderer(own_head_mesh(), SIZE, Camera(), weights(), 1, turned_rad=0.6)
     ahead = film.frame(weights()).astype(int)
     aside = film.frame(weights(), np.array([0.5, 0.0, 0.0])).astype(int)
     changed = np.abs(aside - ahead).sum(axis=2) > 60
@@ -152,8 +153,8 @@ def test_a_skinned_head_turns_as_the_head(tmp_path):
     write_glb(FaceTrack(arkit.NAMES, 30, np.zeros((1, 52))), tmp_path / "a.glb")
     turn = np.array([0.4, -0.2, 0.1])
     pictures = [
-        Film(p, SIZE, Camera(), weights(), 2, turned_rad=0.5).frame(weights(), turn).astype(int)
-        for p in (own_puppet(), gltf_puppet(tmp_path / "a.glb"))
+        Renderer(p, SIZE, Camera(), weights(), 2, turned_rad=0.5).frame(weights(), turn).astype(int)
+        for p in (own_head_mesh(), gltf_head_mesh(tmp_path / "a.glb"))
     ]
     apart = np.abs(pictures[0] - pictures[1])
     assert apart.mean() < 4

@@ -5,12 +5,12 @@ from PIL import Image
 
 from exomni.core import arkit
 from exomni.core.errors import InputError, OutputError
-from exomni.export.heads import HEADS
+from exomni.export.shipped_heads import HEADS
 from exomni.export.track import FaceTrack
 from exomni.export.video import render
-from exomni.export.video.camera import Camera
-from exomni.export.video.puppet import own_puppet
-from exomni.export.video.shooting import Shot, drawn
+from exomni.export.video.parallel import Shot, draw_frames
+from exomni.face.camera import Camera
+from exomni.face.render_mesh import own_head_mesh
 
 SMALL = {"head": "plain", "size": (64, 64), "smooth": False}
 
@@ -113,14 +113,14 @@ def test_threads_draw_the_same_in_the_same_order():
     weights = np.zeros((20, 52), np.float32)
     weights[:, arkit.INDEX["jawOpen"]] = np.linspace(0, 1, 20)
     turns = np.linspace(0, 0.3, 60).reshape(20, 3)
-    shot = Shot(own_puppet(), (32, 32), Camera(), np.abs(weights).max(axis=0), 1, turned_rad=0.5)
+    shot = Shot(own_head_mesh(), (32, 32), Camera(), np.abs(weights).max(axis=0), 1, turned_rad=0.5)
     told = []
-    alone = list(drawn(shot, weights, turns, 1))
-    together = list(drawn(shot, weights, turns, 3, lambda done, of: told.append((done, of))))
+    alone = list(draw_frames(shot, weights, turns, 1))
+    together = list(draw_frames(shot, weights, turns, 3, lambda done, of: told.append((done, of))))
     np.testing.assert_array_equal(alone, together)
     assert len(np.unique(np.reshape(alone, (20, -1)), axis=0)) == 20
     assert told == [(i, 20) for i in range(1, 21)]
-    stream = drawn(shot, weights, turns, 2)
+    stream = draw_frames(shot, weights, turns, 2)
     next(stream)
     stream.close()
 

@@ -19,7 +19,6 @@ from ...core.emotion import EMOTIONS
 from ...core.errors import ConfigError, InputError, ServiceError
 from ...core.timebase import ENCODER_SAMPLE_HZ, FRAME_HZ, SAMPLE_HZ
 from .face_teacher import Clip, TeacherConfig
-from .timing import voice_phones
 
 SERVICE_SAMPLE_HZ = ENCODER_SAMPLE_HZ
 """The service takes any rate and works at this one."""
@@ -159,7 +158,7 @@ def emotion_starts(clip: Clip) -> list[tuple[float, np.ndarray]]:
     if len(rows) == 1:
         return [(0.0, rows[0])]
     starts = {}
-    for phone in voice_phones(clip.symbols, clip.ticks):
+    for phone in clip.phones:
         if phone.symbol:
             starts.setdefault(phone.sentence, phone.start_s)
     return [(start_s, rows[min(i, len(rows) - 1)]) for i, start_s in starts.items()]

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from ...core.emotion import EMOTIONS
+from .timing import Phone, voice_phones
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,11 @@ class Clip:
     emotion: np.ndarray = field(default_factory=lambda: np.zeros(len(EMOTIONS), np.float32))
     seed: int = 0
     audio: np.ndarray | None = None
+
+    @property
+    def phones(self) -> list[Phone]:
+        """The sounds with their true times."""
+        return voice_phones(self.symbols, self.ticks)
 
 
 class TeacherConfig(BaseModel):

@@ -7,7 +7,6 @@ from .coarticulation import blend
 from .expression import brow_weights, emotion_weights, onto_speech
 from .face_teacher import Clip, TeacherConfig
 from .lips import make_contacts, mouth_weights
-from .timing import voice_phones
 
 
 class OpenFaceFxTeacher:
@@ -26,7 +25,7 @@ class OpenFaceFxTeacher:
         Raises:
             InputError: symbols and ticks do not belong together.
         """
-        phones = voice_phones(clip.symbols, clip.ticks)
+        phones = clip.phones
         speech = mouth_weights(blend(phones, clip.n_frames))
         felt = emotion_weights(phones, clip.emotion, clip.n_frames)
         face = onto_speech(speech, felt + brow_weights(phones, clip.n_frames))

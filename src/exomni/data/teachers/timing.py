@@ -1,6 +1,6 @@
 """From the voice's symbols and their ticks to phones with true times in the sound.
 
-Measured on the voice (52 sentences, energies averaged around each symbol's beginning): what one hears lies
+Measured on the voice (52 sentences, energies averaged around each symbol's beginning): the sound lies
 70 ms before the symbol that names it, whatever the symbol; the stress mark's time belongs to the vowel that
 follows; a space's to the sound before it; and the last sound of a phrase ends some 65 ms after its symbol
 begins, the rest of its ticks being silence.
@@ -21,7 +21,7 @@ PAD = "_"
 VOICE_LEAD_S = 0.070
 """How far the sound runs ahead of the symbols."""
 LAST_SOUND_S = 0.140
-"""The longest that the last phone before a pause is heard."""
+"""The longest that the last phone before a pause sounds."""
 SHORTEST_S = 0.030
 """No phone is taken to be shorter."""
 
@@ -40,7 +40,7 @@ class Phone:
 
     Attributes:
         symbol: the phoneme; "" is silence.
-        start_s, end_s: when it is heard; phones follow each other without holes.
+        start_s, end_s: when it sounds; phones follow each other without holes.
         stress: 2 primary, 1 secondary, 0 none; only vowels carry it.
         ends: the punctuation that closes the phrase, on the silence after it ("" inside a phrase).
         sentence: which sentence of the clip it is in, from 0.
@@ -55,7 +55,7 @@ class Phone:
 
 
 def voice_phones(symbols: Sequence[str], ticks: Sequence[int] | np.ndarray) -> list[Phone]:
-    """What is heard when.
+    """Phones with their true times in the sound.
 
     Args:
         symbols: the voice's symbols, with PAD at each end of each sentence.
@@ -75,11 +75,11 @@ def voice_phones(symbols: Sequence[str], ticks: Sequence[int] | np.ndarray) -> l
     return _fill(_onsets(symbols, np.maximum(starts_s[:-1] - VOICE_LEAD_S, 0.0)), end_s)
 
 
-def _onsets(symbols: Sequence[str], heard_s: np.ndarray) -> list[Phone]:
+def _onsets(symbols: Sequence[str], onsets_s: np.ndarray) -> list[Phone]:
     """Phones and pauses with their true starts; ends are not known yet."""
     out: list[Phone] = []
     stress, stress_start_s, sentence, after_pad = 0, 0.0, 0, False
-    for symbol, start_s in zip(symbols, heard_s.tolist(), strict=True):
+    for symbol, start_s in zip(symbols, onsets_s.tolist(), strict=True):
         if symbol in STRESS_MARKS:
             stress, stress_start_s = STRESS_MARKS[symbol], start_s
         elif symbol == PAD or symbol in PAUSES:

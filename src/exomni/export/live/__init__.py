@@ -5,13 +5,11 @@ from contextlib import ExitStack
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from exomni.core.errors import InputError
-
+from ...core.errors import InputError
 from ..profile import Profile
-from ..retarget import retarget
-from ..sources import load
-from .clock import Clock, SampleClock, WallClock
-from .frames import LiveFrame, Sender, ahead, frames_of, frames_of_events, neutral
+from ..sources import load_fitted
+from .clock import Clock, WallClock
+from .frames import Sender, ahead, frames_of, frames_of_events
 from .livelink import PORT as LIVELINK_PORT
 from .livelink import LiveLinkSender
 from .osc import OSC_PORT, VMC_PORT, OscSender, VmcSender
@@ -21,24 +19,13 @@ from .websocket import WebSocketHost, WebSocketSender
 
 __all__ = [
     "DESTINATIONS",
-    "Clock",
-    "LiveFrame",
-    "LiveLinkSender",
     "Microphone",
-    "OscSender",
     "Performance",
     "Player",
-    "SampleClock",
-    "Sender",
-    "VmcSender",
-    "WallClock",
-    "WebSocketHost",
-    "WebSocketSender",
     "ahead",
     "frames_of",
     "frames_of_events",
     "live",
-    "neutral",
     "perform",
     "relay",
     "sender",
@@ -53,8 +40,8 @@ DESTINATIONS = {
     "livelink://HOST[:11111][?name=SUBJECT]": "Unreal Engine's Live Link Face",
     "vmc://HOST[:39539][?names=camel|pascal|vrm0|vrm1]": "VSeeFace, Warudo, VMagicMirror, VNyan and others",
     "osc://HOST[:9000][?prefix=/exomni]": "TouchDesigner, Max, Resolume and whatever speaks OSC",
-    "ws://HOST:PORT/PATH": "somebody's WebSocket server, as JSON",
-    "ws-serve://HOST:PORT": "everybody who connects here, such as a web page, as JSON",
+    "ws://HOST:PORT/PATH": "any WebSocket server, as JSON",
+    "ws-serve://HOST:PORT": "all that connect here, such as a web page, as JSON",
 }
 
 
@@ -65,7 +52,7 @@ def sender(url: str) -> Sender:
         url: one of the kinds in `DESTINATIONS`.
     Raises:
         InputError: it is none of them.
-        ServiceError: nobody answers there, or the port is taken.
+        ServiceError: no server answers there, or the port is taken.
     """
     try:
         parts = urlsplit(url)
@@ -96,7 +83,7 @@ def live(
     fps: Any = None,
     order: str | None = None,
 ) -> Performance:
-    """Send a face to other programs at its own pace, and leave them with a face at rest.
+    """Send a face to other programs at its own pace, and leave them with a neutral face.
 
     Args:
         source: anything that `sources.load` takes, or an iterator of stream events (`frames_of_events`).
@@ -115,8 +102,7 @@ def live(
         if isinstance(source, Iterable) and iter(source) is source:
             frames = frames_of_events(source)
         else:
-            track = load(source, fps=fps, order=order).track
-            track = track if profile is None else retarget(track, profile).track
+            track = load_fitted(source, profile, fps=fps, order=order).track
             if play:
                 clock = Player(track.audio, track.sample_hz)
                 opened.callback(clock.close)

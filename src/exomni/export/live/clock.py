@@ -1,4 +1,4 @@
-"""Whose time a live face follows: the audio's where something plays it, else the wall's."""
+"""Clocks that a live face follows: the audio's where something plays it, else the wall clock."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ class Clock(Protocol):
     """A position in the performance."""
 
     def position_s(self) -> float:
-        """Seconds of the performance that have been heard; may stand still, never runs backwards."""
+        """Seconds of the performance that have been played; may stand still, never runs backwards."""
         ...
 
     def sleep(self, seconds: float) -> None:
@@ -40,7 +40,7 @@ class WallClock:
 
 
 class SampleClock:
-    """The time of audio that somebody plays, told in samples: exact, however far their crystal is off ours.
+    """The time of audio that is played elsewhere, told in samples: exact, however far that crystal is off ours.
 
     Between tellings it runs on with the wall clock, by no more than the samples that it was told are playing.
     """
@@ -53,19 +53,19 @@ class SampleClock:
         """
         self._sample_hz = sample_hz
         self._lock = threading.Lock()
-        self._heard, self._playing, self._told_s = 0, 0, time.monotonic()
+        self._played, self._playing, self._told_s = 0, 0, time.monotonic()
 
     def played(self, n_samples: int) -> None:
-        """Tell that the next `n_samples` have begun to play, and that all before them have been heard."""
+        """Tell that the next `n_samples` have begun to play, and that all before them are over."""
         with self._lock:
-            self._heard += self._playing
+            self._played += self._playing
             self._playing, self._told_s = n_samples, time.monotonic()
 
     def position_s(self) -> float:
-        """Seconds of the audio that have been heard."""
+        """Seconds of the audio that have been played."""
         with self._lock:
             since = (time.monotonic() - self._told_s) * self._sample_hz
-            return (self._heard + min(max(since, 0.0), self._playing)) / self._sample_hz
+            return (self._played + min(max(since, 0.0), self._playing)) / self._sample_hz
 
     def sleep(self, seconds: float) -> None:
         """Wait."""

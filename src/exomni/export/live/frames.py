@@ -1,17 +1,16 @@
-"""What a live sender sends: one face at a time."""
+"""Single frames of a face, made from tracks or from stream events, and the protocol of their senders."""
 
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from queue import SimpleQueue
 from typing import Protocol
 
 import numpy as np
 
-from exomni.core import arkit
-from exomni.core.events import Event, FaceEvent
-
+from ...core import arkit
+from ...core.events import Event, FaceEvent
 from ..track import FaceTrack
 
 
@@ -30,8 +29,8 @@ class LiveFrame:
     index: int
     fps: Fraction
     weights: dict[str, float]
-    head: np.ndarray
-    eyes: np.ndarray
+    head: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    eyes: np.ndarray = field(default_factory=lambda: np.zeros((2, 3)))
 
     @property
     def time_s(self) -> float:
@@ -57,11 +56,10 @@ class Sender(Protocol):
 
 def frames_of(track: FaceTrack) -> Iterator[LiveFrame]:
     """Every frame of a track."""
-    nothing = np.zeros(3), np.zeros((2, 3))
+    head = np.zeros((track.n_frames, 3)) if track.head is None else track.head
+    eyes = np.zeros((track.n_frames, 2, 3)) if track.eyes is None else track.eyes
     for i, row in enumerate(track.frames.tolist()):
-        head = nothing[0] if track.head is None else track.head[i]
-        eyes = nothing[1] if track.eyes is None else track.eyes[i]
-        yield LiveFrame(i, track.fps, dict(zip(track.names, row, strict=True)), head, eyes)
+        yield LiveFrame(i, track.fps, dict(zip(track.names, row, strict=True)), head[i], eyes[i])
 
 
 def frames_of_events(events: Iterable[object]) -> Iterator[LiveFrame]:
@@ -70,8 +68,7 @@ def frames_of_events(events: Iterable[object]) -> Iterator[LiveFrame]:
         if isinstance(event, FaceEvent):
             for i, row in enumerate(np.asarray(event.frames).tolist()):
                 weights = dict(zip(arkit.NAMES, row, strict=True))
-                index = event.start_frame + i
-                yield LiveFrame(index, Fraction(event.fps), weights, np.zeros(3), np.zeros((2, 3)))
+                yield LiveFrame(event.start_frame + i, Fraction(event.fps), weights)
 
 
 def ahead(events: Iterable[Event]) -> Iterator[Event]:
@@ -101,5 +98,5 @@ def ahead(events: Iterable[Event]) -> Iterator[Event]:
 
 
 def neutral(index: int, fps: Fraction) -> LiveFrame:
-    """The face at rest."""
-    return LiveFrame(index, fps, dict.fromkeys(arkit.NAMES, 0.0), np.zeros(3), np.zeros((2, 3)))
+    """The neutral face."""
+    return LiveFrame(index, fps, dict.fromkeys(arkit.NAMES, 0.0))

@@ -5,11 +5,10 @@ import struct
 import uuid
 from collections.abc import Sequence
 
-from exomni.core.errors import InputError
-
-from ..orders import ORDERS
+from ...core.errors import InputError
+from ..column_orders import ORDERS
 from .frames import LiveFrame
-from .udp import UdpSocket
+from .udp import UdpSender
 
 PORT = 11111
 VERSION = 6
@@ -18,7 +17,7 @@ N_VALUES = len(SHAPES) + 9
 MAX_NAME_BYTES = 255
 
 
-class LiveLinkSender:
+class LiveLinkSender(UdpSender):
     """One subject, as an iPhone would be."""
 
     def __init__(self, host: str, port: int = PORT, name: str = "exomni") -> None:
@@ -35,15 +34,11 @@ class LiveLinkSender:
             raise InputError(f"a subject's name has 1 to {MAX_NAME_BYTES} bytes")
         self._name = name
         self._device = str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}.exomni")).upper()
-        self._socket = UdpSocket(host, port)
+        super().__init__(host, port)
 
-    def send(self, frame: LiveFrame) -> None:
-        """Send one face. Raises ServiceError where there is no way to the host."""
-        self._socket.send(packet(frame, self._name, self._device))
-
-    def close(self) -> None:
-        """Let go of the socket."""
-        self._socket.close()
+    def packets(self, frame: LiveFrame) -> list[bytes]:
+        """One datagram a face."""
+        return [packet(frame, self._name, self._device)]
 
 
 def packet(frame: LiveFrame, name: str, device: str) -> bytes:

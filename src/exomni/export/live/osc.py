@@ -4,15 +4,17 @@ import struct
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
+import numpy as np
+
 from exomni.core import arkit
 from exomni.core.errors import InputError
 
+from ...face.rotations import quaternions
 from ..names import pascal
 from ..track import FaceTrack
-from ..turns import quaternions
 from ..visemes import blinks, vowels
 from .frames import LiveFrame
-from .udp import UdpSocket
+from .udp import UdpSender
 
 VMC_PORT = 39539
 """Where a program that shows avatars (a marionette) listens; a performer does on 39540."""
@@ -25,7 +27,7 @@ VMC_NAMES = ("camel", "pascal", "vrm0", "vrm1")
 """How the avatar's expressions are called: `jawOpen`, `JawOpen`, or only vowels and blinks by VRM's names."""
 
 
-class VmcSender:
+class VmcSender(UdpSender):
     """A performer of the VMC protocol: blendshapes, head and eyes."""
 
     def __init__(self, host: str, port: int = VMC_PORT, names: str = "pascal") -> None:
@@ -41,23 +43,18 @@ class VmcSender:
         if names not in VMC_NAMES:
             raise InputError(f"no names '{names}' for VMC; there are {', '.join(VMC_NAMES)}")
         self._names = names
-        self._socket = UdpSocket(host, port)
+        super().__init__(host, port)
 
-    def send(self, frame: LiveFrame) -> None:
-        """Send one face. Raises ServiceError where there is no way to the host."""
+    def packets(self, frame: LiveFrame) -> Iterator[bytes]:
+        """Bundles of messages."""
         messages = [message("/VMC/Ext/OK", 1), message("/VMC/Ext/T", frame.time_s)]
         messages += _bones(frame)
         messages += [message("/VMC/Ext/Blend/Val", *pair) for pair in expressions(frame, self._names).items()]
         messages.append(message("/VMC/Ext/Blend/Apply"))
-        for bundle in bundles(messages):
-            self._socket.send(bundle)
-
-    def close(self) -> None:
-        """Let go of the socket."""
-        self._socket.close()
+        return bundles(messages)
 
 
-class OscSender:
+class OscSender(UdpSender):
     """One float a shape, at `PREFIX/jawOpen`; `PREFIX/head` and `PREFIX/eyes` in radians; `PREFIX/frame`."""
 
     def __init__(self, host: str, port: int = OSC_PORT, prefix: str = "/exomni") -> None:
@@ -73,20 +70,15 @@ class OscSender:
         if not prefix.startswith("/") or set(prefix) & set(" #*,?[]{}") or not prefix.isascii():
             raise InputError(f"'{prefix}' is not the beginning of an OSC address, such as /face")
         self._prefix = prefix.rstrip("/")
-        self._socket = UdpSocket(host, port)
+        super().__init__(host, port)
 
-    def send(self, frame: LiveFrame) -> None:
-        """Send one face. Raises ServiceError where there is no way to the host."""
+    def packets(self, frame: LiveFrame) -> Iterator[bytes]:
+        """Bundles of messages."""
         messages = [message(f"{self._prefix}/frame", frame.index)]
         messages += [message(f"{self._prefix}/{name}", value) for name, value in frame.weights.items()]
         messages.append(message(f"{self._prefix}/head", *map(float, frame.head)))
         messages.append(message(f"{self._prefix}/eyes", *map(float, frame.eyes.ravel())))
-        for bundle in bundles(messages):
-            self._socket.send(bundle)
-
-    def close(self) -> None:
-        """Let go of the socket."""
-        self._socket.close()
+        return bundles(messages)
 
 
 def message(address: str, *arguments: str | float | int) -> bytes:
@@ -118,18 +110,15 @@ def expressions(frame: LiveFrame, names: str) -> Mapping[str, float]:
     if names in ("camel", "pascal"):
         spell = pascal if names == "pascal" else str
         return {spell(name): frame.weights.get(name, 0.0) for name in arkit.NAMES}
-    track = FaceTrack(tuple(frame.weights), Fraction(frame.fps), [list(frame.weights.values())])
+    track = FaceTrack(tuple(frame.weights), Fraction(frame.fps), np.array([list(frame.weights.values())]))
     simple = {name: float(curve[0]) for name, curve in {**vowels(track), **blinks(track)}.items()}
     return simple if names == "vrm1" else {VRM0_NAMES[name]: value for name, value in simple.items()}
 
 
 def _bones(frame: LiveFrame) -> list[bytes]:
     """Head and eyes, in Unity's left-handed axes: x is mirrored, so turns about y and z change their sign."""
-    bones = []
-    for name, angles in (("Head", frame.head), ("LeftEye", frame.eyes[0]), ("RightEye", frame.eyes[1])):
-        x, y, z, w = quaternions(angles).tolist()
-        bones.append(message("/VMC/Ext/Bone/Pos", name, 0.0, 0.0, 0.0, x, -y, -z, w))
-    return bones
+    turns = zip(("Head", "LeftEye", "RightEye"), quaternions(np.stack([frame.head, *frame.eyes])).tolist(), strict=True)
+    return [message("/VMC/Ext/Bone/Pos", name, 0.0, 0.0, 0.0, x, -y, -z, w) for name, (x, y, z, w) in turns]
 
 
 def _padded(text: str) -> bytes:

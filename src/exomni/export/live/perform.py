@@ -1,4 +1,4 @@
-"""A performance: every frame at its moment of the clock, and the face at rest when it is over."""
+"""Sends every frame at its moment of the clock, and the neutral face when it is over."""
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -38,7 +38,7 @@ def perform(
     clock: Clock,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Performance:
-    """Send frames to all senders, each when the clock has come to it; end with the face at rest.
+    """Send frames to all senders, each when the clock has come to it; end with the neutral face.
 
     The moment of a frame is counted from the beginning, so that nothing adds up; a frame whose successor is due
     is skipped, so that a slow network does not delay the face behind the voice. However it ends, by its last
@@ -69,15 +69,15 @@ def perform(
                 sender.send(frame)
             n_sent += 1
     finally:
-        _rest(senders, index + 1, fps)
+        _send_neutral(senders, index + 1, fps)
     return Performance(n_sent, n_skipped, latest_s, late_s)
 
 
 def relay(frames: Iterable[LiveFrame], senders: Sequence[Sender]) -> int:
-    """Send frames on as they come, each at once; end with the face at rest, however it ends.
+    """Send frames on as they come, each at once; end with the neutral face, however it ends.
 
     Args:
-        frames: from somebody who keeps time.
+        frames: from a sender that keeps time.
         senders: one at least.
     Returns:
         How many were sent.
@@ -92,7 +92,7 @@ def relay(frames: Iterable[LiveFrame], senders: Sequence[Sender]) -> int:
                 sender.send(frame)
             n_sent += 1
     finally:
-        _rest(senders, index + 1, fps)
+        _send_neutral(senders, index + 1, fps)
     return n_sent
 
 
@@ -106,8 +106,8 @@ def _wait_for(time_s: float, clock: Clock, stopped: Callable[[], bool]) -> bool:
     return False
 
 
-def _rest(senders: Sequence[Sender], index: int, fps: Fraction) -> None:
-    """Send the neutral face to everybody who still listens."""
+def _send_neutral(senders: Sequence[Sender], index: int, fps: Fraction) -> None:
+    """Send the neutral face to every sender that still works."""
     for sender in senders:
         with suppress(ServiceError):
             for _ in range(N_NEUTRAL):

@@ -1,5 +1,6 @@
-"""This machine's sound card: what plays a voice, and what hears one; each is the clock of its sound."""
+"""This machine's sound card: a player and a microphone; each is the clock of its sound."""
 
+import importlib
 import time
 from collections.abc import Iterator
 from queue import SimpleQueue
@@ -26,12 +27,11 @@ def sound_library() -> ModuleType:
         ServiceError: it, or the PortAudio library that it needs, is not installed.
     """
     try:
-        import sounddevice
+        return importlib.import_module("sounddevice")
     except ImportError as error:
         raise ServiceError("sound needs the package sounddevice: pip install 'exomni[sound]'") from error
     except OSError as error:
         raise ServiceError(f"sound needs PortAudio ({error}), such as: apt install libportaudio2") from error
-    return sounddevice
 
 
 class Player(SampleClock):
@@ -58,7 +58,7 @@ class Player(SampleClock):
             raise ServiceError(f"the sound card cannot be opened: {error}") from error
 
     def position_s(self) -> float:
-        """Seconds of the audio that have been heard."""
+        """Seconds of the audio that have been played."""
         if not self._stream.active and self._at == 0:
             self._stream.start()
         return super().position_s()
@@ -76,14 +76,14 @@ class Player(SampleClock):
 
 
 class Microphone(SampleClock):
-    """Hears a voice, and is the clock of the face that follows it: as far behind as that face has come.
+    """Records a voice, and is the clock of the face that follows it: as far behind as that face has come.
 
     The crystal of the sound card counts, so that hours do not drift; and the distance follows the machine, so that a
-    slow one shows every face later rather than none.
+    slow one shows every face later, but shows it.
     """
 
     def __init__(self, device: str | None = None) -> None:
-        """Open the microphone; hearing begins with the first piece.
+        """Open the microphone; recording begins with the first piece.
 
         Args:
             device: its name, a part of it, or its number; the usual one without it.
@@ -96,11 +96,11 @@ class Microphone(SampleClock):
             found = library.query_devices(int(device) if device and device.isdigit() else device, "input")
             self.sample_hz = int(found["default_samplerate"])
             super().__init__(self.sample_hz)
-            self._heard_pieces: SimpleQueue[np.ndarray] = SimpleQueue()
+            self._recorded: SimpleQueue[np.ndarray] = SimpleQueue()
             self._behind_s = self._shown_s = 0.0
             block = int(self.sample_hz * BLOCK_S)
             self._stream = library.InputStream(
-                samplerate=self.sample_hz, channels=1, blocksize=block, device=found["index"], callback=self._hear
+                samplerate=self.sample_hz, channels=1, blocksize=block, device=found["index"], callback=self._record
             )
         except ValueError as error:
             raise InputError(f"no microphone '{device}': {error}") from None
@@ -108,7 +108,7 @@ class Microphone(SampleClock):
             raise ServiceError(f"there is no microphone: {error}") from error
 
     def pieces(self) -> Iterator[np.ndarray]:
-        """What is heard, mono float32 [n] each: all that has come since the last piece; without an end.
+        """What is recorded, mono float32 [n] each: all that has come since the last piece; without an end.
 
         Raises:
             ServiceError: nothing has come for long.
@@ -116,10 +116,10 @@ class Microphone(SampleClock):
         self._told_s = time.monotonic()
         self._stream.start()
         while True:
-            while self._heard_pieces.empty():
+            while self._recorded.empty():
                 self._check()
                 time.sleep(BLOCK_S / 2)
-            yield np.concatenate([self._heard_pieces.get() for _ in range(self._heard_pieces.qsize())])
+            yield np.concatenate([self._recorded.get() for _ in range(self._recorded.qsize())])
 
     def follow(self, time_s: float) -> None:
         """Tell that the face of `time_s` seconds has come only now: the clock shows at most that."""
@@ -141,13 +141,13 @@ class Microphone(SampleClock):
         return self._shown_s
 
     def close(self) -> None:
-        """Stop hearing."""
+        """Stop recording."""
         self._stream.close()
 
     def _check(self) -> None:
         if time.monotonic() - self._told_s > SILENT_S:
             raise ServiceError("the microphone gives nothing any more")
 
-    def _hear(self, heard: np.ndarray, n_samples: int, _time: object, _status: object) -> None:
-        self._heard_pieces.put(heard[:, 0].copy())
+    def _record(self, recorded: np.ndarray, n_samples: int, _time: object, _status: object) -> None:
+        self._recorded.put(recorded[:, 0].copy())
         self.played(n_samples)

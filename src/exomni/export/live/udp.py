@@ -1,12 +1,14 @@
-"""UDP with errors that a person understands."""
+"""The base of senders that send each face as UDP datagrams."""
 
 import socket
+from collections.abc import Iterable
 
-from exomni.core.errors import InputError, ServiceError
+from ...core.errors import InputError, ServiceError
+from .frames import LiveFrame
 
 
-class UdpSocket:
-    """Sends datagrams to one place."""
+class UdpSender:
+    """Sends each face to one place, in as many datagrams as `packets` makes of it."""
 
     def __init__(self, host: str, port: int) -> None:
         """Find the place.
@@ -20,18 +22,23 @@ class UdpSocket:
             raise InputError(f"no host '{host}' ({error})") from None
         self._socket = socket.socket(family, kind, proto)
 
-    def send(self, data: bytes) -> None:
-        """Send a datagram; nobody listening is no error, as a receiver may start later.
+    def packets(self, frame: LiveFrame) -> Iterable[bytes]:
+        """The datagrams of one face."""
+        raise NotImplementedError
+
+    def send(self, frame: LiveFrame) -> None:
+        """Send one face; that no program is there is no error, as a receiver may start later.
 
         Raises:
             ServiceError: there is no way to that host.
         """
-        try:
-            self._socket.sendto(data, self._place)
-        except ConnectionRefusedError:
-            return
-        except OSError as error:
-            raise ServiceError(f"cannot send to {self._place[0]}:{self._place[1]}: {error.strerror}") from error
+        for packet in self.packets(frame):
+            try:
+                self._socket.sendto(packet, self._place)
+            except ConnectionRefusedError:
+                continue
+            except OSError as error:
+                raise ServiceError(f"cannot send to {self._place[0]}:{self._place[1]}: {error.strerror}") from error
 
     def close(self) -> None:
         """Let go of the socket."""

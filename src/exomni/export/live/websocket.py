@@ -1,11 +1,11 @@
-"""Faces as JSON over WebSocket: to a server, to everybody who connects to us, and from them."""
+"""Faces as JSON over WebSocket: to a server, to all who connect to us, and from them."""
 
 import json
 import threading
 from collections.abc import Iterator
 from fractions import Fraction
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,8 +13,11 @@ from exomni.core.errors import FormatError, InputError, ServiceError
 from exomni.core.timebase import FRAME_HZ
 
 from ..names import understand
-from ..track import FaceTrack, as_rate
+from ..track import FaceTrack, as_rate, numbers
 from .frames import LiveFrame, neutral
+
+if TYPE_CHECKING:
+    from websockets.sync.server import ServerConnection
 
 DECIMALS = 5
 CONNECT_S = 5.0
@@ -53,16 +56,20 @@ def from_json(text: str | bytes, index: int) -> LiveFrame:
         raise FormatError('not {"type": "face", "weights": {NAME: VALUE, …}}')
     names, values = list(given["weights"]), list(given["weights"].values())
     columns = understand(names).columns
-    still: dict[str, Any] = {"head": np.zeros(3), "eyes": np.zeros((2, 3))}
-    turns = {key: [given[key]] if given.get(key) is not None else zero[None] for key, zero in still.items()}
-    frame = [[values[i] for i in columns.values()]]
-    track = FaceTrack(tuple(columns), as_rate(given.get("fps", FRAME_HZ)), frame, **turns)
-    weights = dict(zip(track.names, track.frames[0].tolist(), strict=True))
-    return LiveFrame(index, track.fps, weights, track.head[0], track.eyes[0])
+    frames = numbers("frames", [[values[i] for i in columns.values()]], (1, len(columns)), list(columns))
+    track = FaceTrack(tuple(columns), as_rate(given.get("fps", FRAME_HZ)), frames)
+    head, eyes = given.get("head"), given.get("eyes")
+    return LiveFrame(
+        index=index,
+        fps=track.fps,
+        weights=dict(zip(track.names, track.frames[0].tolist(), strict=True)),
+        head=np.zeros(3) if head is None else numbers("head rotation", [head], (1, 3))[0],
+        eyes=np.zeros((2, 3)) if eyes is None else numbers("eye rotation", [eyes], (1, 2, 3))[0],
+    )
 
 
 class WebSocketSender:
-    """A client of somebody's server."""
+    """A client of another server."""
 
     def __init__(self, url: str) -> None:
         """Connect.
@@ -71,7 +78,7 @@ class WebSocketSender:
             url: `ws://` or `wss://`.
         Raises:
             InputError: it is no such address.
-            ServiceError: nobody answers there.
+            ServiceError: no server answers there.
         """
         from websockets.exceptions import InvalidURI, WebSocketException
         from websockets.sync.client import connect
@@ -99,22 +106,22 @@ class WebSocketSender:
 
 
 class WebSocketHost:
-    """A server that sends every face to everybody who is connected, such as a web page, and takes theirs."""
+    """A server that sends every face to every connected client, such as a web page, and takes theirs."""
 
     def __init__(self, host: str, port: int) -> None:
         """Listen.
 
         Args:
-            host: address to listen on; only this machine hears `127.0.0.1`.
+            host: address to listen on; only this machine reaches `127.0.0.1`.
             port: to listen on; 0 takes a free one.
         Raises:
             ServiceError: the port is taken.
         """
         from websockets.sync.server import serve
 
-        self._listeners: set = set()
+        self._clients: set = set()
         self._inbox: SimpleQueue[tuple[Any, str | bytes | None]] = SimpleQueue()
-        self._speaker: Any = None
+        self._origin: Any = None
         try:
             self._server = serve(self._greet, host, port)
         except OSError as error:
@@ -129,50 +136,50 @@ class WebSocketHost:
         return f"ws://{f'[{host}]' if ':' in host else host}:{port}"
 
     def send(self, frame: LiveFrame) -> None:
-        """Send one face to all but who sent it; who has gone is forgotten."""
+        """Send one face to all clients but the one that sent it; those that have gone are dropped."""
         text = as_json(frame)
-        for listener in self._listeners - {self._speaker}:
-            self._tell(listener, text)
+        for client in self._clients - {self._origin}:
+            self._tell(client, text)
 
     def faces(self) -> Iterator[LiveFrame]:
         """Faces that the connected send, as they come, without an end; at rest when they leave.
 
-        Who sends something else is told so.
+        A client that sends something else gets an error message.
         """
-        index, speakers = 0, set()
+        index, origins = 0, set()
         while True:
-            self._speaker, text = self._inbox.get()
-            if text is None and self._speaker not in speakers:
+            self._origin, text = self._inbox.get()
+            if text is None and self._origin not in origins:
                 continue
             try:
                 frame = neutral(index, Fraction(FRAME_HZ)) if text is None else from_json(text, index)
             except FormatError as error:
-                self._tell(self._speaker, json.dumps({"type": "error", "message": str(error)}))
+                self._tell(self._origin, json.dumps({"type": "error", "message": str(error)}))
                 continue
-            speakers.add(self._speaker)
+            origins.add(self._origin)
             index += 1
             yield frame
 
     def close(self) -> None:
-        """Send everybody away and stop listening."""
-        for listener in list(self._listeners):
-            listener.close()
+        """Close every connection and stop listening."""
+        for client in list(self._clients):
+            client.close()
         self._server.shutdown()
         self._thread.join()
 
-    def _greet(self, listener) -> None:
-        self._listeners.add(listener)
+    def _greet(self, client: "ServerConnection") -> None:
+        self._clients.add(client)
         try:
-            for text in listener:
-                self._inbox.put((listener, text))
+            for text in client:
+                self._inbox.put((client, text))
         finally:
-            self._listeners.discard(listener)
-            self._inbox.put((listener, None))
+            self._clients.discard(client)
+            self._inbox.put((client, None))
 
-    def _tell(self, listener, text: str) -> None:
+    def _tell(self, client: "ServerConnection", text: str) -> None:
         from websockets.exceptions import ConnectionClosed
 
         try:
-            listener.send(text)
+            client.send(text)
         except ConnectionClosed:
-            self._listeners.discard(listener)
+            self._clients.discard(client)

@@ -1,4 +1,4 @@
-"""`render`: a head that speaks, as a film with sound, a moving GIF, or a sheet of pictures."""
+"""Renders a speaking head as a film with sound, a moving GIF, or a sheet of pictures."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -8,30 +8,26 @@ from typing import Any
 
 import numpy as np
 
-from exomni.core.errors import InputError
-
-from ..captions import caption_at, caption_cues
-from ..heads import HEADS
-from ..orders import doubted_order
+from ...core.errors import InputError
+from ...face.camera import CAMERAS, Camera, Viewpoint
+from ..captions import caption_cues
+from ..gltf_mesh import gltf_head_mesh, shipped_head_mesh
 from ..profile import Profile
-from ..reading import Reading
 from ..resample import resample
-from ..retarget import reroute, retarget
-from ..sources import load
+from ..retarget import reroute
+from ..shipped_heads import HEADS
+from ..sources import load_fitted
 from ..track import FaceTrack
-from .camera import CAMERAS, Camera
 from .encode import CODECS, write_gif, write_sheet, write_video
-from .film import Film
-from .puppet import Puppet, gltf_puppet, named_puppet, own_puppet
-from .shooting import Shot, drawn
+from .parallel import Shot, draw_frames
 
-__all__ = ["CAMERAS", "FILMED", "Camera", "Film", "Rendered", "gltf_puppet", "own_puppet", "render"]
+__all__ = ["CAMERAS", "FILMED", "Camera", "Rendered", "render"]
 
 SMALLEST, LARGEST = 32, 4096
 FILM_FPS = 60
 """A film has the track's own rate, but not more than this."""
 FILMED = "woman"
-"""Whom to film where nobody says it."""
+"""The head that is filmed if no other is named."""
 GIF_SIZE = 256
 SHEET_PICTURES, SHEET_COLUMNS, SHEET_SIZE = 24, 6, 256
 
@@ -58,7 +54,7 @@ def render(
     out: str | os.PathLike[str],
     *,
     head: str | os.PathLike[str] = FILMED,
-    camera: str | Camera = "head",
+    camera: str | Viewpoint = "head",
     size: tuple[int, int] | None = None,
     captions: bool = False,
     profile: Profile | None = None,
@@ -74,7 +70,7 @@ def render(
     Args:
         source: anything that `sources.load` takes.
         out: the file; its suffix says what it is.
-        head: a name in `heads.HEADS`, or a `.glb`, `.gltf` or `.vrm` with ARKit morph targets.
+        head: a name in `shipped_heads.HEADS`, or a `.glb`, `.gltf` or `.vrm` with ARKit morph targets.
         camera: a key of `CAMERAS`, or one of your own.
         size: width and height in pixels; 512 x 512 without it, 256 x 256 for a GIF and each picture of a sheet.
         captions: write what is said into the picture.
@@ -96,12 +92,16 @@ def render(
     if isinstance(camera, str) and camera not in CAMERAS:
         raise InputError(f"no camera '{camera}'; there are {', '.join(CAMERAS)}")
     shot_size = _size(size, kind)
-    puppet = named_puppet(head) if head in HEADS else gltf_puppet(head)
-    track, notes = _fitted(load(source, fps=fps, order=order, audio=audio), profile, puppet)
+    mesh = shipped_head_mesh(str(head)) if head in HEADS else gltf_head_mesh(head)
+    character = load_fitted(source, profile, fps=fps, order=order, audio=audio)
+    fitted = reroute(character.track, mesh.shapes)
+    track, notes = fitted.track, character.notes + fitted.notes
+    if track.fps > FILM_FPS:
+        track = resample(track, FILM_FPS)
     chosen = _moments(track) if kind == ".png" else np.arange(track.n_frames)
     weights = track.arkit()
     shot = Shot(
-        puppet=puppet,
+        mesh=mesh,
         size=shot_size,
         camera=CAMERAS[camera] if isinstance(camera, str) else camera,
         used=np.abs(weights).max(axis=0),
@@ -109,7 +109,7 @@ def render(
         turned_rad=0.0 if track.head is None else float(np.linalg.norm(track.head, axis=1).max()),
     )
     turns = None if track.head is None else track.head[chosen]
-    pictures = drawn(shot, weights[chosen], turns, threads or os.cpu_count() or 1, progress)
+    pictures = draw_frames(shot, weights[chosen], turns, threads or os.cpu_count() or 1, progress)
     if captions:
         pictures = _captioned(pictures, track, chosen)
     if kind == ".png":
@@ -121,17 +121,6 @@ def render(
     else:
         write_video(out, pictures, track.fps, track.audio, track.sample_hz)
     return Rendered(out, track.n_frames, float(track.fps), notes)
-
-
-def _fitted(reading: Reading, profile: Profile | None, puppet: Puppet) -> tuple[FaceTrack, tuple[str, ...]]:
-    """The face as the character and the head take it, and what a person should know of it."""
-    track, notes = reading.track, (*reading.notes, *doubted_order(reading.track))
-    if profile is not None:
-        fitted = retarget(track, profile)
-        track, notes = fitted.track, notes + fitted.notes
-    fitted = reroute(track, puppet.shapes)
-    track = resample(fitted.track, FILM_FPS) if fitted.track.fps > FILM_FPS else fitted.track
-    return track, notes + fitted.notes
 
 
 def _size(size: tuple[int, int] | None, kind: str) -> tuple[int, int]:
@@ -155,7 +144,8 @@ def _captioned(pictures: Iterator[np.ndarray], track: FaceTrack, chosen: np.ndar
 
     cues = caption_cues(track)
     for picture, index in zip(pictures, chosen.tolist(), strict=True):
-        lines = caption_at(cues, float(index / track.fps))
+        time_s = float(index / track.fps)
+        lines = next((cue.lines for cue in cues if cue.start <= time_s < cue.end), ())
         if not lines:
             yield picture
             continue

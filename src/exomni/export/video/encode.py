@@ -1,15 +1,22 @@
-"""Film to files: MP4 and WebM with sound, GIF, and a sheet of pictures."""
+"""Writes pictures to files: MP4 and WebM with sound, GIF, and a sheet."""
 
 import os
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from exomni.core.errors import InputError, OutputError
-
 from ...core.atomic import atomic_path
+from ...core.errors import OutputError
+from ...face.pictures import sheet
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import OutputContainer
+    from av.video.stream import VideoStream
 
 CODECS = {
     ".mp4": ("libx264", "aac", {"crf": "18", "preset": "veryfast", "pix_fmt": "yuv420p"}),
@@ -32,39 +39,34 @@ def write_video(
     """Write `.mp4` (H.264 and AAC) or `.webm` (VP9 and Opus).
 
     Args:
-        path: the file.
+        path: the file; its suffix is a key of `CODECS`.
         pictures: RGB, uint8 [height, width, 3], both even.
         fps: pictures a second, exact.
         audio: mono samples, float32 [N].
         sample_hz: samples a second.
     Raises:
-        InputError: another suffix, or an odd size.
         OutputError: the place cannot be written.
     """
     import av
+    from av.error import FFmpegError
 
-    path = Path(path)
-    if path.suffix.lower() not in CODECS:
-        raise InputError(f"{path}: a film is {' or '.join(CODECS)}")
-    video_codec, audio_codec, options = CODECS[path.suffix.lower()]
+    video_codec, audio_codec, options = CODECS[Path(path).suffix.lower()]
     with atomic_path(path) as part:
         try:
             with av.open(str(part), "w") as container:
                 picture = next(pictures)
-                if picture.shape[0] % 2 or picture.shape[1] % 2:
-                    raise InputError(f"a film's width and height are even, not {picture.shape[1]} x {picture.shape[0]}")
-                video = container.add_stream(video_codec, rate=fps, options=options)
+                video = cast("VideoStream", container.add_stream(video_codec, rate=fps, options=options))
                 video.height, video.width = picture.shape[:2]
                 video.pix_fmt = "yuv420p"
                 sound = None
-                if audio is not None:
+                if audio is not None and sample_hz is not None:
                     rate = OPUS_HZ if audio_codec == "libopus" else sample_hz
-                    sound = container.add_stream(audio_codec, rate=rate, layout="mono")
+                    sound = cast("AudioStream", container.add_stream(audio_codec, rate=rate, layout="mono"))
                     sound.bit_rate = AUDIO_KBIT * 1000
                 _add_pictures(container, video, picture, pictures)
-                if sound is not None:
+                if sound is not None and audio is not None and sample_hz is not None:
                     _add_sound(container, sound, audio, sample_hz)
-        except av.FFmpegError as error:
+        except FFmpegError as error:
             raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
@@ -102,37 +104,26 @@ def write_sheet(path: str | os.PathLike[str], pictures: list[np.ndarray], labels
     Raises:
         OutputError: the place cannot be written.
     """
-    from PIL import Image, ImageDraw
+    from PIL import Image
 
-    height, width = pictures[0].shape[:2]
-    line = max(12, height // 14)
-    rows = -(-len(pictures) // columns)
-    sheet = Image.new("RGB", (columns * width, rows * (height + line)), "white")
-    pen = ImageDraw.Draw(sheet)
-    for i, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
-        x, y = i % columns * width, i // columns * (height + line)
-        sheet.paste(Image.fromarray(picture), (x, y + line))
-        pen.text((x + 3, y), label, fill="black", font_size=line - 3)
+    picture = Image.fromarray(sheet(pictures, labels, columns, max(12, pictures[0].shape[0] // 14)))
     with atomic_path(path) as part:
-        sheet.save(part, "PNG")
+        picture.save(part, "PNG")
 
 
-def _add_pictures(container, video, first: np.ndarray, rest: Iterator[np.ndarray]) -> None:
+def _add_pictures(
+    container: "OutputContainer", video: "VideoStream", first: np.ndarray, rest: Iterator[np.ndarray]
+) -> None:
     import av
 
-    for i, picture in enumerate(_with(first, rest)):
+    for i, picture in enumerate(chain([first], rest)):
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
         frame.pts, frame.time_base = i, 1 / Fraction(video.codec_context.framerate)
         container.mux(video.encode(frame))
     container.mux(video.encode(None))
 
 
-def _with(first: np.ndarray, rest: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    yield first
-    yield from rest
-
-
-def _add_sound(container, sound, samples: np.ndarray, sample_hz: int) -> None:
+def _add_sound(container: "OutputContainer", sound: "AudioStream", samples: np.ndarray, sample_hz: int) -> None:
     import av
 
     source = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples, np.float32)[None], format="flt", layout="mono")

@@ -1,4 +1,4 @@
-"""Curves with few keys, for formats that store keys rather than frames."""
+"""Curves with few keys, for formats that store keys, not every frame."""
 
 from dataclasses import dataclass
 

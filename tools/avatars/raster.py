@@ -1,4 +1,4 @@
-"""Which triangle is seen at each pixel: a depth buffer."""
+"""Which triangle is seen at each pixel, for painting textures: the renderer's depth buffer."""
 
 from dataclasses import dataclass
 
@@ -38,7 +38,7 @@ def rasterize(screen: np.ndarray, nearness: np.ndarray, triangles: np.ndarray, s
     Returns:
         The covered pixels.
     """
-    from .kernels import nearest
+    from exomni.face.kernels import nearest
 
     depth, owner = np.zeros(shape, np.float32), np.full(shape, -1, np.int32)
     screen, triangles = screen.astype(np.float32), triangles.astype(np.int64)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .atlas import Texels, packed
-from .eyes import eye_picture, eyes
+from .eyeballs import eye_picture, eyes
 from .garment import COVER, WEAVE_STEEP, outside_collar, shirt, weave
 from .glb import Skeleton, write_glb
 from .hair import hair, strand_picture

@@ -1,12 +1,16 @@
-"""Pictures of a head that moves, without a GPU: lit by vertex, drawn by pixel, and only where something moves."""
+"""The one renderer: pictures of a head that moves, without a GPU, and only where something moves.
+
+Vertices are lit and placed on the picture, a depth buffer finds the nearest triangle of each sample, and the
+vertices' colours are blended over it. The loops are compiled (`kernels`).
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..turns import matrix, quaternions
-from .camera import Camera, placed
-from .puppet import Puppet
+from .camera import Viewpoint
+from .render_mesh import GAMMA, RenderMesh
+from .rotations import matrix, quaternions
 
 Box = tuple[int, int, int, int]
 """Top, left, bottom, right in samples; the last two are outside."""
@@ -21,17 +25,16 @@ SKY, GROUND = (0.34, 0.37, 0.42), (0.20, 0.17, 0.15)
 WRAP = 0.25
 """How far light creeps round a surface: skin is not stone."""
 LUT_SIZE = 4096
-GAMMA = 2.2
 
 
-class Film:
-    """A puppet before a camera. What never moves in a clip is drawn once; the frames redraw the rest."""
+class Renderer:
+    """Draws one head from one viewpoint: what never moves in a clip once, and all else for each frame."""
 
     def __init__(
         self,
-        puppet: Puppet,
+        mesh: RenderMesh,
         size: tuple[int, int],
-        camera: Camera,
+        viewpoint: Viewpoint,
         used: np.ndarray,
         samples: int = 2,
         turned_rad: float = 0.0,
@@ -39,33 +42,33 @@ class Film:
         """Set up.
 
         Args:
-            puppet: the head.
+            mesh: the head.
             size: width and height in pixels.
-            camera: where the picture is taken from.
+            viewpoint: where the picture is taken from.
             used: largest weight of each shape in the clip, [52].
             samples: samples a pixel in each direction; 1 is quick, 2 smooth.
             turned_rad: how far the head turns in the clip at most.
         Raises:
-            InputError: no camera shows such a part.
+            InputError: no camera shows such a part of the head.
         """
-        self._puppet, self._samples = puppet, samples
+        self._mesh, self._samples = mesh, samples
         self._width, self._height = size[0] * samples, size[1] * samples
-        self._camera = placed(camera, puppet, self._width, self._height)
-        self._skin = np.concatenate([puppet.colours, puppet.uv], axis=1, dtype=np.float32)
-        self._texels, self._places = _one_after_the_other(puppet.textures)
-        self._looks = np.empty((len(puppet.positions), 12), np.float32)
-        self._light(puppet.positions, puppet.normals, np.arange(len(puppet.positions)))
+        self._projection = viewpoint.projection(mesh, self._width, self._height)
+        self._skin = np.concatenate([mesh.colours, mesh.uv], axis=1, dtype=np.float32)
+        self._texels, self._places = _one_after_the_other(mesh.textures)
+        self._looks = np.empty((len(mesh.positions), 12), np.float32)
+        self._light(mesh.positions, mesh.normals, np.arange(len(mesh.positions)))
         self._active = np.flatnonzero(np.abs(used) > 1e-3)
         reach_px = self._reach_px(used, turned_rad)
         self._moving = np.flatnonzero(reach_px > MOVED_PX * samples)
         n_values = len(self._active), 3 * len(self._moving)
-        self._deltas = puppet.deltas[self._active][:, self._moving].reshape(n_values)
-        self._turns = puppet.turns[self._active][:, self._moving].reshape(n_values)
-        moves, near = np.isin(puppet.triangles, self._moving).any(axis=1), self._looks[:, 2]
-        self._still = _Layer.of(puppet, ~moves & ~puppet.veils, near, opaque=True)
+        self._deltas = mesh.deltas[self._active][:, self._moving].reshape(n_values)
+        self._normal_deltas = mesh.normal_deltas[self._active][:, self._moving].reshape(n_values)
+        moves, near = np.isin(mesh.triangles, self._moving).any(axis=1), self._looks[:, 2]
+        self._still = _TriangleLayer.of(mesh, ~moves & ~mesh.blended, near, opaque=True)
         self._layers = (
-            _Layer.of(puppet, moves & ~puppet.veils, near, opaque=True),
-            _Layer.of(puppet, puppet.veils, near, opaque=False),
+            _TriangleLayer.of(mesh, moves & ~mesh.blended, near, opaque=True),
+            _TriangleLayer.of(mesh, mesh.blended, near, opaque=False),
         )
         self._linear = _background(self._height, self._width)
         self._picture = np.empty((size[1], size[0], 3), np.uint8)
@@ -95,11 +98,11 @@ class Film:
 
     def _reach_px(self, used: np.ndarray, turned_rad: float) -> np.ndarray:
         """How far each vertex moves on the picture at most, in samples, [V]."""
-        puppet = self._puppet
-        reach = turned_rad * puppet.turning * np.linalg.norm(puppet.positions - puppet.pivot, axis=1)
+        mesh = self._mesh
+        reach = turned_rad * mesh.turning * np.linalg.norm(mesh.positions - mesh.pivot, axis=1)
         for shape in self._active:
-            reach += abs(used[shape]) * np.linalg.norm(puppet.deltas[shape], axis=1)
-        return reach * self._looks[:, 2] * self._camera[4, 0]
+            reach += abs(used[shape]) * np.linalg.norm(mesh.deltas[shape], axis=1)
+        return reach * self._looks[:, 2] * self._projection[4, 0]
 
     def _moving_box(self, reach_px: np.ndarray) -> Box:
         """The part of the picture in which something moves, on whole pixels."""
@@ -116,27 +119,27 @@ class Film:
 
     def _move(self, weights: np.ndarray, turn: np.ndarray) -> None:
         """Place and light what moves, for one face."""
-        from ...face.kernels import mixed
+        from .kernels import mixed
 
-        puppet, moving = self._puppet, self._moving
-        positions = mixed(puppet.positions[moving].ravel(), weights, self._deltas).reshape(-1, 3)
-        normals = mixed(puppet.normals[moving].ravel(), weights, self._turns).reshape(-1, 3)
+        mesh, moving = self._mesh, self._moving
+        positions = mixed(mesh.positions[moving].ravel(), weights, self._deltas).reshape(-1, 3)
+        normals = mixed(mesh.normals[moving].ravel(), weights, self._normal_deltas).reshape(-1, 3)
         if turn.any():
             change = (matrix(quaternions(turn)) - np.eye(3)).T.astype(np.float32)
-            follows = puppet.turning[moving, None]
-            positions += follows * ((positions - puppet.pivot) @ change)
+            follows = mesh.turning[moving, None]
+            positions += follows * ((positions - mesh.pivot) @ change)
             normals += follows * (normals @ change)
         self._light(positions, normals, moving)
 
     def _light(self, positions: np.ndarray, normals: np.ndarray, which: np.ndarray) -> None:
-        from ...face.kernels import lit
+        from .kernels import lit
 
-        puppet, tints = self._puppet, self._skin[:, :3]
-        lit(positions, normals, which, tints, puppet.shine, puppet.sharpness, self._camera, _LAMPS, _AMBIENT, WRAP,
+        mesh, tints = self._mesh, self._skin[:, :3]
+        lit(positions, normals, which, tints, mesh.shine, mesh.sharpness, self._projection, _LAMPS, _AMBIENT, WRAP,
             self._looks)  # fmt: skip
 
     def _draw(self, box: Box) -> None:
-        """Draw what moves, and the veils, over what does not, within a box of the linear picture."""
+        """Draw what moves, and the blended triangles, over what does not, within a box of the linear picture."""
         top, left, bottom, right = box
         picture = self._linear[top:bottom, left:right]
         picture[:] = self._still_linear[top:bottom, left:right]
@@ -144,9 +147,9 @@ class Film:
         for layer in self._layers:
             self._lay(layer, box, depth, picture)
 
-    def _lay(self, layer: "_Layer", box: Box, depth: np.ndarray, picture: np.ndarray) -> None:
+    def _lay(self, layer: "_TriangleLayer", box: Box, depth: np.ndarray, picture: np.ndarray) -> None:
         """Draw a layer over a part of the picture, where nothing is nearer; `depth` takes it in."""
-        from ...face.kernels import coloured, nearest
+        from .kernels import coloured, nearest
 
         owner = np.full(depth.shape, -1, np.int32)
         nearest(self._looks, self._looks[:, 2], layer.triangles, layer.both_sides, layer.cutoff, layer.texture,
@@ -156,7 +159,7 @@ class Film:
 
     def _developed(self, box: Box) -> None:
         """Bring a part of the linear picture into the picture."""
-        from ...face.kernels import developed
+        from .kernels import developed
 
         top, left, bottom, right = box
         n = self._samples
@@ -165,8 +168,8 @@ class Film:
 
 
 @dataclass(frozen=True, eq=False)
-class _Layer:
-    """Triangles that are drawn together, those in front first: they hide most of the rest; arrays as in `Puppet`."""
+class _TriangleLayer:
+    """Triangles that are drawn together, those in front first, since they hide most others; as in `RenderMesh`."""
 
     opaque: bool
     triangles: np.ndarray
@@ -175,13 +178,11 @@ class _Layer:
     texture: np.ndarray
 
     @classmethod
-    def of(cls, puppet: Puppet, chosen: np.ndarray, near: np.ndarray, *, opaque: bool) -> "_Layer":
+    def of(cls, mesh: RenderMesh, chosen: np.ndarray, near: np.ndarray, *, opaque: bool) -> "_TriangleLayer":
         order = np.flatnonzero(chosen)
-        in_front = near[puppet.triangles[order]].max(axis=1)
-        order = order[np.lexsort((-in_front, puppet.cutoff[order] > 0))]
-        return cls(
-            opaque, puppet.triangles[order], puppet.both_sides[order], puppet.cutoff[order], puppet.texture[order]
-        )
+        in_front = near[mesh.triangles[order]].max(axis=1)
+        order = order[np.lexsort((-in_front, mesh.cutoff[order] > 0))]
+        return cls(opaque, mesh.triangles[order], mesh.both_sides[order], mesh.cutoff[order], mesh.texture[order])
 
 
 def _unit(direction: tuple[float, float, float]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Orders of the 52 that circulate without names, and how to tell them apart by how faces move."""
+"""Names the columns of tables without a header: known orders of the 52, told apart by how left and right move."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -81,16 +81,16 @@ def doubted_order(track: FaceTrack) -> Iterator[str]:
     if fit is None:
         return
     standards = {order: layout(order, len(names)) for order in ORDERS}
-    others = {
-        order: pair_fit(standard, table) or -1.0
+    others = [
+        (pair_fit(standard, table) or -1.0, order)
         for order, standard in standards.items()
         if standard is not None and standard != names
-    }
-    best = max(others, key=others.get, default=None)
-    if best is not None and others[best] > fit + LEAD:
+    ]
+    best_fit, best = max(others, key=lambda pair: pair[0], default=(-1.0, ""))
+    if best_fit > fit + LEAD:
         yield (
             f"the columns look to be in the order '{best}' under wrong names: left and right then move together "
-            f"({others[best]:.2f}), but not as they are named ({fit:.2f})"
+            f"({best_fit:.2f}), but not as they are named ({fit:.2f})"
         )
 
 
@@ -127,11 +127,11 @@ def pair_fit(names: Sequence[str], table: np.ndarray) -> float | None:
 
 def _best(table: np.ndarray, choices: Mapping[str, tuple[str, ...]]) -> tuple[str, float, float]:
     """The best-fitting order, its lead over the best of another family, and its fit."""
-    fits = {key: pair_fit(names, table) for key, names in choices.items()}
-    ranked = sorted(choices, key=lambda key: -1.0 if fits[key] is None else fits[key], reverse=True)
-    best = ranked[0]
-    if fits[best] is None:
-        return best, 0.0, -1.0
+    measured = {key: pair_fit(names, table) for key, names in choices.items()}
+    fits = {key: fit for key, fit in measured.items() if fit is not None}
+    if not fits:
+        return next(iter(choices)), 0.0, -1.0
+    best = max(fits, key=lambda key: fits[key])
     family = best.split("-")[0]
-    rest = [fits[key] for key in ranked if key.split("-")[0] != family and fits[key] is not None]
-    return best, fits[best] - max(rest, default=-1.0), fits[best]
+    others = [fit for key, fit in fits.items() if key.split("-")[0] != family]
+    return best, fits[best] - max(others, default=-1.0), fits[best]

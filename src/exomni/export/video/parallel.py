@@ -7,12 +7,12 @@ from queue import SimpleQueue
 
 import numpy as np
 
-from .camera import Camera
-from .film import Film
-from .puppet import Puppet
+from ...face.camera import Viewpoint
+from ...face.render_mesh import RenderMesh
+from ...face.renderer import Renderer
 
 AHEAD = 4
-"""Pictures a thread that may be drawn before somebody takes them: so memory stays flat however long the film."""
+"""Pictures a thread that may be drawn before they are taken: so memory stays flat however long the film."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +20,7 @@ class Shot:
     """How frames are drawn.
 
     Attributes:
-        puppet: the head.
+        mesh: the head.
         size: width and height in pixels.
         camera: where the picture is taken from.
         used: largest weight of each shape in the clip, [52].
@@ -28,19 +28,19 @@ class Shot:
         turned_rad: how far the head turns at most.
     """
 
-    puppet: Puppet
+    mesh: RenderMesh
     size: tuple[int, int]
-    camera: Camera
+    camera: Viewpoint
     used: np.ndarray
     samples: int
     turned_rad: float = 0.0
 
-    def film(self) -> Film:
+    def renderer(self) -> Renderer:
         """Ready to draw, by one thread."""
-        return Film(self.puppet, self.size, self.camera, self.used, self.samples, self.turned_rad)
+        return Renderer(self.mesh, self.size, self.camera, self.used, self.samples, self.turned_rad)
 
 
-def drawn(
+def draw_frames(
     shot: Shot,
     weights: np.ndarray,
     turns: np.ndarray | None,
@@ -56,16 +56,16 @@ def drawn(
         threads: how many draw at once; drawing needs no lock of Python's.
         progress: called with the pictures that are drawn and their number.
     """
-    films: SimpleQueue[Film] = SimpleQueue()
+    idle: SimpleQueue[Renderer] = SimpleQueue()
     for _ in range(min(threads, len(weights))):
-        films.put(shot.film())
+        idle.put(shot.renderer())
 
     def draw(i: int) -> np.ndarray:
-        film = films.get()
+        renderer = idle.get()
         try:
-            return film.frame(weights[i], None if turns is None else turns[i])
+            return renderer.frame(weights[i], None if turns is None else turns[i])
         finally:
-            films.put(film)
+            idle.put(renderer)
 
     waiting: list[Future] = []
     with ThreadPoolExecutor(threads) as pool:

@@ -1,4 +1,4 @@
-"""Animation for drawn and simpler puppets: Live2D, MikuMikuDance, and the cues of 2D lip sync."""
+"""Animation for characters with few mouth shapes: Live2D, MikuMikuDance, and the mouth cues of Rhubarb."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.atomic import atomic_path, write_text
-from .keys import curves
+from .keyframes import curves
 from .resample import resample
 from .track import FaceTrack
 from .visemes import blinks, mean_of, rhubarb_shapes, vowels

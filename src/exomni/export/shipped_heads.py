@@ -16,7 +16,7 @@ def head_file(head: str | os.PathLike[str]) -> Path | None:
     """The glTF file of a head.
 
     Args:
-        head: a name in `HEADS`, or somebody's file.
+        head: a name in `HEADS`, or the path of another file.
     Returns:
         None for the plain head, which is no file.
     Raises:
