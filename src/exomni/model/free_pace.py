@@ -119,8 +119,8 @@ class FreeUnitGenerator(UnitGeneratorBase):
     ) -> GeneratedUnits:
         """Say the text, with a sampler for each row. A row without text says nothing."""
         fused = self.encode_text(text_ids, text_mask, llm_states, llm_mask)
-        ratios = self.pace.min_units_per_token, self.pace.max_units_per_token
-        rows = [_Row(*(int(n_text * ratio) for ratio in ratios)) for n_text in text_mask.sum(dim=1).tolist()]
+        fewest, most = self.pace.min_units_per_token, self.pace.max_units_per_token
+        rows = [_Row(int(n_text * fewest), int(n_text * most)) for n_text in text_mask.sum(dim=1).tolist()]
         prompts = self._prompts(fused, text_mask)
         longest = max(len(prompt) for prompt in prompts)
         inputs = torch.stack([nn.functional.pad(p, (0, 0, longest - len(p), 0)) for p in prompts])

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from ..assets.table import Converted
+from ..core.atomic import atomic_path
 from ..core.errors import CheckpointError
 from ..model.ctc_listener import LISTENER_FILE, read_ctc_listener, save_ctc_listener
 from ..model.numbers import KEY, numbers
@@ -63,10 +64,8 @@ def stand_in(released: Path, runs: Path) -> list[str]:
     for run, parts in STANDING.items() if not there else ():
         found = _released_parts(released, parts).items()
         weights = {key: value.float() if value.is_floating_point() else value for key, value in found}
-        (runs / run).mkdir(parents=True, exist_ok=True)
-        scratch = runs / run / "model.part"
-        save_file(weights, scratch)
-        scratch.replace(runs / run / "model.safetensors")
+        with atomic_path(runs / run / "model.safetensors") as part:
+            save_file(weights, part)
     return [] if there else list(STANDING)
 
 
