@@ -81,10 +81,7 @@ class EncoderLayer(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None, angles: Rotation | None) -> Tensor:
         """One layer, [B, T, D] -> [B, T, D].
 
-        Args:
-            x: the rows.
-            mask: True where a query (row) may see a key (column), [B or 1, 1, T or 1, T]; None sees all.
-            angles: rotary position of each row, or None.
+        `mask` is True where a query (row) may see a key (column), [B or 1, 1, T or 1, T]; None sees all.
         """
         if self.norm_first:
             x = x + self._attend(self.norm_attention(x), mask, angles)

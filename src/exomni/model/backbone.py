@@ -143,10 +143,7 @@ class Backbone(nn.Module):
     def empty_cache(self, batch: int, capacity: int, starts: Tensor | None = None) -> KeyValueCache:
         """A KV cache for `capacity` rows of each of `batch` sequences, on the model's device and in its type.
 
-        Args:
-            batch: B.
-            capacity: most rows that a sequence will have, padding on the left included.
-            starts: first row of each sequence, [B], where sequences are padded on the left.
+        Where sequences are padded on the left, `starts` [B] are their first rows.
         """
         weight = self.norm.weight
         rows = torch.arange(capacity, device=weight.device)[None]

@@ -47,12 +47,7 @@ class CTCListener(nn.Module):
         return self.projector((frames - self.mean) / self.std, lengths)
 
     def scores(self, vectors: Tensor, table: Tensor) -> Tensor:
-        """Log-probabilities up to a constant of each row, [..., 1 + V]: the blank, then the tokens.
-
-        Args:
-            vectors: [..., D_llm].
-            table: word embeddings [V, D_llm].
-        """
+        """Log-probabilities up to a constant of each vector, [..., 1 + V]: the blank, then the table's tokens."""
         rows = torch.cat([self.blank[None], table])
         return self.log_sharpness.exp() * (vectors @ rows.T - 0.5 * rows.square().sum(-1))
 

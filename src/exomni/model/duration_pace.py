@@ -50,13 +50,9 @@ def pacing(durations: Tensor, n_units: int) -> Tensor:
 
 
 def round_durations(durations: Tensor, mask: Tensor) -> Tensor:
-    """Whole ticks, at least one a phoneme, whose running total stays with the true one.
+    """Real-valued ticks [B, T_text] as whole ones, whose running total stays with the true one.
 
-    Args:
-        durations: ticks, real-valued, [B, T_text].
-        mask: True where there is a phoneme, [B, T_text].
-    Returns:
-        Ticks, int64 [B, T_text], 0 where the mask is False.
+    At least one where the mask is True (a phoneme), 0 where it is False.
     """
     rounded = torch.zeros_like(durations, dtype=torch.long)
     for row, (wanted, kept) in enumerate(zip(durations.double().tolist(), mask.tolist(), strict=True)):
@@ -202,12 +198,8 @@ class PacedUnitGenerator(UnitGeneratorBase):
         return self.pace_projection(torch.cat(views, dim=-1))
 
     def predict_durations(self, fused: Tensor, text_mask: Tensor, speed: float = 1.0) -> Tensor:
-        """Ticks of each phoneme, int64 [B, T_text], at least 1 where the mask is True, else 0.
+        """Ticks of each phoneme, int64 [B, T_text], at least 1 where the mask is True, else 0; fewer at higher speed.
 
-        Args:
-            fused: [B, T_text, D].
-            text_mask: True where there is a phoneme, [B, T_text].
-            speed: above 1 speaks faster.
         Raises:
             ValueError: speed is not above 0.
         """
@@ -217,13 +209,7 @@ class PacedUnitGenerator(UnitGeneratorBase):
 
     @torch.inference_mode()
     def generate(self, fused: Tensor, durations: Tensor, samplers: Sequence[UnitSampler]) -> GeneratedUnits:
-        """Generate the units that the durations ask for.
-
-        Args:
-            fused: [B, T_text, D].
-            durations: ticks, int [B, T_text], 0 where padded.
-            samplers: one for each row.
-        """
+        """Generate the units that the durations (ticks, 0 where padded) ask for, with a sampler for each row."""
         step_once = self._stepper or self.backbone
         n_units = [ticks_to_units(ticks) for ticks in durations.sum(dim=1).tolist()]
         total = max(n_units)

@@ -71,13 +71,9 @@ class FreeUnitGenerator(UnitGeneratorBase):
         llm_states: Tensor | None = None,
         llm_mask: Tensor | None = None,
     ) -> Tensor:
-        """Embed the reply's tokens and fuse the language model's states into them, [B, T_text, D].
+        """Embed the reply's tokens [B, T_text] and fuse the language model's states into them, [B, T_text, D].
 
-        Args:
-            text_ids: [B, T_text], padded on the right.
-            text_mask: True where there is a token, [B, T_text].
-            llm_states: states of the reply's tokens, [B, T_llm, D_llm]; None where there are none.
-            llm_mask: True where a state counts, [B, T_llm]; None counts all.
+        The states are [B, T_llm, D_llm], None where there are none; masks are True where a token or a state counts.
         """
         context = self.expand_context(llm_states, llm_mask, len(text_ids))
         return self.fuse_meaning(self.backbone.embed_tokens(text_ids.masked_fill(~text_mask, 0)), text_mask, context)

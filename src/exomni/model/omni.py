@@ -85,8 +85,7 @@ class Omni(nn.Module):
         Args:
             input_ids: the prompt, SPEECH_MARKER where a clip belongs.
             clips: projected speech in that order.
-            text_sampler: draws the text.
-            unit_sampler: draws the units.
+            text_sampler, unit_sampler: draw the text and the units.
             max_tokens: most tokens of text.
             end_ids: tokens that end a reply.
         Raises:
