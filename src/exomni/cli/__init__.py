@@ -35,7 +35,7 @@ for command in (
 ):
     app.command()(command)
 data_app.command("build")(training.data_build)
-data_app.command("hear")(training.data_hear)
+data_app.command("hear")(training.data_listening)
 
 
 def main() -> None:

@@ -98,7 +98,8 @@ def face_label(teacher: FaceTeacher, symbols: dict[int, str], emotion_of: Callab
 
 @torch.inference_mode()
 def _tokenize(tokenizer, features: np.ndarray) -> np.ndarray:
-    return tokenizer(torch.from_numpy(features.astype(np.float32))[None]).ids[0].numpy().astype(np.int16)
+    _, ids = tokenizer(torch.from_numpy(features.astype(np.float32))[None])
+    return ids[0].numpy().astype(np.int16)
 
 
 def label_units(folder: Path, tokenizer, metadata: dict, progress=iter) -> None:

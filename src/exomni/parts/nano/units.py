@@ -45,7 +45,7 @@ class PacedUnits:
         states = None if states is None or not len(states) else states[None]
         fused = self.network.encode_text(ids, mask, states)
         durations = whole_groups(self.network.predict_durations(fused, mask, speed))
-        made = self.network.generate(self.network.begin(fused, durations), [UnitSampler(self._sampling, seed)])
+        made = self.network.generate(fused, durations, [UnitSampler(self._sampling, seed)])
         return SpeechUnits(made.units[0], made.hidden_states[0], durations[0].numpy())
 
 
@@ -80,7 +80,8 @@ class FeatureTokenizer:
     @torch.inference_mode()
     def units_of(self, features: Tensor) -> Tensor:
         """Units int64 [T_unit] of encoder features [T_50hz, D]; T_50hz a multiple of 4."""
-        return self.network(features.reshape(1, len(features) // ENCODER_FRAMES_PER_UNIT, -1)).ids[0]
+        _, ids = self.network(features.reshape(1, len(features) // ENCODER_FRAMES_PER_UNIT, -1))
+        return ids[0]
 
     def units(self, samples: np.ndarray) -> Tensor:
         """Units of a whole clip, float32 [N] at 16 kHz: int64 [T_unit]."""

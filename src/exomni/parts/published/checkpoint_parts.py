@@ -8,7 +8,7 @@ import torch
 from ...core.errors import CheckpointError, UnsupportedError
 from ...core.turns import Turn
 from ...model.config import SamplingConfig
-from ...model.flow_decoder import PublishedSpeechDecoder
+from ...model.flow_decoder.decoder import PublishedSpeechDecoder
 from ...model.free_pace import FreeUnitGenerator
 from ...model.prompt import SYSTEM_TEXT, ChatMessage
 from ...model.sampling import UnitSampler
