@@ -13,23 +13,14 @@ from exomni.core.errors import FormatError
 from exomni.core.timebase import FRAME_HZ
 
 from ..core.atomic import write_text
-from .names import ROTATIONS, Naming, pascal, understand
+from .names import OTHER_PROGRAMS, ROTATIONS, Naming, pascal, understand
 from .reading import Reading, read_text
 from .timecode import Row, even_grid, fill, parse_timecode, timecode
 from .track import FaceTrack, as_rate
 
 FORMAT = "livelink-csv"
 
-SHAPES: tuple[str, ...] = tuple(
-    """eyeBlinkLeft eyeLookDownLeft eyeLookInLeft eyeLookOutLeft eyeLookUpLeft eyeSquintLeft eyeWideLeft
-    eyeBlinkRight eyeLookDownRight eyeLookInRight eyeLookOutRight eyeLookUpRight eyeSquintRight eyeWideRight
-    jawForward jawRight jawLeft jawOpen mouthClose mouthFunnel mouthPucker mouthRight mouthLeft mouthSmileLeft
-    mouthSmileRight mouthFrownLeft mouthFrownRight mouthDimpleLeft mouthDimpleRight mouthStretchLeft
-    mouthStretchRight mouthRollLower mouthRollUpper mouthShrugLower mouthShrugUpper mouthPressLeft
-    mouthPressRight mouthLowerDownLeft mouthLowerDownRight mouthUpperUpLeft mouthUpperUpRight browDownLeft
-    browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff cheekSquintLeft cheekSquintRight
-    noseSneerLeft noseSneerRight tongueOut""".split()
-)
+SHAPES: tuple[str, ...] = tuple(OTHER_PROGRAMS["live_link_order"].split())
 """The file's order of the 52: here the right jaw and mouth come before the left, in the packet after."""
 
 HEADER = ("Timecode", "BlendShapeCount", *(pascal(name) for name in SHAPES), *ROTATIONS)
