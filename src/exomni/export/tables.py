@@ -162,8 +162,8 @@ def from_table(kind: str, header: Sequence[str] | None, table: np.ndarray, fps: 
     if table.ndim != 2 or not len(table):
         raise FormatError(f"not a single frame (an array of shape {list(table.shape)})")
     if header is None:
-        guess = name_columns(table, order)
-        header, notes = guess.names, (guess.note,)
+        header, note = name_columns(table, order)
+        notes = (note,)
     if len(header) != table.shape[1]:
         raise FormatError(f"{len(header)} names for {table.shape[1]} columns")
     clock = next((i for i, cell in enumerate(header) if cell.lower() in TIME_COLUMNS), None)

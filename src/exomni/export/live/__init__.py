@@ -10,11 +10,9 @@ from ..profile import Profile
 from ..sources import load_fitted
 from .clock import Clock, WallClock
 from .frames import Sender, ahead, frames_of, frames_of_events
-from .livelink import PORT as LIVELINK_PORT
-from .livelink import LiveLinkSender
-from .osc import OSC_PORT, VMC_PORT, OscSender, VmcSender
-from .perform import Performance, perform, relay
+from .perform import Performance, perform
 from .sound import Microphone, Player
+from .udp import LIVELINK_PORT, OSC_PORT, VMC_PORT, LiveLinkSender, OscSender, VmcSender
 from .websocket import WebSocketHost, WebSocketSender
 
 __all__ = [
@@ -27,7 +25,6 @@ __all__ = [
     "frames_of_events",
     "live",
     "perform",
-    "relay",
     "sender",
 ]
 
