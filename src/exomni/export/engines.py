@@ -24,8 +24,6 @@ def write_unity(track: FaceTrack, path: str | os.PathLike[str], mesh_path: str =
     openfacefx's writer knows its fifteen visemes alone and eases in and out of every key, so this is our own.
 
     Args:
-        track: the face.
-        path: the file.
         mesh_path: from the Animator's object to the renderer's; empty if they are one.
     Raises:
         OutputError: the place cannot be written.
@@ -46,8 +44,6 @@ def write_godot(track: FaceTrack, path: str | os.PathLike[str], node: str = GODO
     openfacefx's writer knows its fifteen visemes alone, so this is our own.
 
     Args:
-        track: the face.
-        path: the file.
         node: path of the MeshInstance3D from the AnimationPlayer's root node.
     Raises:
         OutputError: the place cannot be written.

@@ -165,7 +165,6 @@ def read_file(path: Path, fps: Any, order: str | None) -> Reading:
     """Read a face from a file of any format that can be read.
 
     Args:
-        path: the file.
         fps: frames a second, over what the file says.
         order: of the columns, for tables without names.
     Raises:

@@ -94,7 +94,6 @@ def add_accessor(
     """Append an array to the binary buffer as an accessor of its own; returns its index.
 
     Args:
-        gltf: the document; changed.
         values: [N] or [N, width], of a type that glTF has.
         kind: `SCALAR`, `VEC3`…
         with_range: store min and max, which times and positions must have.

@@ -101,7 +101,6 @@ def _piece(
     """One primitive as a mesh of its own; how its normals change is left for `_joined`.
 
     Args:
-        gltf: the document.
         primitive: triangles.
         stands: what takes its vertices into the world, [1 or V, 4, 4].
         morphs: its morph targets, if it has any.

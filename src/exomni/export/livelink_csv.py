@@ -14,7 +14,7 @@ from exomni.core.timebase import FRAME_HZ
 
 from ..core.atomic import write_text
 from .names import OTHER_PROGRAMS, ROTATIONS, Naming, pascal, understand
-from .reading import Reading, read_text
+from .reading import Reading, named_in_errors, read_text
 from .timecode import Row, even_grid, fill, parse_timecode, timecode
 from .track import FaceTrack, as_rate
 
@@ -35,7 +35,6 @@ def write_livelink_csv(track: FaceTrack, path: str | os.PathLike[str]) -> None:
 
     Args:
         track: the face; its `start_s` is the first timecode.
-        path: the file.
     Raises:
         OutputError: the place cannot be written.
     """
@@ -60,16 +59,14 @@ def read_livelink_csv(path: str | os.PathLike[str], fps: Any = None) -> Reading:
     """Read a capture: any order of columns, with or without the rotations, gaps and lost faces filled.
 
     Args:
-        path: the file.
         fps: frames a second, over what the timecodes say.
     Raises:
         InputError: the file cannot be read.
         FormatError: a line cannot be understood; the message has its number and the reason.
     """
-    try:
-        return _parse(read_text(path), fps)
-    except (FormatError, csv.Error) as error:
-        raise FormatError(f"{path}: {error}") from None
+    text = read_text(path)
+    with named_in_errors(path, csv.Error):
+        return _parse(text, fps)
 
 
 def is_livelink_csv(path: str | os.PathLike[str]) -> bool:

@@ -33,7 +33,6 @@ def write_plot(track: FaceTrack, path: str | os.PathLike[str]) -> None:
     """Draw every shape that moves, by part of the face, under the audio if there is any.
 
     Args:
-        track: the face.
         path: a PNG.
     Raises:
         OutputError: the place cannot be written.

@@ -37,7 +37,6 @@ def retarget(track: FaceTrack, profile: Profile, available: Collection[str] | No
     """Mirror; gain, offset and mute; reroute what is missing; clamp; smooth; convert the rate: in this order.
 
     Args:
-        track: the face.
         profile: of the character.
         available: ARKit shapes that the character has, where the profile does not say.
     Returns:

@@ -112,8 +112,6 @@ def write_rhubarb(track: FaceTrack, path: str | os.PathLike[str], dialect: str =
     """Write Rhubarb Lip Sync's cues: which of nine drawn mouths to show when.
 
     Args:
-        track: the face.
-        path: the file.
         dialect: `tsv`, `xml` or `json`.
     Raises:
         OutputError: the place cannot be written.

@@ -45,8 +45,6 @@ def write_vrma_perfect_sync(track: FaceTrack, path: str | os.PathLike[str], casi
     """Write a VRM animation of all ARKit shapes, for avatars with perfect sync, and the head's turns.
 
     Args:
-        track: the face.
-        path: the file.
         casing: key of `CASINGS`, as the avatar spells its expressions.
     Raises:
         OutputError: the place cannot be written.
@@ -76,7 +74,6 @@ def add_vrma_turns(gltf: "GLTF2", track: FaceTrack, *, gaze: bool) -> None:
 
     Args:
         gltf: the animation; changed.
-        track: the face.
         gaze: whether the eyes turn by `lookAt`; not where expressions move them already.
     """
     from pygltflib import Node

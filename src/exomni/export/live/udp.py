@@ -100,7 +100,6 @@ def packet(frame: LiveFrame, name: str, device: str) -> bytes:
     """A frame's datagram: version, device, subject, frame and rate, count, 52 shapes and 9 rotations.
 
     Args:
-        frame: the face.
         name: of the subject.
         device: a UUID of 36 characters.
     """

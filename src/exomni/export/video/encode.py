@@ -74,7 +74,6 @@ def write_gif(path: str | os.PathLike[str], pictures: Iterator[np.ndarray], fps:
     """Write a moving GIF of at most `GIF_FPS` pictures a second, without sound.
 
     Args:
-        path: the file.
         pictures: RGB, uint8 [height, width, 3].
         fps: pictures a second.
     Raises:
@@ -97,7 +96,6 @@ def write_sheet(path: str | os.PathLike[str], pictures: list[np.ndarray], labels
     """Write pictures in rows with a label over each, as a PNG.
 
     Args:
-        path: the file.
         pictures: RGB, uint8 [height, width, 3], of one size.
         labels: one for each.
         columns: pictures in a row.
