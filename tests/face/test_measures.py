@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from exomni.core.arkit import INDEX, K
-from exomni.face import (
+from exomni.face.measures import (
     Head,
     inner_lip_gap_mm,
     lip_aperture_mm,

@@ -25,8 +25,7 @@ def write_a2f(track: FaceTrack, path: str | os.PathLike[str], track_path: str = 
     Args:
         track: the face, any names.
         track_path: the audio that the face belongs to, as it should stand in the file.
-    Raises:
-        OutputError: the place cannot be written.
+    Raises OutputError where it cannot be written.
     """
     head = {
         "exportFps": float(track.fps),

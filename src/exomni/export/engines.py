@@ -9,24 +9,19 @@ from .keyframes import Curve, curves
 from .names import OTHER_PROGRAMS
 from .track import FaceTrack
 
-UNITY_MESH_PATH = "Head"
-"""Path from the Animator to the SkinnedMeshRenderer."""
-GODOT_NODE = "Head"
-"""The MeshInstance3D, seen from the AnimationPlayer's root node."""
 UNITY_PERCENT = 100.0
 UNITY_LINEAR = 69
 """Unity's tangent mode for broken tangents, linear on both sides."""
 
 
-def write_unity(track: FaceTrack, path: str | os.PathLike[str], mesh_path: str = UNITY_MESH_PATH) -> None:
+def write_unity(track: FaceTrack, path: str | os.PathLike[str], mesh_path: str = "Head") -> None:
     """Write an AnimationClip that drives `blendShape.NAME` of a SkinnedMeshRenderer, 0..100, linear.
 
     openfacefx's writer knows its fifteen visemes alone and eases in and out of every key, so this is our own.
 
     Args:
         mesh_path: from the Animator's object to the renderer's; empty if they are one.
-    Raises:
-        OutputError: the place cannot be written.
+    Raises OutputError where it cannot be written.
     """
     blocks = [_unity_curve(curve, mesh_path) for curve in curves(track)]
     text = OTHER_PROGRAMS["unity"]["clip"].format(
@@ -38,15 +33,14 @@ def write_unity(track: FaceTrack, path: str | os.PathLike[str], mesh_path: str =
     write_text(path, text)
 
 
-def write_godot(track: FaceTrack, path: str | os.PathLike[str], node: str = GODOT_NODE) -> None:
+def write_godot(track: FaceTrack, path: str | os.PathLike[str], node: str = "Head") -> None:
     """Write a Godot 4 Animation with one linear value track a shape, `NODE:blend_shapes/NAME`.
 
     openfacefx's writer knows its fifteen visemes alone, so this is our own.
 
     Args:
         node: path of the MeshInstance3D from the AnimationPlayer's root node.
-    Raises:
-        OutputError: the place cannot be written.
+    Raises OutputError where it cannot be written.
     """
     templates = OTHER_PROGRAMS["godot"]
     parts = [templates["animation"].format(length=_decimal(float(track.duration_s)))]

@@ -35,8 +35,7 @@ def write_livelink_csv(track: FaceTrack, path: str | os.PathLike[str]) -> None:
 
     Args:
         track: the face; its `start_s` is the first timecode.
-    Raises:
-        OutputError: the place cannot be written.
+    Raises OutputError where it cannot be written.
     """
     values = np.concatenate([track.select(SHAPES), rotations(track)], axis=1).astype(np.float64)
     row_format = ",".join(["%s", str(N_VALUES)] + ["%.10f"] * N_VALUES)

@@ -34,8 +34,7 @@ def write_plot(track: FaceTrack, path: str | os.PathLike[str]) -> None:
 
     Args:
         path: a PNG.
-    Raises:
-        OutputError: the place cannot be written.
+    Raises OutputError where it cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

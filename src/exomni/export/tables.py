@@ -39,8 +39,7 @@ _NUMPY_ERRORS += (zipfile.BadZipFile, zlib.error)
 def write_csv(track: FaceTrack, path: str | os.PathLike[str]) -> None:
     """Write `time_s`, the shapes and, if the track has any, the rotations; shortest exact decimals.
 
-    Raises:
-        OutputError: the place cannot be written.
+    Raises OutputError where it cannot be written.
     """
     names, values = _columns(track)
     lines = [",".join(["time_s", *names])]
@@ -52,8 +51,7 @@ def write_csv(track: FaceTrack, path: str | os.PathLike[str]) -> None:
 def write_parquet(track: FaceTrack, path: str | os.PathLike[str]) -> None:
     """Write the same columns as `write_csv`, with the exact frame rate in the file's metadata.
 
-    Raises:
-        OutputError: the place cannot be written.
+    Raises OutputError where it cannot be written.
     """
     import pyarrow
     import pyarrow.parquet
@@ -69,8 +67,7 @@ def write_parquet(track: FaceTrack, path: str | os.PathLike[str]) -> None:
 def write_npz(track: FaceTrack, path: str | os.PathLike[str]) -> None:
     """Write `names, fps, frames`, and `head, eyes, audio, sample_hz, text` where the track has them.
 
-    Raises:
-        OutputError: the place cannot be written.
+    Raises OutputError where it cannot be written.
     """
     arrays = {"names": np.array(track.names), "fps": np.array(str(track.fps)), "frames": track.frames}
     arrays["start_s"] = np.array(str(track.start_s))

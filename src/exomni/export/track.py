@@ -125,9 +125,7 @@ class FaceTrack:
 
     def column(self, name: str) -> np.ndarray:
         """One shape over time, float32 [T]; zeros where the track does not have it."""
-        if name not in self.names:
-            return np.zeros(self.n_frames, np.float32)
-        return self.frames[:, self.names.index(name)]
+        return self.select([name])[:, 0]
 
     def select(self, names: Sequence[str]) -> np.ndarray:
         """Shapes in the asked order, float32 [T, len(names)]; zeros where the track does not have one."""

@@ -27,8 +27,7 @@ BONES: dict[str, tuple[str | None, list[float]]] = OTHER_PROGRAMS["vrm_bones"]
 def write_vrma(track: FaceTrack, path: str | os.PathLike[str]) -> None:
     """Write a VRM animation of the five vowels and both blinks, which every VRM avatar has, and the head's turns.
 
-    Raises:
-        OutputError: the place cannot be written.
+    Raises OutputError where it cannot be written.
     """
     import openfacefx
 
@@ -46,8 +45,7 @@ def write_vrma_perfect_sync(track: FaceTrack, path: str | os.PathLike[str], casi
 
     Args:
         casing: key of `CASINGS`, as the avatar spells its expressions.
-    Raises:
-        OutputError: the place cannot be written.
+    Raises OutputError where it cannot be written.
     """
     from pygltflib import Animation, Node, Scene
 

@@ -6,8 +6,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ...core.errors import InputError
+from ..face_sources import load_fitted
 from ..profile import Profile
-from ..sources import load_fitted
 from .clock import Clock, WallClock
 from .frames import Sender, ahead, frames_of, frames_of_events
 from .perform import Performance, perform
@@ -83,7 +83,7 @@ def live(
     """Send a face to other programs at its own pace, and leave them with a neutral face.
 
     Args:
-        source: anything that `sources.load` takes, or an iterator of stream events (`frames_of_events`).
+        source: anything that `face_sources.load` takes, or an iterator of stream events (`frames_of_events`).
         to: destinations, see `DESTINATIONS`.
         profile: of the character; not for streams.
         clock: whose time to follow; the audio's with `play`, else the wall's.

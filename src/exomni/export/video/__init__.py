@@ -13,12 +13,12 @@ from ...core.errors import InputError
 from ...face.camera import CAMERAS, Camera, Viewpoint
 from ...face.renderer import Renderer
 from ..captions import caption_cues
+from ..face_sources import load_fitted
 from ..gltf_mesh import gltf_head_mesh, shipped_head_mesh
 from ..profile import Profile
 from ..resample import resample
 from ..retarget import reroute
 from ..shipped_heads import HEADS
-from ..sources import load_fitted
 from ..track import FaceTrack
 from .encode import CODECS, write_gif, write_sheet, write_video
 from .parallel import draw_frames
@@ -70,7 +70,7 @@ def render(
     """Film a head that speaks: `.mp4`, `.webm`, `.gif`, or `.png` for a sheet of moments.
 
     Args:
-        source: anything that `sources.load` takes.
+        source: anything that `face_sources.load` takes.
         out: the file; its suffix says what it is.
         head: a name in `shipped_heads.HEADS`, or a `.glb`, `.gltf` or `.vrm` with ARKit morph targets.
         camera: a key of `CAMERAS`, or one of your own.

@@ -44,8 +44,7 @@ def write_video(
         fps: pictures a second, exact.
         audio: mono samples, float32 [N].
         sample_hz: samples a second.
-    Raises:
-        OutputError: the place cannot be written.
+    Raises OutputError where it cannot be written.
     """
     import av
     from av.error import FFmpegError
@@ -76,8 +75,7 @@ def write_gif(path: str | os.PathLike[str], pictures: Iterator[np.ndarray], fps:
     Args:
         pictures: RGB, uint8 [height, width, 3].
         fps: pictures a second.
-    Raises:
-        OutputError: the place cannot be written.
+    Raises OutputError where it cannot be written.
     """
     from PIL import Image
 
@@ -99,8 +97,7 @@ def write_sheet(path: str | os.PathLike[str], pictures: list[np.ndarray], labels
         pictures: RGB, uint8 [height, width, 3], of one size.
         labels: one for each.
         columns: pictures in a row.
-    Raises:
-        OutputError: the place cannot be written.
+    Raises OutputError where it cannot be written.
     """
     from PIL import Image
 
