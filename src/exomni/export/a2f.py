@@ -14,8 +14,6 @@ from .names import understand
 from .reading import Reading, named_in_errors, read_json
 from .track import FaceTrack, as_rate
 
-FORMAT = "a2f"
-
 
 def write_a2f(track: FaceTrack, path: str | os.PathLike[str], track_path: str = "") -> None:
     """Write `exportFps, trackPath, numPoses, numFrames, facsNames, weightMat`, one frame a line.
@@ -64,7 +62,7 @@ def read_a2f(path: str | os.PathLike[str], fps: Any = None) -> Reading:
             raise FormatError("'weightMat' holds something else than numbers") from None
         rate = as_rate(document["exportFps"] if fps is None else fps)
         track = FaceTrack(tuple(naming.columns), rate, table[:, list(naming.columns.values())])
-        return Reading(track, FORMAT, naming.notes())
+        return Reading(track, "a2f", naming.notes())
 
 
 def shortest(values: np.ndarray) -> list[list[str]]:

@@ -30,11 +30,7 @@ class Options:
     casing: str = "camel"
 
     def __post_init__(self) -> None:
-        """Refuse a casing that is not in `vrma.CASINGS`.
-
-        Raises:
-            InputError: no such casing.
-        """
+        """Raise InputError for a casing that is not in `vrma.CASINGS`."""
         if self.casing not in vrma.CASINGS:
             raise InputError(f"no casing '{self.casing}'; there are {', '.join(vrma.CASINGS)}")
 

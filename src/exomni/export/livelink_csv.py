@@ -18,8 +18,6 @@ from .reading import Reading, named_in_errors, read_text
 from .timecode import Row, even_grid, fill, parse_timecode, timecode
 from .track import FaceTrack, as_rate
 
-FORMAT = "livelink-csv"
-
 SHAPES: tuple[str, ...] = tuple(OTHER_PROGRAMS["live_link_order"].split())
 """The file's order of the 52: here the right jaw and mouth come before the left, in the packet after."""
 
@@ -104,7 +102,7 @@ def _parse(text: str, fps: Any) -> Reading:
     table, filled = fill(rows, grid.index)
     track = track_of(naming, table, as_rate(grid.fps if fps is None else fps), grid.start_s)
     notes += grid.notes if fps is None else ()
-    return Reading(track, FORMAT, _name_notes(naming) + notes + filled)
+    return Reading(track, "livelink-csv", _name_notes(naming) + notes + filled)
 
 
 def delimiter_of(text: str) -> str:

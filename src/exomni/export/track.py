@@ -78,11 +78,7 @@ class FaceTrack:
     words: tuple[Word, ...] = ()
 
     def __post_init__(self) -> None:
-        """Bring every field to its type, or say what is wrong with it.
-
-        Raises:
-            FormatError: a field is not what the attributes above promise.
-        """
+        """Bring every field to its type; raises FormatError where one is not what the attributes above promise."""
         put = object.__setattr__
         put(self, "names", _names(self.names))
         put(self, "fps", as_rate(self.fps))

@@ -97,12 +97,7 @@ class LiveLinkSender(UdpSender):
 
 
 def packet(frame: LiveFrame, name: str, device: str) -> bytes:
-    """A frame's datagram: version, device, subject, frame and rate, count, 52 shapes and 9 rotations.
-
-    Args:
-        name: of the subject.
-        device: a UUID of 36 characters.
-    """
+    """A frame's datagram: version, device (a UUID), subject, frame and rate, count, 52 shapes and 9 rotations."""
     values = [*(frame.weights.get(shape, 0.0) for shape in LIVELINK_SHAPES), *frame.head, *frame.eyes.ravel()]
     name_bytes = name.encode()
     head = struct.pack(">Bi", LIVELINK_VERSION, len(device)) + device.encode("ascii")
