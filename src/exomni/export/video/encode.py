@@ -107,11 +107,11 @@ def write_sheet(path: str | os.PathLike[str], pictures: list[np.ndarray], labels
 
 
 def _add_pictures(
-    container: "OutputContainer", video: "VideoStream", first: np.ndarray, rest: Iterator[np.ndarray]
+    container: "OutputContainer", video: "VideoStream", first: np.ndarray, others: Iterator[np.ndarray]
 ) -> None:
     import av
 
-    for i, picture in enumerate(chain([first], rest)):
+    for i, picture in enumerate(chain([first], others)):
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
         frame.pts, frame.time_base = i, 1 / Fraction(video.codec_context.framerate)
         container.mux(video.encode(frame))
