@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .shared import waiting
+from .shared import Model, waiting
 
 
 def serve(
@@ -19,6 +19,7 @@ def serve(
         list[str] | None, typer.Option(help="Another page that may talk to it (https://example.org); repeat for more.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML with settings and limits (docs/serving.md).")] = None,
+    model: Model = "nano",
 ) -> None:
     """Open a page where a head talks, and serve programs: OpenAI's Realtime protocol, speech, animation."""
     from ..serve.backend import OmniBackend
@@ -30,6 +31,6 @@ def serve(
 
     def load() -> OmniBackend:
         with waiting("Loading the model (the first time, its parts are converted)"):
-            return OmniBackend.load()
+            return OmniBackend.load(model)
 
     run(settings, load, lambda address: print(f"Talk to it at {address}", file=sys.stderr, flush=True))

@@ -13,6 +13,10 @@ Emotion = Annotated[
     str | None, typer.Option(help="Colour of the face, such as joy=0.7,fear=0.1; read from the words without it.")
 ]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed and input give the same files.")]
+Model = Annotated[
+    str,
+    typer.Option(help="A preset, a YAML file, or the folder of a release or of a published checkpoint."),
+]
 Speed = Annotated[float, typer.Option(help="Above 1 speaks faster.")]
 Stream = Annotated[bool, typer.Option("--stream", help="Print each event as a line of JSON as soon as it is there.")]
 Data = Annotated[Path | None, typer.Option(help="Folder of the data set; the user's cache folder without it.")]

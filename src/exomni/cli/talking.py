@@ -8,14 +8,14 @@ from typing import Annotated
 
 import typer
 
-from .shared import Emotion, Out, Seed, Speed, Stream, To, waiting
+from .shared import Emotion, Model, Out, Seed, Speed, Stream, To, waiting
 
 
-def _load():
+def _load(model: str):
     from ..pipeline.exomni import ExOmni
 
     with waiting("Loading the model (the first time, its parts are converted)"):
-        return ExOmni.load("nano")
+        return ExOmni.load(model)
 
 
 def _emotion(text: str | None):
@@ -58,6 +58,7 @@ def talk(
     max_tokens: Annotated[int, typer.Option(min=1, max=1024, help="Longest reply in tokens.")] = 256,
     to: To = None,
     stream: Stream = False,
+    model: Model = "nano",
 ) -> None:
     """Answer a typed or spoken question with words, a voice and a face."""
     from ..core.errors import InputError
@@ -74,9 +75,9 @@ def talk(
     _check_output(out, to)
     options = {"emotion": _emotion(emotion), "seed": seed, "speed": speed}
     options |= {"temperature": temperature, "max_new_tokens": max_tokens}
-    omni = _load()
+    omni = _load(model)
     omni.prepare()  # now, so that the request is timed warm
-    prompt = text if audio is None else [part for part in (text, audio) if part is not None]
+    prompt = [part for part in (text, audio) if part is not None] if audio else text or ""
     _run(omni, lambda: omni.stream(prompt, listen=listen, **options), out, seed, to, stream)
 
 
@@ -89,6 +90,7 @@ def speak(
     speed: Speed = 1.0,
     to: To = None,
     stream: Stream = False,
+    model: Model = "nano",
 ) -> None:
     """Say a given text, of any length, with a face."""
     from ..pipeline.exomni import spoken_text
@@ -97,7 +99,7 @@ def speak(
     spoken_text(words)  # a text without words is refused before the model is loaded
     _check_output(out, to)
     options = {"emotion": _emotion(emotion), "seed": seed, "speed": speed}
-    omni = _load()
+    omni = _load(model)
     omni.prepare()
     _run(omni, lambda: omni.stream_speech(words, **options), out, seed, to, stream)
 
@@ -108,12 +110,13 @@ def animate(
     emotion: Emotion = None,
     to: To = None,
     stream: Stream = False,
+    model: Model = "nano",
 ) -> None:
     """Make a face for a recording of speech."""
     _check_recording(recording)
     _check_output(out, to)
     feeling = _emotion(emotion)
-    omni = _load()
+    omni = _load(model)
     _run(omni, lambda: omni.stream_animation(recording, emotion=feeling), out, 0, to, stream)
 
 

@@ -1,7 +1,7 @@
 """Puts a pipeline's parts together: the one place that turns the names in a preset into parts.
 
 A preset's section `parts` names what stands behind each port: `voice: hibari` means that `build_voice` of the package
-`exomni.parts.hibari` builds it, `voice: my_package.voice` that the one of `my_package.voice` does, and
+`exomni.parts.hibari` builds it, or of a package of yours that is called so, and
 `voice: {name: hibari, speed: 1.1}` gives that function options. Another part is a folder with such a function and a row
 of a preset.
 """
@@ -167,20 +167,24 @@ def builder_of(port: str, named: str | Mapping[str, Any]) -> Builder:
     name = named if isinstance(named, str) else options.pop("name", None)
     if not isinstance(name, str):
         raise ConfigError(f"part {checked_port(port)!r}: give a name, or a mapping with one")
-    module = name if "." in name else f"exomni.parts.{name}"
-    try:
-        build = getattr(importlib.import_module(module), f"build_{port}", None)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module.startswith(error.name):
-            raise
-        build = None
+    build = next(filter(None, (_function(module, f"build_{port}") for module in (f"exomni.parts.{name}", name))), None)
     if build is None:
-        raise ConfigError(f"part {port!r}: {module} has no function build_{port}")
+        raise ConfigError(f"part {port!r}: neither exomni.parts.{name} nor {name} has a function build_{port}")
     taken = list(inspect.signature(build).parameters)[1:]
     if unknown := [option for option in options if option not in taken]:
         known = ", ".join(taken) or "none"
         raise ConfigError(f"part {port!r}: {name} takes no option {', '.join(unknown)}; it takes {known}")
     return lambda parts: build(parts, **options)
+
+
+def _function(module: str, name: str) -> Any:
+    """A function of a module; None where there is no such module or function."""
+    try:
+        return getattr(importlib.import_module(module), name, None)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(error.name):
+            raise  # the module is there, and something that it needs is not
+        return None
 
 
 def load_parts(source: str | Path = "nano", *, weights: str | Path | None = None, **given: Any) -> Parts:
@@ -194,16 +198,16 @@ def load_parts(source: str | Path = "nano", *, weights: str | Path | None = None
         ConfigError: no such preset, file or folder, or no such part.
         AssetError, CheckpointError: weights are missing or do not fit.
     """
-    folder = Path(source)
+    folder, (made, renamed) = Path(source), _split(given)
     if folder.is_dir():
         if is_published(folder):
-            from .published import published_parts
+            from .published import OTHERS, published_parts
 
-            return published_parts(folder, **_split(given)[0])
+            facts, config, own = published_parts(folder)
+            return Parts(facts, config=config, builders=_builders(OTHERS | renamed, made), **(own | made))
         weights, source = weights or folder, folder / "preset.yaml"
         source = source if source.is_file() else "nano"  # released before presets were kept with the weights
     named = dict(read_preset(source).get("parts") or {})
-    made, renamed = _split(given)
     named |= renamed
     config = load_config(source)
     if "unit_generator" not in named and "unit_generator" not in made:
@@ -215,8 +219,11 @@ def load_parts(source: str | Path = "nano", *, weights: str | Path | None = None
     from .nano.weights import read_facts
 
     facts = read_facts(where, str(folder if folder.is_dir() else source))
-    builders = {port: builder_of(port, name) for port, name in named.items() if port not in made}
-    return Parts(facts, config=config, weights=where, builders=builders, **made)
+    return Parts(facts, config=config, weights=where, builders=_builders(named, made), **made)
+
+
+def _builders(named: Mapping[str, Any], made: Mapping[str, Any]) -> dict[str, Builder]:
+    return {port: builder_of(port, name) for port, name in named.items() if port not in made}
 
 
 def _split(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from ..core.audio import resample
-from ..core.errors import NothingHeardError
+from ..core.errors import NothingHeardError, UnsupportedError
 from ..core.events import Event
 from ..core.timebase import ENCODER_SAMPLE_HZ, SAMPLE_HZ
 from ..core.turns import Turn
@@ -83,15 +83,23 @@ class OmniBackend:
         self._omni = omni
 
     @classmethod
-    def load(cls) -> "OmniBackend":
-        """Load `nano` and warm it up, so that the first user does not wait.
+    def load(cls, model: str = "nano") -> "OmniBackend":
+        """Load a model and warm it up, so that the first user does not wait.
 
+        Args:
+            model: as `ExOmni.load` takes it.
         Raises:
             AssetError: a part is not installed or damaged.
+            UnsupportedError: the model cannot speak, or not at the rate that the protocol sends.
         """
         from ..pipeline.exomni import ExOmni
 
-        omni = ExOmni.load("nano")
+        omni = ExOmni.load(model)
+        if omni.parts.voice.sample_rate != SAMPLE_HZ:
+            raise UnsupportedError(
+                f"{model} speaks at {omni.parts.voice.sample_rate} Hz, and the server sends {SAMPLE_HZ} Hz; "
+                "use talk, speak or animate"
+            )
         reply = omni.respond("Hello!", max_new_tokens=8)
         backend = cls(omni)
         backend.transcribe(resample(reply.samples, SAMPLE_HZ, ENCODER_SAMPLE_HZ))
