@@ -8,6 +8,7 @@ Prints the wall's rate and the processor time a picture, which other work on the
 import argparse
 import os
 import time
+from functools import partial
 
 import numpy as np
 
@@ -16,7 +17,8 @@ from exomni.core.timebase import FRAME_HZ
 from exomni.export.gltf_mesh import shipped_head_mesh
 from exomni.export.shipped_heads import HEADS
 from exomni.export.video import CAMERAS, FILMED
-from exomni.export.video.parallel import Shot, draw_frames
+from exomni.export.video.parallel import draw_frames
+from exomni.face.renderer import Renderer
 
 
 def main() -> None:
@@ -35,14 +37,14 @@ def main() -> None:
     print(f"{options.head}, {options.size} x {options.size}, {options.threads} threads")
     for samples in (1, 2):
         for camera in ("head", "face"):
-            shot = Shot(mesh, (options.size,) * 2, CAMERAS[camera], weights.max(axis=0), samples)
-            renderer = shot.renderer()
+            make = partial(Renderer, mesh, (options.size,) * 2, CAMERAS[camera], weights.max(axis=0), samples)
+            renderer = make()
             renderer.frame(weights[0])
             start = time.process_time()
             for frame in weights[:10]:
                 renderer.frame(frame)
             cpu_s = (time.process_time() - start) / 10
-            pictures = draw_frames(shot, weights, None, options.threads)
+            pictures = draw_frames(make, weights, None, options.threads)
             next(pictures)
             start = time.perf_counter()
             n_pictures = sum(1 for _ in pictures)

@@ -38,8 +38,6 @@ FORBIDDEN = {
 ALLOWED_WORDS = {
     ("face/", "rest"): "the rest pose of a mesh",
     ("export/bones.py", "rest"): "the rest pose of a skeleton",
-    ("export/head_glb.py", "rest"): "the rest pose of a mesh",
-    ("export/video/film.py", "rest"): "the rest pose of a mesh",
     ("data/teachers/poses.py", "rest"): "the rest pose of a mouth",
 }
 """Where such a word is the field's own: path and word, each with its reason."""

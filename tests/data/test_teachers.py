@@ -12,7 +12,7 @@ from exomni.core.timebase import FRAME_HZ
 from exomni.data.teachers import Clip, Phone, get_teacher, voice_phones
 from exomni.data.teachers.poses import CLOSED, LIP_ON_TEETH, POSES
 from exomni.data.teachers.timing import TICK_S
-from exomni.face import (
+from exomni.face.measures import (
     inner_lip_gap_mm,
     lip_aperture_mm,
     lip_protrusion_mm,

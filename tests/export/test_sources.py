@@ -9,8 +9,8 @@ from exomni.core import arkit
 from exomni.core.errors import FormatError, InputError
 from exomni.core.timebase import SAMPLE_HZ
 from exomni.export.a2f import write_a2f
+from exomni.export.face_sources import load
 from exomni.export.livelink_csv import write_livelink_csv
-from exomni.export.sources import load
 from exomni.export.tables import write_csv, write_npz, write_parquet
 from exomni.export.track import FaceTrack
 

@@ -11,7 +11,7 @@ import yaml
 from exomni.core import arkit
 from exomni.core.errors import FormatError, OutputError
 from exomni.export import engines, simple_characters
-from exomni.export.captions import spoken_words, write_srt, write_vtt
+from exomni.export.captions import spoken_words, write_captions
 from exomni.export.keyframes import TOLERANCE, curves
 from exomni.export.plot import write_plot
 from exomni.export.track import FaceTrack, Word
@@ -177,10 +177,10 @@ def test_rhubarbs_cues_tell_the_mouths(dialect, tmp_path):
 def test_captions_follow_the_words(track, tmp_path):
     words = tuple(Word(w, i * 0.5, i * 0.5 + 0.4) for i, w in enumerate("It is noon. Time for tea!".split()))
     track = track.replace(text="It is noon. Time for tea!", words=words)
-    write_srt(track, tmp_path / "a.srt")
+    write_captions(track, tmp_path / "a.srt")
     srt = openfacefx.parse_srt((tmp_path / "a.srt").read_text())
     assert [(cue.text, cue.start) for cue in srt] == [("It is noon.", 0.0), ("Time for tea!", 1.5)]
-    write_vtt(track, tmp_path / "a.vtt")
+    write_captions(track, tmp_path / "a.vtt", "vtt")
     vtt = openfacefx.parse_vtt((tmp_path / "a.vtt").read_text())
     assert [(cue.text, cue.start) for cue in vtt] == [(cue.text, cue.start) for cue in srt]
     assert srt[-1].end <= 3
@@ -214,7 +214,7 @@ def test_words_without_times_keep_to_the_pauses(track):
 
 def test_captions_need_text(track, tmp_path):
     with pytest.raises(FormatError, match="no text"):
-        write_srt(track.replace(text=None), tmp_path / "a.srt")
+        write_captions(track.replace(text=None), tmp_path / "a.srt")
     assert not (tmp_path / "a.srt").exists()
 
 
@@ -240,7 +240,7 @@ def test_a_writer_that_fails_leaves_nothing(track, tmp_path):
         simple_characters.write_vmd,
         simple_characters.write_rhubarb,
         write_plot,
-        write_srt,
+        write_captions,
     ):
         with pytest.raises(OutputError):
             write(track, tmp_path / "file" / "a")

@@ -5,8 +5,8 @@ import pytest
 
 from exomni.core.arkit import INDEX, K
 from exomni.core.errors import AssetError, InputError
-from exomni.face import Head
 from exomni.face import head as head_module
+from exomni.face.head import Head
 
 
 def test_all_shapes_move_the_head_and_rest_does_not() -> None:

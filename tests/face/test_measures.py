@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from exomni.core.arkit import INDEX, K
-from exomni.face import (
-    Head,
+from exomni.face.head import Head
+from exomni.face.measures import (
     inner_lip_gap_mm,
     lip_aperture_mm,
     lip_protrusion_mm,

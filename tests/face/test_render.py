@@ -6,7 +6,8 @@ from tools.avatars.raster import rasterize
 
 from exomni.core.arkit import INDEX, K
 from exomni.core.errors import InputError
-from exomni.face import MOUTH_VIEW, View, contact_sheet, render
+from exomni.face.camera import MOUTH_VIEW, View
+from exomni.face.pictures import contact_sheet, render
 from exomni.face.subdivide import Subdivision
 
 

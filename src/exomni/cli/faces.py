@@ -124,7 +124,7 @@ def _relay(place: str, urls: list[str]) -> None:
     """Send the faces of those who connect on to the others, until Ctrl-C."""
     from contextlib import ExitStack, suppress
 
-    from ..export.live import relay, sender
+    from ..export.live import perform, sender
 
     with ExitStack() as opened, suppress(KeyboardInterrupt):
         senders = []
@@ -132,7 +132,7 @@ def _relay(place: str, urls: list[str]) -> None:
             senders.append(sender(url))
             opened.callback(senders[-1].close)
         print(f"listening on {senders[0].address}; Ctrl-C ends it", file=sys.stderr, flush=True)
-        relay(senders[0].faces(), senders)
+        perform(senders[0].faces(), senders)
 
 
 def _follow_microphone(device: str | None, urls: list[str]) -> None:

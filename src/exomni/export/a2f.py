@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,8 @@ from exomni.core.errors import FormatError
 
 from ..core.atomic import write_text
 from .names import understand
-from .reading import Reading, read_json
+from .reading import Reading, named_in_errors, read_json
 from .track import FaceTrack, as_rate
-
-FORMAT = "a2f"
 
 
 def write_a2f(track: FaceTrack, path: str | os.PathLike[str], track_path: str = "") -> None:
@@ -25,10 +22,8 @@ def write_a2f(track: FaceTrack, path: str | os.PathLike[str], track_path: str = 
 
     Args:
         track: the face, any names.
-        path: the file.
         track_path: the audio that the face belongs to, as it should stand in the file.
-    Raises:
-        OutputError: the place cannot be written.
+    Raises OutputError where it cannot be written.
     """
     head = {
         "exportFps": float(track.fps),
@@ -47,32 +42,27 @@ def read_a2f(path: str | os.PathLike[str], fps: Any = None) -> Reading:
     """Read Audio2Face's JSON, names in any convention.
 
     Args:
-        path: the file.
         fps: frames a second, over what the file says.
     Raises:
         InputError: the file cannot be read.
         FormatError: it is not what its own counts promise; the message has the frame.
     """
     document = read_json(path)
-    names, rows = _list(path, document, "facsNames"), _list(path, document, "weightMat")
-    if not all(isinstance(name, str) for name in names):
-        raise FormatError(f"{path}: 'facsNames' holds something else than names")
-    _counts(path, document, names, rows)
-    if fps is None and "exportFps" not in document:
-        raise FormatError(f"{path}: no 'exportFps'; say how many frames a second with fps")
-    try:
+    with named_in_errors(path):
+        names, rows = _list(document, "facsNames"), _list(document, "weightMat")
+        if not all(isinstance(name, str) for name in names):
+            raise FormatError("'facsNames' holds something else than names")
+        _check_counts(document, names, rows)
+        if fps is None and "exportFps" not in document:
+            raise FormatError("no 'exportFps'; say how many frames a second with fps")
         naming = understand(names)
-        table = np.array(rows, np.float32) if rows else np.zeros((0, len(names)), np.float32)
-        track = FaceTrack(
-            names=tuple(naming.columns),
-            fps=as_rate(document["exportFps"] if fps is None else fps),
-            frames=table[:, list(naming.columns.values())],
-        )
-    except (TypeError, ValueError):
-        raise FormatError(f"{path}: 'weightMat' holds something else than numbers") from None
-    except FormatError as error:
-        raise FormatError(f"{path}: {error}") from None
-    return Reading(track, FORMAT, naming.notes())
+        try:
+            table = np.array(rows, np.float32) if rows else np.zeros((0, len(names)), np.float32)
+        except (TypeError, ValueError):
+            raise FormatError("'weightMat' holds something else than numbers") from None
+        rate = as_rate(document["exportFps"] if fps is None else fps)
+        track = FaceTrack(tuple(naming.columns), rate, table[:, list(naming.columns.values())])
+        return Reading(track, "a2f", naming.notes())
 
 
 def shortest(values: np.ndarray) -> list[list[str]]:
@@ -80,18 +70,18 @@ def shortest(values: np.ndarray) -> list[list[str]]:
     return values.astype("U16").tolist()
 
 
-def _list(path: str | os.PathLike[str], document: dict[str, Any], key: str) -> list:
+def _list(document: dict[str, Any], key: str) -> list:
     value = document.get(key)
     if not isinstance(value, list):
-        raise FormatError(f"{path}: no list '{key}', so it is not Audio2Face's JSON")
+        raise FormatError(f"no list '{key}', so it is not Audio2Face's JSON")
     return value
 
 
-def _counts(path: str | os.PathLike[str], document: dict, names: Sequence, rows: Sequence) -> None:
+def _check_counts(document: dict, names: Sequence, rows: Sequence) -> None:
     for i, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != len(names):
             found = len(row) if isinstance(row, list) else "no"
-            raise FormatError(f"{path}: frame {i} has {found} weights where 'facsNames' has {len(names)} names")
+            raise FormatError(f"frame {i} has {found} weights where 'facsNames' has {len(names)} names")
     for key, count in (("numPoses", len(names)), ("numFrames", len(rows))):
         if document.get(key, count) != count:
-            raise FormatError(f"{Path(path)}: '{key}' is {document[key]} but there are {count}: truncated?")
+            raise FormatError(f"'{key}' is {document[key]} but there are {count}: truncated?")

@@ -22,7 +22,6 @@ def bone(gltf: "GLTF2", which: str) -> int | None:
     """The node of a bone, by VRM's humanoid or else by its name; None without one that can be turned.
 
     Args:
-        gltf: the document.
         which: `head`, `leftEye` or `rightEye`.
     """
     extensions = gltf.extensions or {}
@@ -73,7 +72,6 @@ def turned(gltf: "GLTF2", node: int, turns: np.ndarray) -> np.ndarray:
     """Rotations of a bone, in the bone above it, that turn it in the world.
 
     Args:
-        gltf: the document.
         node: the bone, at rest as the document has it.
         turns: yaw, pitch, roll in radians, [T, 3].
     Returns:

@@ -28,18 +28,11 @@ DIGIT_LETTERS = 4.0
 """What a digit takes to say, in letters."""
 
 
-def write_srt(track: FaceTrack, path: str | os.PathLike[str]) -> None:
-    """Write SubRip captions. Raises FormatError without text, OutputError where it cannot be written."""
+def write_captions(track: FaceTrack, path: str | os.PathLike[str], kind: str = "srt") -> None:
+    """Write captions, `srt` or `vtt`. Raises FormatError without text, OutputError where it cannot be written."""
     import openfacefx
 
-    write_text(path, openfacefx.srt_text(caption_cues(track)))
-
-
-def write_vtt(track: FaceTrack, path: str | os.PathLike[str]) -> None:
-    """Write WebVTT captions. Raises FormatError without text, OutputError where it cannot be written."""
-    import openfacefx
-
-    write_text(path, openfacefx.vtt_text(caption_cues(track)))
+    write_text(path, getattr(openfacefx, f"{kind}_text")(caption_cues(track)))
 
 
 def spoken_words(track: FaceTrack) -> tuple[Word, ...]:

@@ -1,7 +1,6 @@
 """Names the columns of tables without a header: known orders of the 52, told apart by how left and right move."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -35,16 +34,8 @@ LEAD = 0.25
 """How much better another order must fit before the names are doubted."""
 
 
-@dataclass(frozen=True)
-class Guess:
-    """Names for the columns of a table that has none, and how they were come by."""
-
-    names: tuple[str, ...]
-    note: str
-
-
-def name_columns(table: np.ndarray, order: str | None) -> Guess:
-    """Names for 51, 52, 60 or 61 nameless columns.
+def name_columns(table: np.ndarray, order: str | None) -> tuple[tuple[str, ...], str]:
+    """Names for 51, 52, 60 or 61 nameless columns, and a note of how they were come by.
 
     Args:
         table: [T, columns].
@@ -60,7 +51,7 @@ def name_columns(table: np.ndarray, order: str | None) -> Guess:
     if not choices:
         raise FormatError(f"{n_columns} columns without names; only 51, 52, 60 or 61 could be ARKit's")
     if order is not None:
-        return Guess(choices[order], f"the columns have no names; they were taken in the order '{order}'")
+        return choices[order], f"the columns have no names; they were taken in the order '{order}'"
     best, lead, fit = _best(table, choices)
     if fit < GOOD_FIT or lead < CLEAR_LEAD:
         raise FormatError(
@@ -70,7 +61,7 @@ def name_columns(table: np.ndarray, order: str | None) -> Guess:
     note = f"the columns have no names; left and right move together ({fit:.2f}) in the order '{best}'"
     if best.startswith("livelink"):
         note += " (or in the other of Live Link's two, which swap jaw and mouth sideways)"
-    return Guess(choices[best], note)
+    return choices[best], note
 
 
 def doubted_order(track: FaceTrack) -> Iterator[str]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .face_sources import load_fitted
 from .formats import FORMATS, Format, Options, find, guess
 from .profile import Profile, load_profile
-from .sources import load_fitted
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def export(
     """Write a face in any number of formats; each file appears whole or not at all.
 
     Args:
-        source: anything that `sources.load` takes.
+        source: anything that `face_sources.load` takes.
         to: for each file a format (`glb`), a path whose suffix tells it (`clip.glb`), or both
             (`livelink-csv=take.csv`).
         out: folder for the formats without a path; without it, where the source is, or here.

@@ -30,11 +30,7 @@ class Options:
     casing: str = "camel"
 
     def __post_init__(self) -> None:
-        """Refuse a casing that is not in `vrma.CASINGS`.
-
-        Raises:
-            InputError: no such casing.
-        """
+        """Raise InputError for a casing that is not in `vrma.CASINGS`."""
         if self.casing not in vrma.CASINGS:
             raise InputError(f"no casing '{self.casing}'; there are {', '.join(vrma.CASINGS)}")
 
@@ -93,22 +89,13 @@ _TABLE = (
         "vrma-perfect-sync", ".perfect-sync.vrma", "VRM animation of all 52: VRM avatars with perfect sync",
         lambda t, p, o: vrma.write_vrma_perfect_sync(t, p, o.casing),
     ),
-    Format(
-        "unity", ".anim", "Unity AnimationClip",
-        lambda t, p, o: engines.write_unity(t, p, o.mesh),
-    ),
-    Format(
-        "godot", ".tres", "Godot 4 Animation",
-        lambda t, p, o: engines.write_godot(t, p, o.mesh),
-    ),
+    Format("unity", ".anim", "Unity AnimationClip", lambda t, p, o: engines.write_unity(t, p, o.mesh)),
+    Format("godot", ".tres", "Godot 4 Animation", lambda t, p, o: engines.write_godot(t, p, o.mesh)),
     Format(
         "live2d", ".motion3.json", "Live2D Cubism motion: VTube Studio, Cubism SDK",
         lambda t, p, o: simple_characters.write_live2d(t, p),
     ),
-    Format(
-        "vmd", ".vmd", "MikuMikuDance motion",
-        lambda t, p, o: simple_characters.write_vmd(t, p),
-    ),
+    Format("vmd", ".vmd", "MikuMikuDance motion", lambda t, p, o: simple_characters.write_vmd(t, p)),
     Format(
         "rhubarb", ".rhubarb.tsv", "Rhubarb mouth cues, tab-separated: drawn animation, After Effects, Moho",
         lambda t, p, o: simple_characters.write_rhubarb(t, p, "tsv"),
@@ -121,14 +108,8 @@ _TABLE = (
         "rhubarb-json", ".rhubarb.json", "Rhubarb mouth cues, JSON",
         lambda t, p, o: simple_characters.write_rhubarb(t, p, "json"),
     ),
-    Format(
-        "srt", ".srt", "SubRip captions",
-        lambda t, p, o: captions.write_srt(t, p),
-    ),
-    Format(
-        "vtt", ".vtt", "WebVTT captions",
-        lambda t, p, o: captions.write_vtt(t, p),
-    ),
+    Format("srt", ".srt", "SubRip captions", lambda t, p, o: captions.write_captions(t, p, "srt")),
+    Format("vtt", ".vtt", "WebVTT captions", lambda t, p, o: captions.write_captions(t, p, "vtt")),
     Format(
         "csv", ".csv", "coefficients, one row a frame: spreadsheets",
         lambda t, p, o: tables.write_csv(t, p), tables.read_csv, TABLES,
@@ -142,30 +123,12 @@ _TABLE = (
         "npz", ".npz", "coefficients, rotations, audio: NumPy",
         lambda t, p, o: tables.write_npz(t, p), tables.read_npz, (".npz", ".npy"),
     ),
-    Format(
-        "plot", ".png", "picture of the curves",
-        lambda t, p, o: plot.write_plot(t, p),
-    ),
-    Format(
-        "wav", ".wav", "the audio alone",
-        lambda t, p, o: audio_files.write_wav(t, p),
-    ),
-    Format(
-        "mp4", ".mp4", "film of the head with sound, H.264 and AAC",
-        _film,
-    ),
-    Format(
-        "webm", ".webm", "film of the head with sound, VP9 and Opus",
-        _film,
-    ),
-    Format(
-        "gif", ".gif", "moving picture of the head, small and silent",
-        _film,
-    ),
-    Format(
-        "sheet", ".sheet.png", "pictures of the head at moments of the animation",
-        _film,
-    ),
+    Format("plot", ".png", "picture of the curves", lambda t, p, o: plot.write_plot(t, p)),
+    Format("wav", ".wav", "the audio alone", lambda t, p, o: audio_files.write_wav(t, p)),
+    Format("mp4", ".mp4", "film of the head with sound, H.264 and AAC", _film),
+    Format("webm", ".webm", "film of the head with sound, VP9 and Opus", _film),
+    Format("gif", ".gif", "moving picture of the head, small and silent", _film),
+    Format("sheet", ".sheet.png", "pictures of the head at moments of the animation", _film),
 )  # fmt: skip
 
 FORMATS: dict[str, Format] = {row.name: row for row in _TABLE}
@@ -198,7 +161,6 @@ def read_file(path: Path, fps: Any, order: str | None) -> Reading:
     """Read a face from a file of any format that can be read.
 
     Args:
-        path: the file.
         fps: frames a second, over what the file says.
         order: of the columns, for tables without names.
     Raises:

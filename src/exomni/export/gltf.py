@@ -15,7 +15,7 @@ from .audio_files import write_wav
 from .bones import bone, turned, turns_of
 from .gltf_document import add_accessor, decode_at, glb_bytes, load_gltf
 from .names import ROTATIONS, canonical
-from .reading import Reading
+from .reading import Reading, named_in_errors
 from .retarget import reroute
 from .shipped_heads import PLAIN, head_file
 from .tables import from_table
@@ -110,7 +110,6 @@ def animate(gltf: "GLTF2", track: FaceTrack) -> tuple[str, ...]:
 
     Args:
         gltf: a document with its binary buffer; changed.
-        track: the face.
     Returns:
         Notes: what of the track has no place in this head.
     Raises:
@@ -139,7 +138,6 @@ def add_channel(gltf: "GLTF2", animation: "Animation", times: int, node: int, pa
     """Add a linear channel to an animation.
 
     Args:
-        gltf: the document; changed.
         animation: changed.
         times: accessor of the keys' times.
         node: what moves.
@@ -173,8 +171,6 @@ def write_glb(track: FaceTrack, path: str | os.PathLike[str], head: str | os.Pat
     """Write a head with the animation, and its audio as a WAV of the same name.
 
     Args:
-        track: the face.
-        path: the file.
         head: a name in `HEADS`, or a `.glb`, `.gltf` or `.vrm` with ARKit morph targets in any spelling.
     Returns:
         Notes that name the shapes that the head lacks, and where they went, and turns that it cannot show.
@@ -186,11 +182,9 @@ def write_glb(track: FaceTrack, path: str | os.PathLike[str], head: str | os.Pat
 
     file = head_file(head)
     gltf = head_document() if file is None else load_gltf(file)
-    try:
+    with named_in_errors(head):
         fitted = reroute(track, available_shapes(gltf))
         still = animate(gltf, fitted.track)
-    except FormatError as error:
-        raise FormatError(f"{head}: {error}") from None
     path = Path(path)
     if track.audio is not None:
         write_wav(track, path.with_suffix(".wav"))

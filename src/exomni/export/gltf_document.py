@@ -21,7 +21,6 @@ VERTICES, INDICES = 34962, 34963
 _DTYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _COMPONENTS = {np.dtype(kind): number for number, kind in _DTYPES.items()}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
-_PNG = b"\x89PNG"
 
 
 def new_document() -> "GLTF2":
@@ -94,7 +93,6 @@ def add_accessor(
     """Append an array to the binary buffer as an accessor of its own; returns its index.
 
     Args:
-        gltf: the document; changed.
         values: [N] or [N, width], of a type that glTF has.
         kind: `SCALAR`, `VEC3`…
         with_range: store min and max, which times and positions must have.
@@ -244,7 +242,7 @@ def _embed(gltf: "GLTF2", folder: Path) -> None:
 
 
 def _mime(picture: bytes) -> str:
-    return "image/png" if picture[:4] == _PNG else "image/jpeg"
+    return "image/png" if picture.startswith(b"\x89PNG") else "image/jpeg"
 
 
 def _fetch(uri: str, folder: Path) -> bytes:

@@ -101,7 +101,6 @@ def _piece(
     """One primitive as a mesh of its own; how its normals change is left for `_joined`.
 
     Args:
-        gltf: the document.
         primitive: triangles.
         stands: what takes its vertices into the world, [1 or V, 4, 4].
         morphs: its morph targets, if it has any.
@@ -178,15 +177,7 @@ def _stands(gltf: "GLTF2", node: int, primitive: "Primitive", place: np.ndarray,
 
 @dataclass(frozen=True)
 class _Look:
-    """What of a material is drawn.
-
-    Attributes:
-        colour: linear RGBA.
-        texture: index, -1 for none.
-        blended: whether it is laid over the rest by its opacity.
-        both_sides: whether it is seen from behind too.
-        cutoff: opacity under which there are holes, 0 without any.
-    """
+    """What of a material is drawn: its linear RGBA, the index of its texture, and all else as in `RenderMesh`."""
 
     colour: Sequence[float] = (0.8, 0.8, 0.8, 1.0)
     texture: int = -1

@@ -10,8 +10,8 @@ import numpy as np
 from exomni.core import arkit
 
 from .column_orders import doubted_order
+from .face_sources import load
 from .plot import write_plot
-from .sources import load
 from .track import FaceTrack, audio_mismatch
 
 SLACK = 1e-3
@@ -31,15 +31,7 @@ TURN_RAD = 2 * np.pi
 
 @dataclass(frozen=True)
 class ShapeReport:
-    """One shape's values.
-
-    Attributes:
-        name: of the shape.
-        low: least.
-        high: most.
-        mean: mean.
-        moves: whether it moves at all.
-    """
+    """One shape's least, most and mean value, and whether it moves at all."""
 
     name: str
     low: float
@@ -55,13 +47,10 @@ class Inspection:
     Attributes:
         format: name in the table of formats.
         fps: frames a second.
-        n_frames: number of frames.
-        duration_s: seconds.
         found: ARKit names that are there, in the source's order.
         missing: ARKit names that are not.
         foreign: other names.
-        has_head: whether there is head rotation.
-        has_eyes: whether there is eye rotation.
+        has_head, has_eyes: whether there are rotations.
         audio_s: length of the audio in seconds, or None without any.
         text: what is said, or None.
         shapes: range of each shape.
@@ -112,7 +101,7 @@ def inspect(
     """Say what a source is: format, rate, names, ranges, and suspicious values; and draw its curves.
 
     Args:
-        source: anything that `sources.load` takes.
+        source: anything that `face_sources.load` takes.
         plot: a PNG to draw the curves to.
         fps: frames a second, over what the source says.
         order: of the source's columns, where they have no names.

@@ -36,7 +36,6 @@ def curves(track: FaceTrack, tolerance: float = TOLERANCE) -> list[Curve]:
     Keys lie on frames and have the frame's value. Shapes that never move have one key.
 
     Args:
-        track: the face.
         tolerance: the most that an interpolated frame may be off.
     """
     keep = _needed(track.frames.astype(np.float64), tolerance)

@@ -13,23 +13,12 @@ from exomni.core.errors import FormatError
 from exomni.core.timebase import FRAME_HZ
 
 from ..core.atomic import write_text
-from .names import ROTATIONS, Naming, pascal, understand
-from .reading import Reading, read_text
+from .names import OTHER_PROGRAMS, ROTATIONS, Naming, pascal, understand
+from .reading import Reading, named_in_errors, read_text
 from .timecode import Row, even_grid, fill, parse_timecode, timecode
 from .track import FaceTrack, as_rate
 
-FORMAT = "livelink-csv"
-
-SHAPES: tuple[str, ...] = tuple(
-    """eyeBlinkLeft eyeLookDownLeft eyeLookInLeft eyeLookOutLeft eyeLookUpLeft eyeSquintLeft eyeWideLeft
-    eyeBlinkRight eyeLookDownRight eyeLookInRight eyeLookOutRight eyeLookUpRight eyeSquintRight eyeWideRight
-    jawForward jawRight jawLeft jawOpen mouthClose mouthFunnel mouthPucker mouthRight mouthLeft mouthSmileLeft
-    mouthSmileRight mouthFrownLeft mouthFrownRight mouthDimpleLeft mouthDimpleRight mouthStretchLeft
-    mouthStretchRight mouthRollLower mouthRollUpper mouthShrugLower mouthShrugUpper mouthPressLeft
-    mouthPressRight mouthLowerDownLeft mouthLowerDownRight mouthUpperUpLeft mouthUpperUpRight browDownLeft
-    browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff cheekSquintLeft cheekSquintRight
-    noseSneerLeft noseSneerRight tongueOut""".split()
-)
+SHAPES: tuple[str, ...] = tuple(OTHER_PROGRAMS["live_link_order"].split())
 """The file's order of the 52: here the right jaw and mouth come before the left, in the packet after."""
 
 HEADER = ("Timecode", "BlendShapeCount", *(pascal(name) for name in SHAPES), *ROTATIONS)
@@ -44,9 +33,7 @@ def write_livelink_csv(track: FaceTrack, path: str | os.PathLike[str]) -> None:
 
     Args:
         track: the face; its `start_s` is the first timecode.
-        path: the file.
-    Raises:
-        OutputError: the place cannot be written.
+    Raises OutputError where it cannot be written.
     """
     values = np.concatenate([track.select(SHAPES), rotations(track)], axis=1).astype(np.float64)
     row_format = ",".join(["%s", str(N_VALUES)] + ["%.10f"] * N_VALUES)
@@ -69,16 +56,14 @@ def read_livelink_csv(path: str | os.PathLike[str], fps: Any = None) -> Reading:
     """Read a capture: any order of columns, with or without the rotations, gaps and lost faces filled.
 
     Args:
-        path: the file.
         fps: frames a second, over what the timecodes say.
     Raises:
         InputError: the file cannot be read.
         FormatError: a line cannot be understood; the message has its number and the reason.
     """
-    try:
-        return _parse(read_text(path), fps)
-    except (FormatError, csv.Error) as error:
-        raise FormatError(f"{path}: {error}") from None
+    text = read_text(path)
+    with named_in_errors(path, csv.Error):
+        return _parse(text, fps)
 
 
 def is_livelink_csv(path: str | os.PathLike[str]) -> bool:
@@ -117,7 +102,7 @@ def _parse(text: str, fps: Any) -> Reading:
     table, filled = fill(rows, grid.index)
     track = track_of(naming, table, as_rate(grid.fps if fps is None else fps), grid.start_s)
     notes += grid.notes if fps is None else ()
-    return Reading(track, FORMAT, _name_notes(naming) + notes + filled)
+    return Reading(track, "livelink-csv", _name_notes(naming) + notes + filled)
 
 
 def delimiter_of(text: str) -> str:

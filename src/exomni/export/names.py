@@ -3,9 +3,14 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from exomni.core import arkit
+from exomni.core.configuration import read_yaml
 from exomni.core.errors import FormatError
+
+OTHER_PROGRAMS: dict[str, Any] = read_yaml("other_programs", "export", "a table of exports")
+"""What other programs call things, by the sections of `other_programs.yaml`."""
 
 ROTATIONS: tuple[str, ...] = tuple(
     f"{part}{axis}" for part in ("Head", "LeftEye", "RightEye") for axis in ("Yaw", "Pitch", "Roll")

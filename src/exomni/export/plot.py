@@ -33,10 +33,8 @@ def write_plot(track: FaceTrack, path: str | os.PathLike[str]) -> None:
     """Draw every shape that moves, by part of the face, under the audio if there is any.
 
     Args:
-        track: the face.
         path: a PNG.
-    Raises:
-        OutputError: the place cannot be written.
+    Raises OutputError where it cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

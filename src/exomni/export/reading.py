@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,15 @@ class Reading:
     track: FaceTrack
     format: str
     notes: tuple[str, ...] = ()
+
+
+@contextmanager
+def named_in_errors(path: str | os.PathLike[str], *others: type[Exception]) -> Iterator[None]:
+    """Put the file before the message of a FormatError, or of one of `others`, which becomes a FormatError."""
+    try:
+        yield
+    except (FormatError, *others) as error:
+        raise FormatError(f"{path}: {error}") from None
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:

@@ -15,7 +15,6 @@ def resample(track: FaceTrack, fps: Any) -> FaceTrack:
     number of frames is the nearest to the duration. Values never leave the range that they had.
 
     Args:
-        track: the face.
         fps: frames a second to have.
     """
     rate = as_rate(fps)

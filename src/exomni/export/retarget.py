@@ -1,5 +1,6 @@
 """Fit a face to a character by its profile."""
 
+import itertools
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -8,49 +9,19 @@ import numpy as np
 from exomni.core import arkit
 from exomni.core.errors import FormatError
 
+from .names import OTHER_PROGRAMS
 from .profile import Profile, Shape, Smoothing
 from .resample import resample
-from .smoothing import smooth
 from .track import FaceTrack
 
 STILL = 1e-3
 """A shape that never goes further than this is not missed."""
 
-_SIDED: Mapping[str, Mapping[str, float]] = {
-    "browDown*": {"eyeSquint*": 0.3},
-    "browOuterUp*": {"browInnerUp": 0.5},
-    "cheekSquint*": {"eyeSquint*": 0.6},
-    "eyeSquint*": {"cheekSquint*": 0.6},
-    "eyeWide*": {"browOuterUp*": 0.3},
-    "mouthDimple*": {"mouthSmile*": 0.3},
-    "mouthFrown*": {"mouthStretch*": 0.3},
-    "mouthLowerDown*": {"jawOpen": 0.15},
-    "mouthPress*": {"mouthClose": 0.2},
-    "mouthStretch*": {"mouthSmile*": 0.4},
-    "mouthUpperUp*": {"noseSneer*": 0.4},
-    "noseSneer*": {"mouthUpperUp*": 0.4},
+REROUTES: Mapping[str, Mapping[str, float]] = {
+    name.replace("*", side): {to.replace("*", side): part for to, part in ways.items()}
+    for name, ways in OTHER_PROGRAMS["reroutes"].items()
+    for side in ("Left", "Right")
 }
-_MIDDLE: Mapping[str, Mapping[str, float]] = {
-    "browInnerUp": {"browOuterUpLeft": 0.6, "browOuterUpRight": 0.6},
-    "mouthFunnel": {"mouthPucker": 0.7},
-    "mouthPucker": {"mouthFunnel": 0.7},
-    "mouthRollLower": {"mouthPressLeft": 0.5, "mouthPressRight": 0.5},
-    "mouthRollUpper": {"mouthPressLeft": 0.5, "mouthPressRight": 0.5},
-    "mouthShrugLower": {"mouthRollLower": 0.3},
-    "mouthShrugUpper": {"mouthUpperUpLeft": 0.3, "mouthUpperUpRight": 0.3},
-    "tongueOut": {"jawOpen": 0.2},
-}
-
-
-def _reroutes() -> dict[str, dict[str, float]]:
-    table = {name: dict(ways) for name, ways in _MIDDLE.items()}
-    for name, ways in _SIDED.items():
-        for side in ("Left", "Right"):
-            table[name.replace("*", side)] = {to.replace("*", side): part for to, part in ways.items()}
-    return table
-
-
-REROUTES: Mapping[str, Mapping[str, float]] = _reroutes()
 """Where a shape goes that a character does not have: to what moves the same skin, weaker (our choice)."""
 
 
@@ -66,7 +37,6 @@ def retarget(track: FaceTrack, profile: Profile, available: Collection[str] | No
     """Mirror; gain, offset and mute; reroute what is missing; clamp; smooth; convert the rate: in this order.
 
     Args:
-        track: the face.
         profile: of the character.
         available: ARKit shapes that the character has, where the profile does not say.
     Returns:
@@ -159,13 +129,33 @@ def _ends(
 
 
 def _smooth(frames: np.ndarray, rules: list[Shape], usual: Smoothing | None, fps: float) -> np.ndarray:
-    chosen = [usual if rule.smoothing is None else rule.smoothing for rule in rules]
-    active = [i for i, each in enumerate(chosen) if isinstance(each, Smoothing)]
-    if not active:
-        return frames
-    settings = [
-        np.array([getattr(chosen[i], key) for i in active]) for key in ("min_cutoff_hz", "beta", "derivative_cutoff_hz")
-    ]
-    frames = frames.copy()
-    frames[:, active] = smooth(frames[:, active], fps, *settings)
+    """Smooth whole curves [T, K] without delaying them: the mean of the filter run forwards and backwards."""
+    chosen = {i: usual if rule.smoothing is None else rule.smoothing for i, rule in enumerate(rules)}
+    filters = {i: each for i, each in chosen.items() if isinstance(each, Smoothing)}
+    if filters:
+        frames, active = frames.copy(), list(filters)
+        settings = np.array([(each.min_cutoff_hz, each.beta, each.derivative_cutoff_hz) for each in filters.values()]).T
+        forwards = _one_euro(frames[:, active], fps, *settings)
+        backwards = _one_euro(frames[::-1, active], fps, *settings)[::-1]
+        frames[:, active] = (forwards + backwards) / 2
     return frames
+
+
+def _one_euro(
+    frames: np.ndarray, fps: float, min_cutoff_hz: np.ndarray, beta: np.ndarray, derivative_cutoff_hz: np.ndarray
+) -> np.ndarray:
+    """The One Euro filter, steady when a face is still, quick when it moves, run once over [T, K].
+
+    The settings are `Smoothing`'s, [K] each. Source: Casiez, Roussel, Vogel, "1€ Filter", CHI 2012.
+    """
+
+    def share(cutoff_hz: np.ndarray) -> np.ndarray:
+        """How much of the way to a new value is gone in one frame, 0..1."""
+        return 1 / (1 + fps / (2 * np.pi * cutoff_hz))
+
+    out = np.array(frames, np.float64)
+    speed = np.zeros(out.shape[1])
+    for before, value in itertools.pairwise(out):
+        speed = speed + share(derivative_cutoff_hz) * ((value - before) * fps - speed)
+        value[:] = before + share(min_cutoff_hz + beta * np.abs(speed)) * (value - before)
+    return out

@@ -27,8 +27,7 @@ def write_live2d(track: FaceTrack, path: str | os.PathLike[str]) -> None:
 
     openfacefx's writer cuts values to 0..1, which half of the standard parameters leave, so this is our own.
 
-    Raises:
-        OutputError: the place cannot be written.
+    Raises OutputError where it cannot be written.
     """
     parameters = live2d_parameters(track)
     entries, n_points = [], 0
@@ -55,7 +54,6 @@ def write_live2d(track: FaceTrack, path: str | os.PathLike[str]) -> None:
 
 def live2d_parameters(track: FaceTrack) -> Mapping[str, np.ndarray]:
     """Cubism's standard parameters in their own ranges, [T] each."""
-
     mouths = vowels(track)
     gaze_left = track.column("eyeLookOutLeft") + track.column("eyeLookInRight")
     gaze_right = track.column("eyeLookInLeft") + track.column("eyeLookOutRight")
@@ -84,17 +82,15 @@ def live2d_parameters(track: FaceTrack) -> Mapping[str, np.ndarray]:
 def write_vmd(track: FaceTrack, path: str | os.PathLike[str]) -> None:
     """Write MikuMikuDance's motion: vowels, blinks, winks and brows, at its 30 frames a second.
 
-    Raises:
-        OutputError: the place cannot be written.
+    Raises OutputError where it cannot be written.
     """
     import openfacefx
 
-    morphs = mmd_morphs(resample(track, MMD_FPS))
-    source = openfacefx_track(derived(resample(track, MMD_FPS), morphs))
+    slower = resample(track, MMD_FPS)
+    morphs = mmd_morphs(slower)
+    source, names = openfacefx_track(derived(slower, morphs)), {name: name for name in morphs}
     with atomic_path(path) as part:
-        openfacefx.write_vmd(
-            source, str(part), model_name="exomni", fps=MMD_FPS, morph_map={name: name for name in morphs}
-        )
+        openfacefx.write_vmd(source, str(part), model_name="exomni", fps=MMD_FPS, morph_map=names)
 
 
 def mmd_morphs(track: FaceTrack) -> Mapping[str, np.ndarray]:
@@ -112,11 +108,8 @@ def write_rhubarb(track: FaceTrack, path: str | os.PathLike[str], dialect: str =
     """Write Rhubarb Lip Sync's cues: which of nine drawn mouths to show when.
 
     Args:
-        track: the face.
-        path: the file.
         dialect: `tsv`, `xml` or `json`.
-    Raises:
-        OutputError: the place cannot be written.
+    Raises OutputError where it cannot be written.
     """
     import openfacefx
 

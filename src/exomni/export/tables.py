@@ -19,7 +19,7 @@ from .a2f import shortest
 from .column_orders import name_columns
 from .livelink_csv import delimiter_of, number_at, rotations, track_of
 from .names import ROTATIONS, understand
-from .reading import Reading, read_bytes, read_text
+from .reading import Reading, named_in_errors, read_bytes, read_text
 from .track import FaceTrack, as_rate
 
 TIME_COLUMNS = {
@@ -39,8 +39,7 @@ _NUMPY_ERRORS += (zipfile.BadZipFile, zlib.error)
 def write_csv(track: FaceTrack, path: str | os.PathLike[str]) -> None:
     """Write `time_s`, the shapes and, if the track has any, the rotations; shortest exact decimals.
 
-    Raises:
-        OutputError: the place cannot be written.
+    Raises OutputError where it cannot be written.
     """
     names, values = _columns(track)
     lines = [",".join(["time_s", *names])]
@@ -52,8 +51,7 @@ def write_csv(track: FaceTrack, path: str | os.PathLike[str]) -> None:
 def write_parquet(track: FaceTrack, path: str | os.PathLike[str]) -> None:
     """Write the same columns as `write_csv`, with the exact frame rate in the file's metadata.
 
-    Raises:
-        OutputError: the place cannot be written.
+    Raises OutputError where it cannot be written.
     """
     import pyarrow
     import pyarrow.parquet
@@ -69,8 +67,7 @@ def write_parquet(track: FaceTrack, path: str | os.PathLike[str]) -> None:
 def write_npz(track: FaceTrack, path: str | os.PathLike[str]) -> None:
     """Write `names, fps, frames`, and `head, eyes, audio, sample_hz, text` where the track has them.
 
-    Raises:
-        OutputError: the place cannot be written.
+    Raises OutputError where it cannot be written.
     """
     arrays = {"names": np.array(track.names), "fps": np.array(str(track.fps)), "frames": track.frames}
     arrays["start_s"] = np.array(str(track.start_s))
@@ -85,7 +82,6 @@ def read_csv(path: str | os.PathLike[str], fps: Any = None, order: str | None = 
     """Read a table with or without a header and a clock.
 
     Args:
-        path: the file.
         fps: frames a second; needed where no column is a clock.
         order: of the columns, where they have no names (`column_orders.ORDERS`).
     Raises:
@@ -93,7 +89,7 @@ def read_csv(path: str | os.PathLike[str], fps: Any = None, order: str | None = 
         FormatError: a line cannot be understood; the message has its number and the reason.
     """
     text = read_text(path)
-    try:
+    with named_in_errors(path, csv.Error):
         lines = list(csv.reader(io.StringIO(text), delimiter=delimiter_of(text)))
         header = [cell.strip() for cell in lines[0]]
         named = not all(_is_number(cell) for cell in header)
@@ -101,8 +97,6 @@ def read_csv(path: str | os.PathLike[str], fps: Any = None, order: str | None = 
         table = np.array([_numbers(n, cells, header, named, len(lines)) for n, cells in rows], np.float64)
         table = table.reshape(len(rows), len(header))
         return from_table("csv", header if named else None, table, fps, order)
-    except (FormatError, csv.Error) as error:
-        raise FormatError(f"{path}: {error}") from None
 
 
 def read_parquet(path: str | os.PathLike[str], fps: Any = None) -> Reading:
@@ -117,10 +111,8 @@ def read_parquet(path: str | os.PathLike[str], fps: Any = None) -> Reading:
     except (pyarrow.ArrowException, OSError, ValueError, TypeError) as error:
         raise FormatError(f"{path}: not a Parquet table of numbers ({error})") from None
     meta = json.loads((table.schema.metadata or {}).get(META, b"{}"))
-    try:
+    with named_in_errors(path):
         reading = from_table("parquet", table.column_names, values, fps or meta.get("fps"), None)
-    except FormatError as error:
-        raise FormatError(f"{path}: {error}") from None
     track = reading.track.replace(start_s=Fraction(meta.get("start_s", 0)), text=meta.get("text"))
     return Reading(track, "parquet", reading.notes)
 
@@ -162,8 +154,8 @@ def from_table(kind: str, header: Sequence[str] | None, table: np.ndarray, fps: 
     if table.ndim != 2 or not len(table):
         raise FormatError(f"not a single frame (an array of shape {list(table.shape)})")
     if header is None:
-        guess = name_columns(table, order)
-        header, notes = guess.names, (guess.note,)
+        header, note = name_columns(table, order)
+        notes = (note,)
     if len(header) != table.shape[1]:
         raise FormatError(f"{len(header)} names for {table.shape[1]} columns")
     clock = next((i for i, cell in enumerate(header) if cell.lower() in TIME_COLUMNS), None)

@@ -78,11 +78,7 @@ class FaceTrack:
     words: tuple[Word, ...] = ()
 
     def __post_init__(self) -> None:
-        """Bring every field to its type, or say what is wrong with it.
-
-        Raises:
-            FormatError: a field is not what the attributes above promise.
-        """
+        """Bring every field to its type; raises FormatError where one is not what the attributes above promise."""
         put = object.__setattr__
         put(self, "names", _names(self.names))
         put(self, "fps", as_rate(self.fps))
@@ -125,9 +121,7 @@ class FaceTrack:
 
     def column(self, name: str) -> np.ndarray:
         """One shape over time, float32 [T]; zeros where the track does not have it."""
-        if name not in self.names:
-            return np.zeros(self.n_frames, np.float32)
-        return self.frames[:, self.names.index(name)]
+        return self.select([name])[:, 0]
 
     def select(self, names: Sequence[str]) -> np.ndarray:
         """Shapes in the asked order, float32 [T, len(names)]; zeros where the track does not have one."""

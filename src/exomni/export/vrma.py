@@ -10,7 +10,7 @@ from ..core.atomic import atomic_path, write_bytes
 from ..face.rotations import quaternions
 from .gltf import add_channel
 from .gltf_document import add_accessor, glb_bytes, load_gltf, new_document
-from .names import pascal
+from .names import OTHER_PROGRAMS, pascal
 from .simple_characters import derived, openfacefx_track
 from .track import FaceTrack
 from .visemes import blinks, vowels
@@ -20,23 +20,14 @@ if TYPE_CHECKING:
 
 CASINGS = {"camel": str, "pascal": pascal}
 """How perfect-sync avatars spell their expressions: `jawOpen` or `JawOpen`."""
-BONES: dict[str, tuple[str | None, tuple[float, float, float]]] = {
-    "hips": (None, (0, 0.95, 0)), "spine": ("hips", (0, 0.1, 0)), "head": ("spine", (0, 0.45, 0)),
-    "leftUpperArm": ("spine", (0.18, 0.35, 0)), "rightUpperArm": ("spine", (-0.18, 0.35, 0)),
-    "leftLowerArm": ("leftUpperArm", (0.28, 0, 0)), "rightLowerArm": ("rightUpperArm", (-0.28, 0, 0)),
-    "leftHand": ("leftLowerArm", (0.25, 0, 0)), "rightHand": ("rightLowerArm", (-0.25, 0, 0)),
-    "leftUpperLeg": ("hips", (0.09, -0.05, 0)), "rightUpperLeg": ("hips", (-0.09, -0.05, 0)),
-    "leftLowerLeg": ("leftUpperLeg", (0, -0.42, 0)), "rightLowerLeg": ("rightUpperLeg", (0, -0.42, 0)),
-    "leftFoot": ("leftLowerLeg", (0, -0.42, 0)), "rightFoot": ("rightLowerLeg", (0, -0.42, 0)),
-}  # fmt: skip
+BONES: dict[str, tuple[str | None, list[float]]] = OTHER_PROGRAMS["vrm_bones"]
 """The bones that a VRM humanoid must have, in the T pose: the one above each, and where it stands from there."""
 
 
 def write_vrma(track: FaceTrack, path: str | os.PathLike[str]) -> None:
     """Write a VRM animation of the five vowels and both blinks, which every VRM avatar has, and the head's turns.
 
-    Raises:
-        OutputError: the place cannot be written.
+    Raises OutputError where it cannot be written.
     """
     import openfacefx
 
@@ -53,11 +44,8 @@ def write_vrma_perfect_sync(track: FaceTrack, path: str | os.PathLike[str], casi
     """Write a VRM animation of all ARKit shapes, for avatars with perfect sync, and the head's turns.
 
     Args:
-        track: the face.
-        path: the file.
         casing: key of `CASINGS`, as the avatar spells its expressions.
-    Raises:
-        OutputError: the place cannot be written.
+    Raises OutputError where it cannot be written.
     """
     from pygltflib import Animation, Node, Scene
 
@@ -84,7 +72,6 @@ def add_vrma_turns(gltf: "GLTF2", track: FaceTrack, *, gaze: bool) -> None:
 
     Args:
         gltf: the animation; changed.
-        track: the face.
         gaze: whether the eyes turn by `lookAt`; not where expressions move them already.
     """
     from pygltflib import Node

@@ -187,10 +187,7 @@ def coloured(owner, top, left, triangles, texture, looks, skin, texels, places, 
     """Colour the pixels that a layer of triangles covers, over what is there already.
 
     Args:
-        owner: triangle of each pixel of the box, -1 for none, int32 [h, w].
-        top: first row of the box.
-        left: its first column.
-        triangles: int64 [F, 3].
+        owner: as `nearest` leaves it, whose `top`, `left` and `triangles` these are.
         texture: of each triangle, -1 for none, int64 [F].
         looks: what `lit` gives, float32 [V, 12].
         skin: linear RGBA and place on the texture of each vertex, float32 [V, 6].

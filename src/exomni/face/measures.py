@@ -1,4 +1,4 @@
-"""Lip measures in millimetres on the head: closure, width, rounding, lip on teeth, lip vertex error."""
+"""Lip measures in millimetres on the head, of weights [T, K]: closure, width, rounding, lip on teeth, vertex error."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -59,28 +59,17 @@ def _teeth_edge_y_mm() -> float:
 
 
 def lip_aperture_mm(weights: np.ndarray) -> np.ndarray:
-    """Signed height between the lips where COLUMNS_MM cross them.
+    """Signed height between the lips where COLUMNS_MM cross them, float32 [T, C].
 
     Seen from the front: from the lowest point of the upper lip to the highest point of the lower lip, less
     the same height at rest, where the lips touch. Below zero the lips overlap.
-
-    Args:
-        weights: [T, K].
-    Returns:
-        mm, float32 [T, C].
     """
     upper, lower, contact = _lips()
     return upper.at(weights)[..., 1].min(1) - lower.at(weights)[..., 1].max(1) - contact
 
 
 def inner_lip_gap_mm(weights: np.ndarray) -> np.ndarray:
-    """How far the lips are apart at the widest column: 0 is closed over the whole middle half of the mouth.
-
-    Args:
-        weights: [T, K].
-    Returns:
-        mm, >= 0, float32 [T].
-    """
+    """How far the lips are apart at the widest column, float32 [T]: 0 is closed over the middle half of the mouth."""
     return np.maximum(lip_aperture_mm(weights).max(1), 0.0)
 
 
@@ -114,13 +103,9 @@ def lip_teeth_gap_mm(weights: np.ndarray) -> np.ndarray:
 
 
 def lip_vertex_error_mm(weights: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Lip vertex error of each frame: the largest distance over all lip vertices (paper, evaluation).
+    """Lip vertex error of each frame, float32 [T]: the largest distance over all lip vertices (paper, evaluation).
 
-    Args:
-        weights: [T, K].
-        reference: [T, K].
-    Returns:
-        mm, float32 [T]; its mean is the LVE of a clip.
+    Its mean is the LVE of a clip.
     """
     head = Head.load()
     difference = np.asarray(weights, np.float32) - np.asarray(reference, np.float32)

@@ -11,9 +11,9 @@ from pythonosc.osc_message import OscMessage
 
 from exomni.core import arkit
 from exomni.core.errors import InputError, ServiceError
-from exomni.export.live import live, relay, sender
+from exomni.export.live import live, perform, sender
 from exomni.export.live.frames import frames_of
-from exomni.export.live.livelink import packet
+from exomni.export.live.udp import packet
 from exomni.export.names import ROTATIONS
 from exomni.export.profile import Profile, Shape
 from exomni.export.visemes import vowels
@@ -238,7 +238,7 @@ def test_faces_of_those_who_connect_go_to_all_others(ear):
     host = sender("ws-serve://127.0.0.1:0")
     out = sender(f"livelink://127.0.0.1:{ear.port}")
     done = []
-    thread = threading.Thread(target=lambda: done.append(relay(islice(host.faces(), 3), [host, out])))
+    thread = threading.Thread(target=lambda: done.append(perform(islice(host.faces(), 3), [host, out]).n_sent))
     thread.start()
     with connect(host.address) as page:
         with connect(host.address) as puppeteer:

@@ -1,3 +1,5 @@
+from functools import partial
+
 import av
 import numpy as np
 import pytest
@@ -8,9 +10,10 @@ from exomni.core.errors import InputError, OutputError
 from exomni.export.shipped_heads import HEADS
 from exomni.export.track import FaceTrack
 from exomni.export.video import render
-from exomni.export.video.parallel import Shot, draw_frames
+from exomni.export.video.parallel import draw_frames
 from exomni.face.camera import Camera
 from exomni.face.render_mesh import own_head_mesh
+from exomni.face.renderer import Renderer
 
 SMALL = {"head": "plain", "size": (64, 64), "smooth": False}
 
@@ -113,14 +116,14 @@ def test_threads_draw_the_same_in_the_same_order():
     weights = np.zeros((20, 52), np.float32)
     weights[:, arkit.INDEX["jawOpen"]] = np.linspace(0, 1, 20)
     turns = np.linspace(0, 0.3, 60).reshape(20, 3)
-    shot = Shot(own_head_mesh(), (32, 32), Camera(), np.abs(weights).max(axis=0), 1, turned_rad=0.5)
+    renderer = partial(Renderer, own_head_mesh(), (32, 32), Camera(), np.abs(weights).max(axis=0), 1, turned_rad=0.5)
     told = []
-    alone = list(draw_frames(shot, weights, turns, 1))
-    together = list(draw_frames(shot, weights, turns, 3, lambda done, of: told.append((done, of))))
+    alone = list(draw_frames(renderer, weights, turns, 1))
+    together = list(draw_frames(renderer, weights, turns, 3, lambda done, of: told.append((done, of))))
     np.testing.assert_array_equal(alone, together)
     assert len(np.unique(np.reshape(alone, (20, -1)), axis=0)) == 20
     assert told == [(i, 20) for i in range(1, 21)]
-    stream = draw_frames(shot, weights, turns, 2)
+    stream = draw_frames(renderer, weights, turns, 2)
     next(stream)
     stream.close()
 

@@ -6,15 +6,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ...core.errors import InputError
+from ..face_sources import load_fitted
 from ..profile import Profile
-from ..sources import load_fitted
 from .clock import Clock, WallClock
 from .frames import Sender, ahead, frames_of, frames_of_events
-from .livelink import PORT as LIVELINK_PORT
-from .livelink import LiveLinkSender
-from .osc import OSC_PORT, VMC_PORT, OscSender, VmcSender
-from .perform import Performance, perform, relay
+from .perform import Performance, perform
 from .sound import Microphone, Player
+from .udp import LIVELINK_PORT, OSC_PORT, VMC_PORT, LiveLinkSender, OscSender, VmcSender
 from .websocket import WebSocketHost, WebSocketSender
 
 __all__ = [
@@ -27,7 +25,6 @@ __all__ = [
     "frames_of_events",
     "live",
     "perform",
-    "relay",
     "sender",
 ]
 
@@ -86,7 +83,7 @@ def live(
     """Send a face to other programs at its own pace, and leave them with a neutral face.
 
     Args:
-        source: anything that `sources.load` takes, or an iterator of stream events (`frames_of_events`).
+        source: anything that `face_sources.load` takes, or an iterator of stream events (`frames_of_events`).
         to: destinations, see `DESTINATIONS`.
         profile: of the character; not for streams.
         clock: whose time to follow; the audio's with `play`, else the wall's.

@@ -17,10 +17,10 @@ class Clock(Protocol):
 
     def sleep(self, seconds: float) -> None:
         """Wait about so long in the clock's own time."""
-        ...
+        time.sleep(max(0.0, seconds))
 
 
-class WallClock:
+class WallClock(Clock):
     """Real time from the first look."""
 
     def __init__(self) -> None:
@@ -34,12 +34,8 @@ class WallClock:
             self._start_s = now_s
         return now_s - self._start_s
 
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-        time.sleep(max(0.0, seconds))
 
-
-class SampleClock:
+class SampleClock(Clock):
     """The time of audio that is played elsewhere, told in samples: exact, however far that crystal is off ours.
 
     Between tellings it runs on with the wall clock, by no more than the samples that it was told are playing.
@@ -66,7 +62,3 @@ class SampleClock:
         with self._lock:
             since = (time.monotonic() - self._told_s) * self._sample_hz
             return (self._played + min(max(since, 0.0), self._playing)) / self._sample_hz
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-        time.sleep(max(0.0, seconds))

@@ -35,7 +35,7 @@ class Performance:
 def perform(
     frames: Iterable[LiveFrame],
     senders: Sequence[Sender],
-    clock: Clock,
+    clock: Clock | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Performance:
     """Send frames to all senders, each when the clock has come to it; end with the neutral face.
@@ -48,7 +48,7 @@ def perform(
     Args:
         frames: in order; may come slowly, as from a stream.
         senders: one at least.
-        clock: where the performance is.
+        clock: where the performance is; without it each frame is due as it comes, from a sender that keeps time.
         stopped: asked before each frame; True ends it.
     Raises:
         ServiceError: the other side is not there.
@@ -58,42 +58,23 @@ def perform(
     try:
         for frame in frames:
             index, fps = frame.index, frame.fps
-            if not _wait_for(frame.time_s, clock, stopped):
-                break
-            late_s = clock.position_s() - frame.time_s
-            if late_s >= 1 / frame.fps:
-                n_skipped += 1
-                continue
-            latest_s = max(latest_s, late_s)
+            if clock is not None:
+                if not _wait_for(frame.time_s, clock, stopped):
+                    break
+                late_s = clock.position_s() - frame.time_s
+                if late_s >= 1 / frame.fps:
+                    n_skipped += 1
+                    continue
+                latest_s = max(latest_s, late_s)
             for sender in senders:
                 sender.send(frame)
             n_sent += 1
     finally:
-        _send_neutral(senders, index + 1, fps)
+        for sender in senders:
+            with suppress(ServiceError):
+                for _ in range(N_NEUTRAL):
+                    sender.send(neutral(index + 1, fps))
     return Performance(n_sent, n_skipped, latest_s, late_s)
-
-
-def relay(frames: Iterable[LiveFrame], senders: Sequence[Sender]) -> int:
-    """Send frames on as they come, each at once; end with the neutral face, however it ends.
-
-    Args:
-        frames: from a sender that keeps time.
-        senders: one at least.
-    Returns:
-        How many were sent.
-    Raises:
-        ServiceError: the other side is not there.
-    """
-    n_sent, index, fps = 0, -1, Fraction(FRAME_HZ)
-    try:
-        for frame in frames:
-            index, fps = frame.index, frame.fps
-            for sender in senders:
-                sender.send(frame)
-            n_sent += 1
-    finally:
-        _send_neutral(senders, index + 1, fps)
-    return n_sent
 
 
 def _wait_for(time_s: float, clock: Clock, stopped: Callable[[], bool]) -> bool:
@@ -104,11 +85,3 @@ def _wait_for(time_s: float, clock: Clock, stopped: Callable[[], bool]) -> bool:
             return True
         clock.sleep(min(left_s, LONGEST_NAP_S))
     return False
-
-
-def _send_neutral(senders: Sequence[Sender], index: int, fps: Fraction) -> None:
-    """Send the neutral face to every sender that still works."""
-    for sender in senders:
-        with suppress(ServiceError):
-            for _ in range(N_NEUTRAL):
-                sender.send(neutral(index, fps))

@@ -80,6 +80,10 @@ class Microphone(SampleClock):
 
     The crystal of the sound card counts, so that hours do not drift; and the distance follows the machine, so that a
     slow one shows every face later, but shows it.
+
+    Attributes:
+        sample_hz: samples a second that are recorded.
+        behind_s: seconds from a sound to its face.
     """
 
     def __init__(self, device: str | None = None) -> None:
@@ -97,7 +101,7 @@ class Microphone(SampleClock):
             self.sample_hz = int(found["default_samplerate"])
             super().__init__(self.sample_hz)
             self._recorded: SimpleQueue[np.ndarray] = SimpleQueue()
-            self._behind_s = self._shown_s = 0.0
+            self.behind_s = self._shown_s = 0.0
             block = int(self.sample_hz * BLOCK_S)
             self._stream = library.InputStream(
                 samplerate=self.sample_hz, channels=1, blocksize=block, device=found["index"], callback=self._record
@@ -123,12 +127,7 @@ class Microphone(SampleClock):
 
     def follow(self, time_s: float) -> None:
         """Tell that the face of `time_s` seconds has come only now: the clock shows at most that."""
-        self._behind_s = max(super().position_s() - time_s, self._behind_s - CALM_S)
-
-    @property
-    def behind_s(self) -> float:
-        """Seconds from a sound to its face."""
-        return self._behind_s
+        self.behind_s = max(super().position_s() - time_s, self.behind_s - CALM_S)
 
     def position_s(self) -> float:
         """Seconds of the voice that are to be seen by now; never runs backwards.
@@ -137,7 +136,7 @@ class Microphone(SampleClock):
             ServiceError: nothing has come for long.
         """
         self._check()
-        self._shown_s = max(self._shown_s, super().position_s() - self._behind_s)
+        self._shown_s = max(self._shown_s, super().position_s() - self.behind_s)
         return self._shown_s
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,17 @@ import numpy as np
 
 from ...core.errors import InputError
 from ...face.camera import CAMERAS, Camera, Viewpoint
+from ...face.renderer import Renderer
 from ..captions import caption_cues
+from ..face_sources import load_fitted
 from ..gltf_mesh import gltf_head_mesh, shipped_head_mesh
 from ..profile import Profile
 from ..resample import resample
 from ..retarget import reroute
 from ..shipped_heads import HEADS
-from ..sources import load_fitted
 from ..track import FaceTrack
 from .encode import CODECS, write_gif, write_sheet, write_video
-from .parallel import Shot, draw_frames
+from .parallel import draw_frames
 
 __all__ = ["CAMERAS", "FILMED", "Camera", "Rendered", "render"]
 
@@ -68,7 +70,7 @@ def render(
     """Film a head that speaks: `.mp4`, `.webm`, `.gif`, or `.png` for a sheet of moments.
 
     Args:
-        source: anything that `sources.load` takes.
+        source: anything that `face_sources.load` takes.
         out: the file; its suffix says what it is.
         head: a name in `shipped_heads.HEADS`, or a `.glb`, `.gltf` or `.vrm` with ARKit morph targets.
         camera: a key of `CAMERAS`, or one of your own.
@@ -100,16 +102,12 @@ def render(
         track = resample(track, FILM_FPS)
     chosen = _moments(track) if kind == ".png" else np.arange(track.n_frames)
     weights = track.arkit()
-    shot = Shot(
-        mesh=mesh,
-        size=shot_size,
-        camera=CAMERAS[camera] if isinstance(camera, str) else camera,
-        used=np.abs(weights).max(axis=0),
-        samples=2 if smooth else 1,
-        turned_rad=0.0 if track.head is None else float(np.linalg.norm(track.head, axis=1).max()),
-    )
+    viewpoint = CAMERAS[camera] if isinstance(camera, str) else camera
+    turned_rad = 0.0 if track.head is None else float(np.linalg.norm(track.head, axis=1).max())
+    used = np.abs(weights).max(axis=0)
+    renderer = partial(Renderer, mesh, shot_size, viewpoint, used, 2 if smooth else 1, turned_rad)
     turns = None if track.head is None else track.head[chosen]
-    pictures = draw_frames(shot, weights[chosen], turns, threads or os.cpu_count() or 1, progress)
+    pictures = draw_frames(renderer, weights[chosen], turns, threads or os.cpu_count() or 1, progress)
     if captions:
         pictures = _captioned(pictures, track, chosen)
     if kind == ".png":

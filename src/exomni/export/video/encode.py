@@ -44,8 +44,7 @@ def write_video(
         fps: pictures a second, exact.
         audio: mono samples, float32 [N].
         sample_hz: samples a second.
-    Raises:
-        OutputError: the place cannot be written.
+    Raises OutputError where it cannot be written.
     """
     import av
     from av.error import FFmpegError
@@ -74,11 +73,9 @@ def write_gif(path: str | os.PathLike[str], pictures: Iterator[np.ndarray], fps:
     """Write a moving GIF of at most `GIF_FPS` pictures a second, without sound.
 
     Args:
-        path: the file.
         pictures: RGB, uint8 [height, width, 3].
         fps: pictures a second.
-    Raises:
-        OutputError: the place cannot be written.
+    Raises OutputError where it cannot be written.
     """
     from PIL import Image
 
@@ -97,12 +94,10 @@ def write_sheet(path: str | os.PathLike[str], pictures: list[np.ndarray], labels
     """Write pictures in rows with a label over each, as a PNG.
 
     Args:
-        path: the file.
         pictures: RGB, uint8 [height, width, 3], of one size.
         labels: one for each.
         columns: pictures in a row.
-    Raises:
-        OutputError: the place cannot be written.
+    Raises OutputError where it cannot be written.
     """
     from PIL import Image
 
@@ -112,11 +107,11 @@ def write_sheet(path: str | os.PathLike[str], pictures: list[np.ndarray], labels
 
 
 def _add_pictures(
-    container: "OutputContainer", video: "VideoStream", first: np.ndarray, rest: Iterator[np.ndarray]
+    container: "OutputContainer", video: "VideoStream", first: np.ndarray, others: Iterator[np.ndarray]
 ) -> None:
     import av
 
-    for i, picture in enumerate(chain([first], rest)):
+    for i, picture in enumerate(chain([first], others)):
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
         frame.pts, frame.time_base = i, 1 / Fraction(video.codec_context.framerate)
         container.mux(video.encode(frame))

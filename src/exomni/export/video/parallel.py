@@ -2,46 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from queue import SimpleQueue
 
 import numpy as np
 
-from ...face.camera import Viewpoint
-from ...face.render_mesh import RenderMesh
 from ...face.renderer import Renderer
 
 AHEAD = 4
 """Pictures a thread that may be drawn before they are taken: so memory stays flat however long the film."""
 
 
-@dataclass(frozen=True, eq=False)
-class Shot:
-    """How frames are drawn.
-
-    Attributes:
-        mesh: the head.
-        size: width and height in pixels.
-        camera: where the picture is taken from.
-        used: largest weight of each shape in the clip, [52].
-        samples: samples a pixel in each direction.
-        turned_rad: how far the head turns at most.
-    """
-
-    mesh: RenderMesh
-    size: tuple[int, int]
-    camera: Viewpoint
-    used: np.ndarray
-    samples: int
-    turned_rad: float = 0.0
-
-    def renderer(self) -> Renderer:
-        """Ready to draw, by one thread."""
-        return Renderer(self.mesh, self.size, self.camera, self.used, self.samples, self.turned_rad)
-
-
 def draw_frames(
-    shot: Shot,
+    renderer: Callable[[], Renderer],
     weights: np.ndarray,
     turns: np.ndarray | None,
     threads: int,
@@ -50,7 +22,7 @@ def draw_frames(
     """The pictures of [n, 52], in order, RGB uint8 [height, width, 3].
 
     Args:
-        shot: how to draw them.
+        renderer: makes what draws them, one for each thread.
         weights: of each frame, [n, 52].
         turns: yaw, pitch and roll of the head in radians, [n, 3], or None.
         threads: how many draw at once; drawing needs no lock of Python's.
@@ -58,14 +30,14 @@ def draw_frames(
     """
     idle: SimpleQueue[Renderer] = SimpleQueue()
     for _ in range(min(threads, len(weights))):
-        idle.put(shot.renderer())
+        idle.put(renderer())
 
     def draw(i: int) -> np.ndarray:
-        renderer = idle.get()
+        mine = idle.get()
         try:
-            return renderer.frame(weights[i], None if turns is None else turns[i])
+            return mine.frame(weights[i], None if turns is None else turns[i])
         finally:
-            idle.put(renderer)
+            idle.put(mine)
 
     waiting: list[Future] = []
     with ThreadPoolExecutor(threads) as pool:
