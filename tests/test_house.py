@@ -20,8 +20,6 @@ LONG_FUNCTIONS: dict[str, str] = {}
 REPEATED_MODULES = {
     "config": "the configuration of the room that it is in",
     "conversion": "of the part that it is in",
-    "metrics": "of quality in `evaluate`, of a running server in `serve`",
-    "report": "the report of the room that it is in",
 }
 """Names that several modules may have, each with its reason."""
 FORBIDDEN = {
@@ -53,7 +51,7 @@ def _several(found: dict[str, list[str]]) -> dict[str, list[str]]:
 
 
 def _words(name: str) -> set[str]:
-    """`NothingHeardError` and `nothing_heard_error` as {nothing, heard, error}."""
+    """`NoSpeechError` and `no_speech_error` as {no, speech, error}."""
     return {word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)}
 
 

@@ -85,13 +85,9 @@ class Writer(Protocol):
     def write(
         self, turns: Sequence[Turn], *, max_new_tokens: int = 256, temperature: float = 0.0, seed: int = 0
     ) -> Iterator[WrittenToken]:
-        """Write the reply to a conversation token by token; a caller that stops iterating stops the work.
+        """Write the reply to turns that end with the user's, token by token; who stops iterating stops the work.
 
-        Args:
-            turns: the conversation; its last turn is the user's.
-            max_new_tokens: longest reply.
-            temperature: 0 takes the likeliest token.
-            seed: of the draws.
+        A `temperature` of 0 takes the likeliest token; `seed` is of the draws.
         """
         ...
 
@@ -111,10 +107,8 @@ class Reader(Protocol):
     def read(self, text: str, prompt: str = "", before: str = "") -> Clause:
         """A clause of a given reply with its hidden states.
 
-        Args:
-            text: the clause.
-            prompt: the user's turn that the reply answers ("" for none).
-            before: the reply up to `text`; its own states are not given.
+        `prompt` is the user's turn that the reply answers ("" for none), and `before` the reply up to this clause, whose
+        own states are not given.
         """
         ...
 
@@ -237,15 +231,7 @@ class UnitGenerator(Protocol):
         ...
 
     def generate(self, spoken: SpokenText, *, seed: int, speed: float) -> SpeechUnits:
-        """Units of a piece.
-
-        Args:
-            spoken: one of `pieces`.
-            seed: of the draws.
-            speed: above 1 speaks faster.
-        Raises:
-            UnsupportedError: the generator has one speed.
-        """
+        """Units of one of `pieces`; a `speed` above 1 speaks faster. Raises UnsupportedError if it has one speed."""
         ...
 
 
@@ -281,12 +267,8 @@ class FaceMaker(Protocol):
     def frames(self, speech: SpeechUnits, emotion: np.ndarray | None, meaning: Tensor | None) -> np.ndarray:
         """Face of a clause, float32 [T_frame, K] in 0..1.
 
-        Args:
-            speech: its units and their states.
-            emotion: float32 [5] in 0..1, or None to read it from the meaning.
-            meaning: hidden states of the clause's sentence so far, float32 [T_llm, D]; None if unknown.
-        Raises:
-            UnsupportedError: an emotion is given, and the face takes none.
+        The emotion is float32 [5] in 0..1, or None to read it from the meaning: hidden states of the sentence so far,
+        float32 [T_llm, D], or None. Raises UnsupportedError if an emotion is given and the face takes none.
         """
         ...
 

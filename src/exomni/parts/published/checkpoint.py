@@ -75,14 +75,9 @@ class PublishedModel:
         return self.omni.encode_speech(features, [features.shape[2]] * len(recordings))
 
     def respond(
-        self,
-        messages: Sequence[ChatMessage],
-        recordings: Sequence[np.ndarray],
-        *,
-        text_sampler: UnitSampler,
-        unit_sampler: UnitSampler,
-        max_tokens: int,
-    ) -> OmniReply:
+        self, messages: Sequence[ChatMessage], recordings: Sequence[np.ndarray], *,
+        text_sampler: UnitSampler, unit_sampler: UnitSampler, max_tokens: int,
+    ) -> OmniReply:  # fmt: skip
         """Answer a conversation.
 
         Args:
@@ -92,14 +87,8 @@ class PublishedModel:
             unit_sampler: draws the units.
             max_tokens: most tokens of text, at least 1.
         """
-        return self.omni.respond(
-            self.prompt_ids(messages),
-            self.listen(recordings),
-            text_sampler=text_sampler,
-            unit_sampler=unit_sampler,
-            max_tokens=max_tokens,
-            end_ids=self.end_ids,
-        )
+        draws = {"text_sampler": text_sampler, "unit_sampler": unit_sampler, "max_tokens": max_tokens}
+        return self.omni.respond(self.prompt_ids(messages), self.listen(recordings), end_ids=self.end_ids, **draws)
 
 
 def load_published(
