@@ -1,6 +1,5 @@
 """This machine's sound card: a player and a microphone; each is the clock of its sound."""
 
-import importlib
 import time
 from collections.abc import Iterator
 from queue import SimpleQueue
@@ -27,11 +26,12 @@ def sound_library() -> ModuleType:
         ServiceError: it, or the PortAudio library that it needs, is not installed.
     """
     try:
-        return importlib.import_module("sounddevice")
+        import sounddevice  # pyright: ignore[reportMissingImports]  # optional, see INSTALL
     except ImportError as error:
         raise ServiceError("sound needs the package sounddevice: pip install 'exomni[sound]'") from error
     except OSError as error:
         raise ServiceError(f"sound needs PortAudio ({error}), such as: apt install libportaudio2") from error
+    return sounddevice
 
 
 class Player(SampleClock):
