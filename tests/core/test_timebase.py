@@ -11,13 +11,13 @@ from exomni.core import timebase
 from exomni.core.timebase import (
     FRAME_HZ,
     SAMPLE_HZ,
+    SAMPLES_PER_UNIT,
     UNIT_HZ,
     exact_ratio,
     rescale_ceil,
     rescale_floor,
     samples_to_frames,
     units_to_frames,
-    units_to_samples,
 )
 
 COUNTS = range(20_001)
@@ -37,7 +37,7 @@ def test_units_to_frames_is_the_exact_floor():
 
 
 def test_units_to_samples_is_exact():
-    assert all(units_to_samples(n) == n * SAMPLE_HZ / UNIT_HZ for n in COUNTS)
+    assert all(n * SAMPLES_PER_UNIT == n * SAMPLE_HZ / UNIT_HZ for n in COUNTS)
 
 
 def test_samples_to_frames_is_the_nearest_count():
@@ -48,8 +48,8 @@ def test_samples_to_frames_is_the_nearest_count():
 
 def test_five_units_end_where_twelve_frames_and_a_whole_number_of_samples_do():
     for n in range(0, 20_001, 5):
-        assert units_to_frames(n) * timebase.SAMPLES_PER_FRAME == units_to_samples(n)
-        assert samples_to_frames(units_to_samples(n)) == units_to_frames(n)
+        assert units_to_frames(n) * timebase.SAMPLES_PER_FRAME == n * SAMPLES_PER_UNIT
+        assert samples_to_frames(n * SAMPLES_PER_UNIT) == units_to_frames(n)
 
 
 @pytest.mark.parametrize("from_hz", RATES)

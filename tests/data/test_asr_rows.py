@@ -8,8 +8,8 @@ import torch
 
 from exomni.core.errors import AssetError, ConfigError, InputError
 from exomni.data import asr_build, rooms, store
-from exomni.data.asr_rows import as_frames
-from exomni.data.questions import question
+from exomni.data.asr_build import as_frames
+from exomni.data.templates import broad_question
 from exomni.data.voices import voice
 
 HZ = 16_000
@@ -168,7 +168,7 @@ def test_levels_and_throats():
 
 def test_questions_are_many_and_end():
     rng = random.Random(0)
-    asked = [question(rng, ("apple", "zebra")) for _ in range(500)]
+    asked = [broad_question(rng, ("apple", "zebra")) for _ in range(500)]
     assert len(set(asked)) > 350
     assert not any("{" in q or "_" in q for q in asked)
     assert any("an apple" in q for q in asked)

@@ -6,6 +6,7 @@ import random
 import shutil
 import types
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -217,7 +218,8 @@ def test_a_share_is_disguised(planned, worker, share, n_disguised):
 
 def test_rows_that_are_heard_wrong_are_dropped(planned, worker, monkeypatch):
     wer = {TEXTS[0]: 0.1, TEXTS[4]: 0.9}
-    monkeypatch.setattr(build, "_wer", lambda worker, text, heard: wer[text])
+    worker.judge = lambda samples, rate: ""
+    monkeypatch.setattr(build, "count_word_errors", lambda text, _: SimpleNamespace(rate=wer[text]))
     assert speak_shard(planned, config(judged=1.0, max_wer=0.5), "t-0000")["wer"] == 1
     assert [r["text"] for r in read_shard(planned / "speech" / "t-0000.parquet")] == [TEXTS[0]]
 

@@ -158,7 +158,7 @@ class Tokenizer(torch.nn.Module):
         self.start = start
 
     def forward(self, features):
-        return type("Output", (), {"ids": self.start + torch.arange(features.shape[1])[None]})
+        return None, self.start + torch.arange(features.shape[1])[None]
 
 
 def test_units_follow_the_tokenizer(spoken):

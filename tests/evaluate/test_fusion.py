@@ -13,8 +13,7 @@ from exomni.core.timebase import units_to_frames
 from exomni.evaluate.fusion_study import compare_fusion
 from exomni.model.blendshape_decoder import BlendshapeDecoder
 from exomni.model.config import with_fusion
-from exomni.model.duration_pace import PacedUnitGenerator
-from exomni.model.pacing import ticks_to_units
+from exomni.model.duration_pace import PacedUnitGenerator, ticks_to_units
 from exomni.train.joint import JointRow
 
 LABEL = 0.5

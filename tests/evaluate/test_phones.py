@@ -8,11 +8,11 @@ import pytest
 from exomni.core.emotion import EMOTIONS
 from exomni.core.errors import FormatError
 from exomni.data.teachers import PAD, Phone
+from exomni.data.teachers.poses import CLOSED
 from exomni.evaluate.phones import (
     Utterance,
     clip_of,
     clip_of_phones,
-    closures,
     expected_opening,
     read_phones,
     sentence_emotions,
@@ -37,7 +37,7 @@ def test_an_alignment_is_read(tmp_path):
     assert [p.symbol for p in phones] == ["", "p", "ɑ"]
     assert phones[2].start_s == 0.3
     assert phones[2].end_s == pytest.approx(0.55)
-    assert [p.symbol for p in closures(phones)] == ["p"]
+    assert [p.symbol for p in phones if p.symbol in CLOSED] == ["p"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"w": [{"w": [{"t": "P"}]}]}', '{"w": []}'])

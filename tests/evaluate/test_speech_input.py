@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from exomni.core.errors import FormatError, InputError, NothingHeardError
+from exomni.core.errors import FormatError, InputError, NoSpeechError
 from exomni.data.asr_build import CLEAN_DB
 from exomni.data.store import write_shard
 from exomni.evaluate import suite_report
@@ -43,7 +43,7 @@ class Deaf(Way):
     """Hears nothing at all."""
 
     def transcribe(self, samples):
-        raise NothingHeardError("nothing")
+        raise NoSpeechError("nothing")
 
     answer = first_audio_s = lambda self, *_: self.transcribe(None)
 

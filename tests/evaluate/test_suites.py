@@ -8,10 +8,10 @@ import pytest
 
 from exomni.core.errors import ConfigError, InputError, OutputError
 from exomni.data.teachers import get_teacher
-from exomni.evaluate import fresh, suite_report, suites
+from exomni.evaluate import suite_report, suites
 from exomni.evaluate.consistency import consistency, span_name
 from exomni.evaluate.facial import facial, measure, spoken_face
-from exomni.evaluate.latency import latency
+from exomni.evaluate.latency import answer_all, latency
 from exomni.evaluate.suites import check_goals
 
 from .fakes import SAMPLES_PER_TICK, FakeSystem, utterance
@@ -146,7 +146,7 @@ def test_latency_separates_the_cold_request_from_the_warm_ones():
 
 def test_a_fresh_process_loads_before_it_answers():
     system = FakeSystem()
-    times = fresh.answer_all(lambda: system, ["a", "b"], began=0.0)
+    times = answer_all(lambda: system, ["a", "b"], began=0.0)
     assert system.prepared == 1
     assert system.asked == [("a", 0), ("b", 1)]
     assert [r["duration_s"] for r in times["requests"]] == pytest.approx([SECONDS, SECONDS])
@@ -186,7 +186,7 @@ def test_other_suites_have_plots(tmp_path, suite):
         result = consistency([FakeSystem("one")], [("a", "Hello.")], lambda *_: "hello", lambda *_: 4.0)
     else:
         system = FakeSystem("one")
-        result = latency(["one"], ["a"], lambda _, prompts: fresh.answer_all(lambda: system, prompts, 0.0))
+        result = latency(["one"], ["a"], lambda _, prompts: answer_all(lambda: system, prompts, 0.0))
     files = suite_report.write_report({"suite": suite, "goals": [], **result}, tmp_path)
     assert [p.name for p in files] == [f"{suite}.json", f"{suite}.txt", f"{suite}.png"]
 
@@ -260,11 +260,11 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(tmp_path, mon
 @pytest.mark.usefixtures("drawn")
 def test_all_suites_run_one_after_the_other(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(suites, "build_system", lambda name, weights: FakeSystem(name))
-    monkeypatch.setattr("exomni.evaluate.judges.WhisperJudge", lambda: lambda *_: "hello")
+    monkeypatch.setattr("exomni.data.whisper_judge.WhisperJudge", lambda: lambda *_: "hello")
     monkeypatch.setattr("exomni.evaluate.judges.OpinionScore", lambda: lambda *_: 4.0)
     monkeypatch.setattr(
         "exomni.evaluate.latency.run_fresh",
-        lambda name, prompts, weights: fresh.answer_all(lambda: FakeSystem(name), prompts, 0.0),
+        lambda name, prompts, weights: answer_all(lambda: FakeSystem(name), prompts, 0.0),
     )
     results = suites.run("all", "exomni", limit=1, out=tmp_path)
     assert list(results) == list(suites.SUITES)

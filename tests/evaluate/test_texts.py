@@ -3,7 +3,7 @@
 import re
 
 from exomni.data import templates
-from exomni.evaluate.texts import held_out_prompts, held_out_texts, text_groups
+from exomni.evaluate.suites import held_out_prompts, held_out_texts, text_groups
 
 
 def test_there_are_enough_of_every_length():

@@ -7,8 +7,7 @@ import torch
 
 from exomni.model.blendshape_decoder import BlendshapeDecoder
 from exomni.model.config import BlendshapeDecoderConfig, UnitGeneratorConfig, load_config
-from exomni.model.duration_pace import PacedUnitGenerator
-from exomni.model.pacing import ticks_to_units
+from exomni.model.duration_pace import PacedUnitGenerator, ticks_to_units
 
 N_UNITS, D_LLM, D_MODEL = 40, 24, 32
 

@@ -2,8 +2,7 @@ import pytest
 import torch
 
 from exomni.model.config import SamplingConfig
-from exomni.model.duration_pace import PacedUnitGenerator
-from exomni.model.pacing import ticks_to_units
+from exomni.model.duration_pace import PacedUnitGenerator, ticks_to_units
 from exomni.model.sampling import UnitSampler
 from exomni.train.losses import duration_loss, token_loss
 
@@ -50,35 +49,20 @@ def test_no_unit_hears_a_later_one(generator, batch):
 def test_generated_units_agree_with_the_training_pass(generator, batch):
     row = batch.row(1)
     fused = generator.encode_text(*(row[k] for k in ("text_ids", "text_mask", "llm_states", "llm_mask")))
-    made = generator.generate(generator.begin(fused, row["durations"]), samplers())
+    made = generator.generate(fused, row["durations"], samplers())
     assert made.units.shape[1] == ticks_to_units(int(row["durations"].sum()))
     taught = generator(**{**row, "units": made.units})
     torch.testing.assert_close(made.hidden_states, taught.hidden_states, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("piece", [1, 3, 100])
-@torch.inference_mode()
-def test_a_few_at_a_time_equals_all_at_once(generator, batch, piece):
-    row = batch.row(1)
-    fused = generator.encode_text(row["text_ids"], row["text_mask"])
-    whole = generator.generate(generator.begin(fused, row["durations"]), samplers())
-    stream, drawers, pieces = generator.begin(fused, row["durations"]), samplers(), []
-    while stream.remaining_units:
-        pieces.append(generator.generate(stream, drawers, piece))
-    assert torch.equal(torch.cat([p.units for p in pieces], dim=1), whole.units)
-    assert torch.equal(torch.cat([p.hidden_states for p in pieces], dim=1), whole.hidden_states)
-    assert generator.generate(stream, drawers).units.shape == (1, 0)
-
-
 @torch.inference_mode()
 def test_clauses_together_equal_clauses_alone(generator, batch):
     fused = generator.encode_text(batch.text_ids, batch.text_mask, batch.llm_states, batch.llm_mask)
-    both = generator.generate(generator.begin(fused, batch.durations), samplers(2))
+    both = generator.generate(fused, batch.durations, samplers(2))
     for index in range(2):
         row = batch.row(index)
         n_text, n_units = row["text_ids"].shape[1], row["units"].shape[1]
-        stream = generator.begin(fused[index : index + 1, :n_text], row["durations"])
-        alone = generator.generate(stream, [samplers(2)[index]])
+        alone = generator.generate(fused[index : index + 1, :n_text], row["durations"], [samplers(2)[index]])
         assert torch.equal(both.units[index, :n_units], alone.units[0])
         assert both.hidden_mask[index].sum() == n_units
 
@@ -86,14 +70,14 @@ def test_clauses_together_equal_clauses_alone(generator, batch):
 @torch.inference_mode()
 def test_prepared_steps_give_the_same_units(generator, batch):
     fused = generator.encode_text(batch.text_ids, batch.text_mask)
-    plain = generator.generate(generator.begin(fused, batch.durations), samplers(2))
+    plain = generator.generate(fused, batch.durations, samplers(2))
     generator.prepare_steps()
-    fast = generator.generate(generator.begin(fused, batch.durations), samplers(2))
+    fast = generator.generate(fused, batch.durations, samplers(2))
     assert torch.equal(fast.units, plain.units)
     torch.testing.assert_close(fast.hidden_states, plain.hidden_states, atol=1e-5, rtol=1e-4)
     generator.backbone.norm.weight *= 2
     generator.train().eval()
-    changed = generator.generate(generator.begin(fused, batch.durations), samplers(2))
+    changed = generator.generate(fused, batch.durations, samplers(2))
     assert not torch.allclose(changed.hidden_states, plain.hidden_states, atol=1e-2)
 
 
@@ -104,9 +88,9 @@ def test_global_randomness_is_left_alone(generator, batch):
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)
-    first = generator.generate(generator.begin(fused, row["durations"]), samplers()).units
+    first = generator.generate(fused, row["durations"], samplers()).units
     assert torch.equal(torch.rand(4), expected)
-    assert torch.equal(generator.generate(generator.begin(fused, row["durations"]), samplers()).units, first)
+    assert torch.equal(generator.generate(fused, row["durations"], samplers()).units, first)
 
 
 @torch.inference_mode()

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from exomni.model.pacing import pacing, round_durations, ticks_to_units
+from exomni.model.duration_pace import pacing, round_durations, ticks_to_units
 
 
 @pytest.mark.parametrize(("ticks", "units"), [(0, 0), (1, 1), (3, 1), (4, 2), (16, 5), (17, 6), (160, 50)])

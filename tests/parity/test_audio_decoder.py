@@ -13,17 +13,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from exomni.core.errors import AssetError, CheckpointError, InputError
-from exomni.model.flow_decoder import (
-    FlowConfig,
-    HiFTConfig,
-    PublishedDecoderConfig,
-    PublishedSpeechDecoder,
-    SourceNoise,
-    SpeechPrompt,
-)
-from exomni.model.flow_decoder.decoder import load_exactly
-from exomni.model.flow_decoder.flow import FlowSolver
-from exomni.model.flow_decoder.flow_config import units_to_mel_frames
+from exomni.model.flow_decoder.decoder import SAME_NAMES, PublishedSpeechDecoder
+from exomni.model.flow_decoder.flow import FlowSolver, SpeechPrompt
+from exomni.model.flow_decoder.flow_config import FlowConfig, HiFTConfig, PublishedDecoderConfig, units_to_mel_frames
+from exomni.model.flow_decoder.vocoder import SourceNoise
+from exomni.model.published_layout import load_strictly
 
 from .conftest import OWN_FIXTURES, find_folders
 
@@ -59,8 +53,8 @@ def read_fixture(folder: Path) -> Fixture:
     weights = load_file(folder / "weights.safetensors")
     io = {name: torch.from_numpy(array) for name, array in np.load(folder / "io.npz").items()}
     fixture = Fixture(folder, decoder.requires_grad_(False).eval(), weights, io)
-    load_exactly(decoder.flow, fixture.part("flow."), folder.name)
-    load_exactly(decoder.hift, fixture.part("hift."), folder.name)
+    load_strictly(decoder.flow, fixture.part("flow."), SAME_NAMES)
+    load_strictly(decoder.hift, fixture.part("hift."), SAME_NAMES)
     return fixture
 
 
@@ -110,7 +104,7 @@ def test_first_step(fixture: Fixture) -> None:
 
 
 def test_mel(fixture: Fixture) -> None:
-    mel = fixture.decoder.flow(fixture.io["flow.token"][0], fixture.io["flow.noise_z"]).mel
+    mel = fixture.decoder.flow(fixture.io["flow.token"][0], fixture.io["flow.noise_z"])
     assert_near(mel, fixture.io["flow.mel"])
 
 
@@ -118,7 +112,7 @@ def test_mel_with_prompt_and_speaker(fixture: Fixture) -> None:
     units, noise = fixture.io["flow.token"][0], fixture.io["flow_prompt.noise_z"]
     speaker, prompt = fixture.io["flow_prompt.embedding"][0], recorded_prompt(fixture)
     assert fixture.decoder.flow.n_frames(len(units), prompt) == noise.shape[-1]
-    mel = fixture.decoder.flow(units, noise, speaker, prompt).mel
+    mel = fixture.decoder.flow(units, noise, speaker, prompt)
     assert_near(mel, fixture.io["flow_prompt.mel"])
 
 

@@ -106,11 +106,6 @@ def test_tokenizer_of_the_folder(fixture, model):
         assert model.prompt_ids(messages) == prompt["ids_with_speech_index"]
 
 
-def test_later_turns_hear_of_speech_only():
-    assert ChatMessage("user", "Hello", has_speech=True).without_speech() == ChatMessage("user", "[Speech] Hello")
-    assert ChatMessage("user", "", has_speech=True).without_speech() == ChatMessage("user", "[Speech input]")
-
-
 def case_prompt(fixture, model, name: str) -> list[int] | None:
     """Prompt of an end-to-end case; None where it takes a recording that this folder has not."""
     case = read(fixture, "cases.json")["e2e"][name]

@@ -14,7 +14,7 @@ from exomni.core.errors import AssetError, CheckpointError
 from exomni.core.timebase import SAMPLES_PER_FRAME, units_to_frames
 from exomni.model.config import SamplingConfig
 from exomni.model.ctc_listener import LISTENER_FILE as LISTENING_FILE
-from exomni.model.pacing import ticks_to_units
+from exomni.model.duration_pace import ticks_to_units
 from exomni.model.speech_decoder import GROUP_TICKS
 from exomni.parts import hibari, nano
 from exomni.parts.loading import Parts
@@ -30,7 +30,7 @@ def weights_copy(tiny_weights, tmp_path):
 
 @pytest.fixture
 def phonemes(tiny_nano) -> str:
-    return tiny_nano.voice.phonemizer.phonemes("Hello there, how are you?")
+    return tiny_nano.voice.phonemes("Hello there, how are you?")[0]
 
 
 def load(config, folder) -> Parts:

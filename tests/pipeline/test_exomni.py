@@ -15,7 +15,7 @@ from exomni.core.clauses import ClauseCutter
 from exomni.core.emotion import EMOTIONS
 from exomni.core.errors import AssetError, CheckpointError, ConfigError, InputError
 from exomni.core.events import DoneEvent, FaceEvent, SpeechEvent, TextEvent
-from exomni.core.timebase import SAMPLES_PER_FRAME, units_to_samples
+from exomni.core.timebase import SAMPLES_PER_FRAME, SAMPLES_PER_UNIT
 from exomni.core.turns import Turn
 from exomni.data.teachers.expression import FULL
 from exomni.face.eyes import EyeMovements
@@ -53,7 +53,7 @@ def walk(events, exact: bool = True) -> tuple[list, DoneEvent]:
                 n_samples += len(event.samples)
                 if exact:
                     assert len(event.samples) == len(face.frames) * SAMPLES_PER_FRAME
-                    assert len(event.samples) == units_to_samples(len(event.units))
+                    assert len(event.samples) == len(event.units) * SAMPLES_PER_UNIT
                 assert abs(n_samples - n_frames * SAMPLES_PER_FRAME) <= SAMPLES_PER_FRAME
                 face = None
             case DoneEvent():

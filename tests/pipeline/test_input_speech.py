@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from exomni.core.errors import InputError, NothingHeardError
+from exomni.core.errors import InputError, NoSpeechError
 from exomni.parts.loading import Parts
 from exomni.parts.silero import build_voice_activity
 from exomni.pipeline.input_speech import MARGIN_S, MAX_PIECE_S, MAX_TURN_S, cut_at_pauses, read_input_audio
@@ -50,7 +50,7 @@ def _noise(kind: str) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", ["silence", "a constant", "faint noise", "loud noise", "hum", "a click"])
 def test_what_nobody_says_is_not_heard(activity, kind):
-    with pytest.raises(NothingHeardError, match="did not hear anything"):
+    with pytest.raises(NoSpeechError, match="did not hear anything"):
         read_input_audio(_noise(kind), HZ, activity)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exomni.core.errors import ConfigError, InputError, NothingHeardError
+from exomni.core.errors import ConfigError, InputError, NoSpeechError
 from exomni.core.events import DoneEvent, TranscriptEvent
 from exomni.core.turns import Turn
 from exomni.model.config import SpeechProjectorConfig
@@ -101,13 +101,13 @@ def test_what_repeats_itself(text, repeats):
 
 @pytest.mark.parametrize("words", ["", " ... "])
 def test_what_is_not_understood_is_no_question(hearing, question, words):
-    with pytest.raises(NothingHeardError, match="did not hear anything"):
+    with pytest.raises(NoSpeechError, match="did not hear anything"):
         hearing(words).stream(question, sample_rate=24_000)
 
 
 def test_silence_is_no_question(hearing):
     omni = hearing("an invented question")
-    with pytest.raises(NothingHeardError):
+    with pytest.raises(NoSpeechError):
         omni.respond(np.zeros(16_000, np.float32), sample_rate=16_000)
     assert omni.turns == []
 
@@ -246,5 +246,5 @@ def test_the_llm_has_a_say_in_what_is_heard(native, question):
 def test_what_reads_as_nothing_is_no_question(native, question):
     prompts, _, listener = native
     listener.said = (-50.0, -50.0)
-    with pytest.raises(NothingHeardError):
+    with pytest.raises(NoSpeechError):
         words_and_vectors(prompts, question)

@@ -15,9 +15,9 @@ from websockets.sync.client import connect
 from exomni.core.events import DoneEvent, FaceEvent, SpeechEvent, TextEvent
 from exomni.core.timebase import SAMPLES_PER_FRAME
 from exomni.pipeline.speech_detector import SpeechDetector
+from exomni.serve.app import Server, bind
 from exomni.serve.config import ServerConfig
 from exomni.serve.protocol.items import pack_pcm16
-from exomni.serve.server import Server, bind
 
 FIXTURES = Path(__file__).parent / "fixtures"
 TICKS_A_LETTER = 2
@@ -136,11 +136,12 @@ class Running:
         self.backend = backend
         self._socket = bind(config.host, config.port)
         self.port = self._socket.getsockname()[1]
-        self.server = Server(config, backend)
+        ready = threading.Event()
+        self.server = Server(config, backend, ready.set)
         self.hub = self.server.hub
         self._thread = threading.Thread(target=self.server.run, args=[self._socket], daemon=True)
         self._thread.start()
-        wait_until(lambda: self.server.started)
+        assert ready.wait(10), "the server does not start"
 
     @property
     def http(self) -> str:

@@ -23,18 +23,18 @@ def test_mistakes_are_named(arguments, message):
 
 
 def test_a_taken_port_is_named_before_the_model_is_loaded(shared, monkeypatch):
-    from exomni.serve import server
-    from exomni.serve.backend import OmniBackend
+    from exomni.serve import app as server
+    from exomni.serve.backend import Backend
 
     monkeypatch.setattr(server, "set_up_logs", lambda: None)
-    monkeypatch.setattr(OmniBackend, "load", lambda: pytest.fail("the model is loaded"))
+    monkeypatch.setattr(Backend, "load", lambda: pytest.fail("the model is loaded"))
     done = CliRunner().invoke(app, ["serve", "--port", str(shared.port)])
     assert isinstance(done.exception, ServiceError)
     assert "choose another --port" in str(done.exception)
 
 
 def test_the_token_may_come_from_the_environment(monkeypatch):
-    from exomni.serve import server
+    from exomni.serve import app as server
 
     taken = {}
     monkeypatch.setattr(server, "serve", lambda config, load, ready: taken.update(config=config))

@@ -125,7 +125,7 @@ def test_who_goes_on_after_the_answer_is_not_heard_for_ever(start):
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system does not know it")
 def test_an_answer_that_nobody_takes_is_not_kept(start, monkeypatch):
-    monkeypatch.setattr("exomni.serve.server.DEAD_CLIENT_MS", 1_000)
+    monkeypatch.setattr("exomni.serve.app.DEAD_CLIENT_MS", 1_000)
     server = start(DummyBackend(" ".join(["one two three four"] * 300)), limits=SOON)
     connection, body = opened(server, buffer_bytes=4_096), b'{"text": "go on"}'
     connection.sendall(HEAD + f"content-length: {len(body)}\r\n\r\n".encode() + body)

@@ -19,12 +19,12 @@ pytestmark = pytest.mark.skipif(not WEIGHTS.is_dir(), reason="the weights of nan
 
 @pytest.fixture(scope="module")
 def nano():
-    from exomni.serve.backend import OmniBackend
+    from exomni.serve.backend import Backend
     from exomni.serve.config import ServerConfig
 
     from .dummies import Running
 
-    server = Running(ServerConfig(port=0), OmniBackend.load())
+    server = Running(ServerConfig(port=0), Backend.load())
     yield server
     server.stop()
 

@@ -18,7 +18,7 @@ from exomni.serve.input_audio import InputAudioBuffer
 from exomni.serve.outbox import Outbox
 from exomni.serve.protocol.server import Cleared, ItemDeleted, SpokenWord
 from exomni.serve.scheduler import AHEAD_S, LEAD_S, Job, Scheduler
-from exomni.serve.uploads import is_recording
+from exomni.serve.sound_files import is_recording
 from exomni.serve.word_times import WordTimer
 
 from .dummies import FIXTURES, LoudnessModel, quiet, speech_of, tone

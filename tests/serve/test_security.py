@@ -6,8 +6,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from exomni.core.errors import ConfigError, ServiceError
+from exomni.serve.app import bind, page_address
 from exomni.serve.config import server_config
-from exomni.serve.server import bind, page_address
 
 from .dummies import fetch, post
 

@@ -17,7 +17,7 @@ from .dummies import Client, DummyBackend, fetch, post, wait_until
 SCRIPT = """
 import sys
 from exomni.serve.config import ServerConfig
-from exomni.serve.server import serve
+from exomni.serve.app import serve
 from serve.dummies import DummyBackend
 
 serve(

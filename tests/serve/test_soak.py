@@ -29,7 +29,7 @@ class Talk:
         self.backend = DummyBackend(REPLY)
         self.hub = Hub(ServerConfig(limits=limits), self.backend, lambda: self.now_s)
         # The schedule is that of real time: it decides only who comes first.
-        self.hub.start()
+        self.hub.scheduler.start()
         self.outbox = Outbox()
         self.dialogue = Dialogue(self.hub, self.outbox, "sess_soak")
         self.counts: dict[str, int] = {}
@@ -57,7 +57,7 @@ class Talk:
         while True:
             letter = await self.outbox.take()
             if letter.reply_id is not None:
-                self.dialogue.sent(letter.reply_id, letter.end_sample)
+                self.dialogue.sent(letter)
             event = json.loads(letter.text)
             self.counts[event["type"]] = self.counts.get(event["type"], 0) + 1
             if event["type"] == "error":

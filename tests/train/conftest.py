@@ -5,7 +5,7 @@ import pytest
 
 from exomni.core.timebase import UNIT_HZ, VOCODER_HZ, rescale_floor, units_to_frames
 from exomni.data.store import write_shard
-from exomni.model.pacing import ticks_to_units
+from exomni.model.duration_pace import ticks_to_units
 
 N_ROWS = {"train": 10, "validation": 3, "test": 2}
 D_LLM, D_FEATURES, N_UNITS = 24, 4 * 64, 36

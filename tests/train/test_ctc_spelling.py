@@ -4,7 +4,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 
-from exomni.train.ctc_spelling import LONGEST_PIECE, SPACE, Spelling, short_tokenizer
+from exomni.train.ctc import LONGEST_PIECE, SPACE, Spelling, short_tokenizer
 
 TEXTS = ["the resurrection again.", "the again.", "again, the end"]
 MERGES = "t h,th e,r e,re s,u r,e c,t i,ti o,tio n,res ur,resur r,resurr ec,a g,ag a,i n,aga in".split(",")

@@ -7,15 +7,14 @@ import pytest
 import torch
 
 from exomni.core.errors import CheckpointError, ConfigError, UserError
-from exomni.data.asr_rows import ASRRow
+from exomni.data.asr_build import ASRRow
 from exomni.model.adapters import Adapters
 from exomni.model.config import ContextLayersConfig, SpeechProjectorConfig
 from exomni.model.ctc_listener import LISTENER_FILE, CTCListener, save_ctc_listener
 from exomni.train.ctc import CTCTask
 from exomni.train.listener_recipe import LISTENER_STAGES, load_listener_recipe, own_folder, read_rows
-from exomni.train.listener_stages import LLMListenerConfig, LLMListenerTask
+from exomni.train.listener_stages import LLMListenerConfig, LLMListenerTask, mixed_tokens
 from exomni.train.loop import LoopConfig, train
-from exomni.train.mixtures import mixed_tokens
 from exomni.train.release import released_weights
 
 WORDS = ("yes", "no", "tea", "sun", "repeat", "what", "you", "hear", ":", "user", "assistant", "<|im_end|>")
@@ -84,11 +83,11 @@ def test_what_is_read_lies_at_its_word(reader, table):
     (row,) = heard_rows(1, 7)
     with torch.no_grad():
         vectors = task.listener(torch.from_numpy(row.features).float()[None])[0]
-        heard = mixed_tokens(task.listener, vectors, table[task.known])
+        mixed, ids = mixed_tokens(task.listener, vectors, table[task.known])
     words = row.text.split()
-    assert [WORDS[task.known[i]] for i in heard.ids] == words
-    assert torch.equal(task.listener.greedy_tokens(vectors, table[task.known]), heard.ids)
-    distances = torch.cdist(heard.vectors, table)
+    assert [WORDS[task.known[i]] for i in ids] == words
+    assert torch.equal(task.listener.greedy_tokens(vectors, table[task.known]), ids)
+    distances = torch.cdist(mixed, table)
     assert [WORDS[i] for i in distances.argmin(-1)] == words
 
 

@@ -101,7 +101,7 @@ def test_units_are_the_trained_tokenizers(runs, data, tiny_config):
     row = next(iter(read_shard(data / "features" / "t-0000.parquet")))
     units = next(r["units"] for r in read_shard(data / "units" / "t-0000.parquet") if r["id"] == row["id"])
     with torch.inference_mode():
-        ids = tokenizer(torch.tensor(row["features"], dtype=torch.float32)[None]).ids[0]
+        ids = tokenizer(torch.tensor(row["features"], dtype=torch.float32)[None])[1][0]
     assert units.tolist() == ids.tolist()
 
 

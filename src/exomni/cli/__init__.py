@@ -6,7 +6,7 @@ import sys
 import typer
 
 from ..core.errors import ExomniError, UserError
-from . import faces, serving, talking, training
+from . import faces, talking, training
 from .extras import extra_for, top_level
 
 USER_MISTAKE, OWN_FAILURE = 2, 1
@@ -27,7 +27,7 @@ for command in (
     faces.inspect,
     faces.live,
     faces.render,
-    serving.serve,
+    talking.serve,
     training.train,
     training.release,
     training.evaluate,
@@ -35,7 +35,7 @@ for command in (
 ):
     app.command()(command)
 data_app.command("build")(training.data_build)
-data_app.command("hear")(training.data_hear)
+data_app.command("hear")(training.data_listening)
 
 
 def main() -> None:

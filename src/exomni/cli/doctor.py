@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..assets.table import ASSETS, cache_folder, locate
@@ -15,11 +16,14 @@ PACKAGES = ("exomni", "torch", "transformers", "onnxruntime", "hibari-tts", "ope
 
 def report() -> str:
     """All findings as lines of text."""
-    return "\n".join([*_machine(), "", *_packages(), "", *_assets(), "", *_cache(), "", *_speed()])
+    machine = f"python {platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    folder = cache_folder()
+    cache = f"cache {folder}: {_megabytes(p for p in folder.rglob('*') if p.is_file())}"
+    return "\n".join([machine, "", *_packages(), "", *_assets(), "", cache, "", _speed()])
 
 
-def _machine() -> list[str]:
-    return [f"python {platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores"]
+def _megabytes(files: Iterable[Path]) -> str:
+    return f"{sum(file.stat().st_size for file in files) / 1e6:.0f} MB"
 
 
 def _packages() -> list[str]:
@@ -36,24 +40,16 @@ def _assets() -> list[str]:
     lines = []
     for asset in ASSETS.values():
         try:
-            paths = locate(asset)
-            state = f"ok ({sum(p.stat().st_size for p in paths) / 1e6:.0f} MB, {asset.licence})"
+            state = f"ok ({_megabytes(locate(asset))}, {asset.licence})"
         except AssetError as error:
             state = f"MISSING: {error}"
         lines.append(f"  {asset.name:<24} {state}")
-    weights = Path(__file__).parents[1] / "weights" / "nano"
-    size = sum(p.stat().st_size for p in weights.glob("*")) if weights.is_dir() else 0
-    lines.append(f"  {'weights of nano':<24} " + (f"ok ({size / 1e6:.0f} MB)" if size else "MISSING: reinstall exomni"))
-    return ["assets", *lines]
+    weights = list((Path(__file__).parents[1] / "weights" / "nano").glob("*"))
+    state = f"ok ({_megabytes(weights)})" if weights else "MISSING: reinstall exomni"
+    return ["assets", *lines, f"  {'weights of nano':<24} {state}"]
 
 
-def _cache() -> list[str]:
-    folder = cache_folder()
-    size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) if folder.is_dir() else 0
-    return [f"cache {folder}: {size / 1e6:.0f} MB"]
-
-
-def _speed() -> list[str]:
+def _speed() -> str:
     """A matrix product, as a figure to compare machines by."""
     import torch
 
@@ -63,4 +59,4 @@ def _speed() -> list[str]:
     for _ in range(10):
         a @ a
     seconds = (time.perf_counter() - began) / 10
-    return [f"speed {2 * 1024**3 / seconds / 1e9:.0f} GFLOP/s (float32, {torch.get_num_threads()} threads)"]
+    return f"speed {2 * 1024**3 / seconds / 1e9:.0f} GFLOP/s (float32, {torch.get_num_threads()} threads)"

@@ -34,14 +34,12 @@ def extra_for(error: ModuleNotFoundError) -> str | None:
 
 def _brought() -> dict[str, set[str]]:
     """What each extra installs, with the extras that it is made of."""
-    brought: dict[str, set[str]] = {}
-    made_of: dict[str, set[str]] = {}
-    for row in filter(None, map(_ROW.match, requires("exomni") or ())):
-        brought.setdefault(row["extra"], set()).add(distribution(row["name"]))
-        made_of.setdefault(row["extra"], set()).update(
-            (row["parts"] or "").split(",") if row["name"] == "exomni" else ()
-        )
-    for _ in made_of:  # as often as extras can stand on one another
-        for extra, others in made_of.items():
-            brought[extra] |= set().union(*(brought.get(other, set()) for other in others))
+    rows = [row for row in map(_ROW.match, requires("exomni") or ()) if row]
+    brought: dict[str, set[str]] = {row["extra"]: set() for row in rows}
+    for _ in brought:  # as often as extras can stand on one another
+        for row in rows:
+            brought[row["extra"]].add(distribution(row["name"]))
+            if row["name"] == "exomni":
+                others = (row["parts"] or "").split(",")
+                brought[row["extra"]].update(*(brought.get(other, set()) for other in others))
     return brought

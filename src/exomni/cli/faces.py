@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .shared import waiting
+from .shared import LOADING, waiting
 
 Source = Annotated[Path, typer.Argument(help="A result's folder, face.json, a Live Link CSV, a table, a GLB.")]
 Profile = Annotated[Path | None, typer.Option(help="YAML profile of the character that the face is fitted to.")]
@@ -149,7 +149,7 @@ def _follow_microphone(device: str | None, urls: list[str]) -> None:
         from ..pipeline.exomni import ExOmni
         from ..pipeline.live_face import live_faces
 
-        with waiting("Loading the model (the first time, its parts are converted)"):
+        with waiting(LOADING):
             parts = ExOmni.load("nano").parts
             parts.recording_tokenizer.prepare()  # now, so that the first face is not late
 

@@ -27,6 +27,9 @@ To = Annotated[
 ]
 
 
+LOADING = "Loading the model (the first time, its parts are converted)"
+
+
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
     """Say what is going on while something takes long."""

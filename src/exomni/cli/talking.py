@@ -1,4 +1,4 @@
-"""Commands that talk: `talk`, `speak`, `animate`."""
+"""Commands that talk: `talk`, `speak`, `animate`, `serve`."""
 
 import os
 import sys
@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from .shared import Emotion, Model, Out, Seed, Speed, Stream, To, waiting
+from .shared import LOADING, Emotion, Model, Out, Seed, Speed, Stream, To, waiting
 
 
 def _load(model: str):
     from ..pipeline.exomni import ExOmni
 
-    with waiting("Loading the model (the first time, its parts are converted)"):
+    with waiting(LOADING):
         return ExOmni.load(model)
 
 
@@ -73,12 +73,11 @@ def talk(
         _check_recording(audio)
     checked_listen(listen)
     _check_output(out, to)
-    options = {"emotion": _emotion(emotion), "seed": seed, "speed": speed}
-    options |= {"temperature": temperature, "max_new_tokens": max_tokens}
+    options = {"emotion": _emotion(emotion), "seed": seed, "speed": speed, "temperature": temperature}
     omni = _load(model)
     omni.prepare()  # now, so that the request is timed warm
     prompt = [part for part in (text, audio) if part is not None] if audio else text or ""
-    _run(omni, lambda: omni.stream(prompt, listen=listen, **options), out, seed, to, stream)
+    _run(omni, lambda: omni.stream(prompt, listen=listen, max_new_tokens=max_tokens, **options), out, seed, to, stream)
 
 
 def speak(
@@ -118,6 +117,33 @@ def animate(
     feeling = _emotion(emotion)
     omni = _load(model)
     _run(omni, lambda: omni.stream_animation(recording, emotion=feeling), out, 0, to, stream)
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; others than loopback need --token.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65_535, help="8400 without it; 0 takes a free one.")] = None,
+    token: Annotated[
+        str | None, typer.Option(envvar="EXOMNI_TOKEN", help="What everybody must show to come in.")
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(help="Another page that may talk to it (https://example.org); repeat for more.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML with settings and limits (docs/serving.md).")] = None,
+    model: Model = "nano",
+) -> None:
+    """Open a page where a head talks, and serve programs: OpenAI's Realtime protocol, speech, animation."""
+    from ..serve.app import serve as run
+    from ..serve.backend import Backend
+    from ..serve.config import server_config
+
+    given = {"host": host, "port": port, "token": token, "origins": allow_origin and tuple(allow_origin)}
+    settings = server_config(config, **{name: value for name, value in given.items() if value is not None})
+
+    def load() -> Backend:
+        with waiting(LOADING):
+            return Backend.load(model)
+
+    run(settings, load, lambda address: print(f"Talk to it at {address}", file=sys.stderr, flush=True))
 
 
 def _given_text(text: str | None, file: Path | None) -> str:

@@ -70,7 +70,7 @@ def data_build(
     print(f"manifest: {report.write_manifest(target, recipe.data, summary)}")
 
 
-def data_hear(
+def data_listening(
     config: Annotated[str, typer.Option(help="A recipe of hearing: its name, or a YAML file.")] = "hearing",
     folder: Data = None,
     workers: Workers = 2,

@@ -67,13 +67,13 @@ class ClauseCutter:
 
     def finish(self) -> list[str]:
         """The last clauses, once no more text will come."""
-        rest, self.pending = self.pending, ""
+        remainder, self.pending = self.pending, ""
         clauses = []
-        while len(rest) > MAX_CLAUSE_CHARS:
-            end = _last_space(rest, MAX_CLAUSE_CHARS)
-            clauses.append(rest[:end])
-            rest = rest[end:]
-        return [*clauses, rest] if rest.strip() else clauses
+        while len(remainder) > MAX_CLAUSE_CHARS:
+            end = _last_space(remainder, MAX_CLAUSE_CHARS)
+            clauses.append(remainder[:end])
+            remainder = remainder[end:]
+        return [*clauses, remainder] if remainder.strip() else clauses
 
     def _end(self) -> int:
         """Where the next clause ends in the pending text; 0 while it does not."""

@@ -1,17 +1,4 @@
-"""One exception tree.
-
-ExomniError
-├── UserError            the caller can mend it; the command line exits with 2
-│   ├── InputError       text or audio that cannot be used
-│   │   └── NothingHeardError  a recording in which nobody speaks
-│   ├── ConfigError      a configuration that is not understood
-│   ├── UnsupportedError  something that the loaded model cannot do
-│   ├── FormatError      a file that does not follow its format
-│   └── OutputError      a place that cannot be written
-├── AssetError           a model file is missing, damaged or not what it should be
-├── CheckpointError      weights that do not fit the model they are meant for
-└── ServiceError         something that we talk to over a network failed
-"""
+"""The tree of exceptions: what the caller can mend (`UserError`), and what they cannot."""
 
 
 class ExomniError(Exception):
@@ -19,14 +6,14 @@ class ExomniError(Exception):
 
 
 class UserError(ExomniError):
-    """The caller can mend it."""
+    """The caller can mend it; the command line exits with 2."""
 
 
 class InputError(UserError):
     """Text or audio that cannot be used."""
 
 
-class NothingHeardError(InputError):
+class NoSpeechError(InputError):
     """A recording in which nobody speaks, or nothing that can be understood."""
 
 

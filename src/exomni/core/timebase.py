@@ -47,15 +47,7 @@ SAMPLES_PER_TICK = exact_ratio(SAMPLE_HZ, DURATION_HZ)
 
 
 def rescale_floor(count: int, from_hz: Fraction | int, to_hz: Fraction | int) -> int:
-    """Whole ticks of one clock that fit in `count` ticks of another, exactly.
-
-    Args:
-        count: ticks of the first clock, >= 0.
-        from_hz: rate of the first clock.
-        to_hz: rate of the second clock.
-    Returns:
-        floor(count * to_hz / from_hz).
-    """
+    """Whole ticks of one clock that fit in `count` >= 0 ticks of another, exactly: floor(count * to_hz / from_hz)."""
     ratio = Fraction(to_hz) / Fraction(from_hz)
     return count * ratio.numerator // ratio.denominator
 
@@ -69,11 +61,6 @@ def rescale_ceil(count: int, from_hz: Fraction | int, to_hz: Fraction | int) -> 
 def units_to_frames(n_units: int) -> int:
     """Face frames of `n_units` speech units: floor(n * 12 / 5) (paper, section 3; bugs 1 and 3 mended)."""
     return rescale_floor(n_units, UNIT_HZ, FRAME_HZ)
-
-
-def units_to_samples(n_units: int) -> int:
-    """Samples at 24 kHz of `n_units` speech units."""
-    return n_units * SAMPLES_PER_UNIT
 
 
 def samples_to_frames(n_samples: int) -> int:

@@ -1,19 +1,15 @@
 """Counts word errors of a transcript, by what was said and not by how it is spelled."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cache
+from importlib import resources
+
+import yaml
 
 MAX_JOINED = 4
 """A word may equal up to so many words in a row ("anymore" and "any more", "253035" and "25 30 35")."""
 
-_SPELLINGS = """colour=color colours=colors favourite=favorite flavour=flavor neighbour=neighbor neighbours=neighbors
-    harbour=harbor honour=honor behaviour=behavior labour=labor centre=center centres=centers theatre=theater
-    metre=meter metres=meters kilometre=kilometer kilometres=kilometers litre=liter litres=liters grey=gray
-    travelled=traveled travelling=traveling realise=realize realised=realized organise=organize organised=organized
-    recognise=recognize recognised=recognized apologise=apologize programme=program jewellery=jewelry tyre=tire
-    tyres=tires mould=mold pyjamas=pajamas cosy=cozy plough=plow okay=ok alright=allright versus=vs"""
-"""British spellings and others that are said alike, each with the one that stands for both."""
 _BEFORE = (
     (re.compile(r"[’‘`]"), "'"),
     (re.compile(r"\bo'clock\b", re.I), "oclock"),
@@ -52,18 +48,14 @@ class WordErrors:
         return self.errors / self.words
 
     def __add__(self, other: "WordErrors") -> "WordErrors":
-        return WordErrors(
-            self.substitutions + other.substitutions, self.deletions + other.deletions,
-            self.insertions + other.insertions, self.words + other.words,
-        )  # fmt: skip
+        return WordErrors(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
 
 @cache
 def _normaliser():
     from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
 
-    spellings = [pair.partition("=") for pair in _SPELLINGS.split()]
-    return EnglishTextNormalizer({word: standard for word, _, standard in spellings})
+    return EnglishTextNormalizer(yaml.safe_load((resources.files("exomni.core") / "spellings.yaml").read_text("utf-8")))
 
 
 def spoken_words(text: str) -> list[str]:
@@ -82,20 +74,8 @@ def spoken_words(text: str) -> list[str]:
 
 
 def count_word_errors(reference: str, hypothesis: str) -> WordErrors:
-    """Fewest word errors that turn the reference into the hypothesis.
-
-    Words that differ only in where they are split are the same.
-
-    Args:
-        reference: what should have been said.
-        hypothesis: the transcript.
-    """
+    """Fewest word errors that turn a reference into a transcript; words may be split differently."""
     return _align(spoken_words(reference), spoken_words(hypothesis))
-
-
-def word_error_rate(reference: str, hypothesis: str) -> float:
-    """Word errors a word of the reference: 0 is perfect, and it may exceed 1."""
-    return count_word_errors(reference, hypothesis).rate
 
 
 def _align(wanted: list[str], found: list[str]) -> WordErrors:

@@ -7,7 +7,7 @@ features, and for held-out rows the sound itself.
 import itertools
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -19,10 +19,10 @@ from pydantic import Field
 
 from ..core.configuration import StrictConfig
 from ..core.errors import InputError
-from ..core.timebase import ENCODER_HZ, ENCODER_SAMPLE_HZ
+from ..core.timebase import ENCODER_FRAMES_PER_UNIT, ENCODER_HZ, ENCODER_SAMPLE_HZ
 from . import rooms, store, voices
-from .asr_rows import ASRRow
-from .questions import question
+from .speech_pass import to_flac
+from .templates import broad_question
 
 CLEAN_DB = 99.0
 """Stands for no noise at all."""
@@ -76,9 +76,7 @@ class Planned:
 def plan(own: Path, config: ASRDataConfig) -> list[list[Planned]]:
     """The shards, those of the held-out voices last; each is made alone, so that a stopped build goes on.
 
-    Args:
-        own: the data set of the one voice, whose texts are said.
-        config: what to build.
+    The texts are those of `own`, the data set of the one voice.
     """
     rng, n = random.Random(config.seed), config.held_out_texts
     texts, nouns = _texts(own)
@@ -126,7 +124,7 @@ def _questions(rng: random.Random, nouns: Sequence[str]) -> Iterator[tuple[str, 
     """Questions without repeats, with their splits."""
     seen: set[str] = set()
     while True:
-        text = question(rng, nouns or ("word",))
+        text = broad_question(rng, nouns or ("word",))
         if text not in seen:
             seen.add(text)
             yield text, store.split_of(text)
@@ -134,12 +132,8 @@ def _questions(rng: random.Random, nouns: Sequence[str]) -> Iterator[tuple[str, 
 
 @dataclass(frozen=True)
 class Tools:
-    """What rows are made with.
-
-    Attributes:
-        answer: the LLM's replies to a list of prompts, a function of (prompts, most tokens).
-        features: the speech encoder, a function of 16 kHz samples to [T, D].
-        voice: the voice of a name, a function of (name, folder of Kokoro's voice files).
+    """What rows are made with: the LLM's replies to a list of prompts, at most so many tokens long; the speech encoder,
+    from 16 kHz samples to [T, D]; and the voice of a name, see `voices.voice`.
     """
 
     answer: Callable[[list[str], int], list[str]]
@@ -151,10 +145,10 @@ def load_tools() -> Tools:
     """The LLM and the speech encoder of `nano`."""
     import torch
 
-    from .data_parts import load_speech_features
+    from ..parts.loading import load_parts
     from .llm_replies import Answers
 
-    encoder = load_speech_features()
+    encoder = load_parts("nano").speech_encoder
 
     def features(samples: np.ndarray) -> torch.Tensor:
         # Half the time, for an error of 2%: a tenth of the noise that training adds to these features.
@@ -168,12 +162,9 @@ def build(
     own: Path, folder: Path, config: ASRDataConfig, *, tools: Callable[[], Tools] = load_tools, n_workers: int = 1,
     report=print,
 ) -> None:  # fmt: skip
-    """Make every shard that is missing.
+    """Make every shard of `folder` that is missing, from the texts of `own`, the data set of the one voice.
 
     Args:
-        own: the data set of the one voice.
-        folder: to write to.
-        config: what to build.
         tools: makes the tools, once in each process that has something to do; goes to other processes by pickle.
         n_workers: processes at once; 1 works in this one.
         report: called with a line for each shard.
@@ -221,7 +212,7 @@ def _work(path: Path, planned: list[Planned], config: ASRDataConfig) -> str:
 
 
 def _make_shard(path: Path, planned: list[Planned], config: ASRDataConfig, tools: Tools) -> str:
-    """Make one shard."""
+    """Make one shard; gives a line that tells of it."""
     asked = [p.text for p in planned if p.is_question and p.split != "test"]
     replies = dict(zip(asked, tools.answer(asked, config.reply_tokens), strict=True))
     rows = list(_spoken_rows(planned, replies, config, tools))
@@ -244,7 +235,7 @@ def _spoken_rows(planned: Iterable[Planned], replies: dict, config: ASRDataConfi
             yield asdict(row) | {
                 "reply": replies.get(row.text, ""), "group": row.voice.partition(":")[0],
                 "snr_db": snr_db, "seconds": len(sound) / ENCODER_SAMPLE_HZ,
-                "features": frames, "sound": _flac(sound) if held_out else b"",
+                "features": frames, "sound": to_flac(sound, ENCODER_SAMPLE_HZ) if held_out else b"",
             }  # fmt: skip
         others = [*others[-9:], clip]
 
@@ -271,7 +262,7 @@ def _in_place(
     sound = np.pad(clip, (int(before * ENCODER_SAMPLE_HZ), int(after * ENCODER_SAMPLE_HZ)))
     drawn = snr_db is None
     if drawn and rng.random() < 0.5:
-        sound = rooms.in_room(sound, ENCODER_SAMPLE_HZ, rng)
+        sound = rooms.in_room(sound, ENCODER_SAMPLE_HZ, rng).astype(np.float32)
     if drawn:
         snr_db = float(rng.uniform(*config.snr_db)) if rng.random() < config.noisy else CLEAN_DB
     if snr_db < CLEAN_DB:
@@ -279,14 +270,30 @@ def _in_place(
     return rooms.at_level(sound, float(np.exp(rng.uniform(np.log(0.02), np.log(1.3)))) if drawn else 0.6), snr_db
 
 
-def _flac(samples: np.ndarray) -> bytes:
-    import io
+@dataclass(frozen=True, eq=False)
+class ASRRow:
+    """An utterance and its text.
 
-    import soundfile
+    Attributes:
+        text: what is said.
+        reply: the LLM's own answer to it ("" where none is kept).
+        features: of the speech encoder, 50 a second, float16 [T, D].
+        voice: who says it.
+        group: of voices, for figures: "own", "disguised", or what the data set calls it.
+        snr_db: power of the speech over that of the noise, 99 without noise.
+    """
 
-    buffer = io.BytesIO()
-    soundfile.write(buffer, samples, ENCODER_SAMPLE_HZ, format="FLAC", subtype="PCM_16")
-    return buffer.getvalue()
+    text: str
+    reply: str
+    features: np.ndarray
+    voice: str
+    group: str
+    snr_db: float = CLEAN_DB
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return len(self.features) / ENCODER_HZ
 
 
 def read_rows(folder: Path, split: str) -> Iterator[ASRRow]:
@@ -295,3 +302,35 @@ def read_rows(folder: Path, split: str) -> Iterator[ASRRow]:
         for row in store.read_shard(path, ["text", "reply", "voice", "group", "split", "features", "snr_db"]):
             if row["split"] == split:
                 yield ASRRow(row["text"], row["reply"], row["features"], row["voice"], row["group"], row["snr_db"])
+
+
+def own_replies(folder: Path) -> dict[str, str]:
+    """The beginning of the LLM's reply to each prompt of a data set of `data.build`."""
+    replies: dict[str, str] = {}
+    for path in sorted((folder / "texts").glob("*.parquet")):
+        for row in store.read_shard(path, ["text", "prompt"]):
+            if row["prompt"]:
+                replies.setdefault(row["prompt"], row["text"])
+    return replies
+
+
+def read_own_voice(
+    folder: Path, split: str, longest_s: float, shards: slice, replies: Mapping[str, str]
+) -> Iterator[ASRRow]:
+    """Rows of a data set of `data.build`: the one voice, some of them disguised; longer ones are left out.
+
+    `shards` picks the shards to read; `replies` are the LLM's, to texts that happen to be prompts too.
+    """
+    for path in sorted((folder / "speech").glob("*.parquet"))[shards]:
+        features = {r["id"]: r["features"] for r in store.read_shard(folder / "features" / path.name)}
+        for row in store.read_shard(path, ["id", "text", "split", "disguised", "seconds"]):
+            if row["split"] == split and row["seconds"] <= longest_s:
+                frames = as_frames(features[row["id"]], row["seconds"])
+                group = "disguised" if row["disguised"] else "own"
+                yield ASRRow(row["text"], replies.get(row["text"], ""), frames, "heart", group)
+
+
+def as_frames(units: np.ndarray, seconds: float) -> np.ndarray:
+    """Features that lie four frames side by side [T_unit, 4 * D] as frames [T, D], cut to the speech's length."""
+    frames = units.reshape(len(units) * ENCODER_FRAMES_PER_UNIT, -1)
+    return frames[: max(1, round(seconds * ENCODER_HZ))]

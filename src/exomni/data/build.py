@@ -11,23 +11,24 @@ from typing import Any
 
 import numpy as np
 import soxr
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from ..core.configuration import StrictConfig
 from ..core.errors import ConfigError, InputError
 from ..core.timebase import ENCODER_FRAMES_PER_UNIT, ENCODER_SAMPLE_HZ, SAMPLE_HZ
-from ..core.word_errors import word_error_rate
+from ..core.word_errors import count_word_errors
+from ..parts.loading import load_parts
 from . import store
-from .data_parts import load_speaker, load_speech_features
-from .sources import SOURCES
-from .speech_pass import fault_of, to_flac
+from .speech_pass import fault_of, load_speaker, to_flac
 from .text import SourceInput, TextRow
+from .text_sources import SOURCES
 from .whisper_judge import WhisperJudge
 
 CHARS_PER_SECOND = 14.5
 """How fast the voice reads, for planning how many texts make an hour."""
 
 
-class BuildConfig(BaseModel):
+class BuildConfig(StrictConfig):
     """What to build.
 
     Attributes:
@@ -42,17 +43,15 @@ class BuildConfig(BaseModel):
         teacher_options: fields of its own configuration.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     seed: int = 0
     hours: dict[str, float]
     disguised: float = Field(0.2, ge=0, le=1)
     rows_per_shard: int = Field(100, ge=1)
     judged: float = Field(0.02, ge=0, le=1)
     max_wer: float = Field(0.5, ge=0)
-    paths: dict[str, Path] = {}
+    paths: dict[str, Path] = Field({})
     teacher: str = "openfacefx"
-    teacher_options: dict[str, Any] = {}
+    teacher_options: dict[str, Any] = Field({})
 
 
 def plan_texts(folder: Path, config: BuildConfig, source: str) -> None:
@@ -110,7 +109,7 @@ class _Worker:
         import torch
 
         torch.set_num_threads(1)
-        self.speaker, self.features = load_speaker(), load_speech_features()
+        self.speaker, self.features = load_speaker(), load_parts("nano").speech_encoder
 
     @cached_property
     def judge(self) -> WhisperJudge:
@@ -155,8 +154,10 @@ def _speak_row(worker: _Worker, config: BuildConfig, row: dict, seed: int) -> tu
     if fault := fault_of(speech):
         return fault
     samples = soxr.resample(speech.samples, SAMPLE_HZ, ENCODER_SAMPLE_HZ)
-    if rng.random() < config.judged and _wer(worker, row["text"], samples) > config.max_wer:
-        return "wer"
+    if rng.random() < config.judged:
+        transcript = worker.judge(samples, ENCODER_SAMPLE_HZ)
+        if count_word_errors(row["text"], transcript).rate > config.max_wer:
+            return "wer"
     features = worker.features(samples)
     units = features.reshape(len(features) // ENCODER_FRAMES_PER_UNIT, -1).half().numpy()
     record = row | {
@@ -164,10 +165,6 @@ def _speak_row(worker: _Worker, config: BuildConfig, row: dict, seed: int) -> tu
         "seconds": len(speech.samples) / SAMPLE_HZ, "acoustic": speech.acoustic, "speech": to_flac(speech.samples),
     }  # fmt: skip
     return record, units
-
-
-def _wer(worker: _Worker, text: str, samples: np.ndarray) -> float:
-    return word_error_rate(text, worker.judge(samples, ENCODER_SAMPLE_HZ))
 
 
 def speak_all(folder: Path, config: BuildConfig, n_workers: int = 2, report=print) -> Counter:

@@ -24,18 +24,11 @@ def run_pass(
 ) -> int:
     """Label every row of every shard of a pass, shard by shard; shards made with the same `metadata` are left alone.
 
-    Args:
-        folder: the data set.
-        name: of the pass.
-        columns: of the source that the label reads.
-        label: what to add to a row.
-        metadata: stored with each shard.
-        progress: wraps the list of shards, for a progress bar.
-        source: the pass whose rows are labelled.
-    Returns:
-        Rows labelled now.
+    `columns` are those of the pass `source` that the label reads; `progress` wraps the list of shards. Gives how many
+    rows were labelled now.
     """
-    todo = [p for p in sorted((folder / source).glob("*.parquet")) if _outdated(folder / name / p.name, metadata)]
+    done = {p.name for p in (folder / name).glob("*.parquet") if store.shard_metadata(p) == metadata}
+    todo = [p for p in sorted((folder / source).glob("*.parquet")) if p.name not in done]
     n_rows = 0
     for path in progress(todo):
         rows = []
@@ -45,10 +38,6 @@ def run_pass(
         store.write_shard(folder / name / path.name, rows, metadata)
         n_rows += len(rows)
     return n_rows
-
-
-def _outdated(path: Path, metadata: dict) -> bool:
-    return not path.exists() or store.shard_metadata(path) != metadata
 
 
 def hidden_label(reader: Reader) -> Label:
@@ -91,10 +80,7 @@ def _seed_of(row: dict) -> int:
 def face_label(teacher: FaceTeacher, symbols: dict[int, str], emotion_of: Callable[[dict], np.ndarray] = felt) -> Label:
     """Blendshapes of each row, float16 [T_frame, 52], and the emotion that coloured them, float32 [5].
 
-    Args:
-        teacher: makes the faces.
-        symbols: of the phonemes, by id.
-        emotion_of: the emotion of a row, `felt` or `drawn`.
+    `symbols` are those of the phonemes by id; the emotion of a row is `felt` or `drawn`.
     """
 
     def label(row: dict) -> dict:
@@ -102,14 +88,9 @@ def face_label(teacher: FaceTeacher, symbols: dict[int, str], emotion_of: Callab
             return {}
         emotion = emotion_of(row)
         n_frames = samples_to_frames(round(row["seconds"] * SAMPLE_HZ))
-        clip = Clip(
-            symbols=[symbols[int(i)] or PAD for i in row["phonemes"]],
-            ticks=row["ticks"].astype(int),
-            n_frames=n_frames,
-            emotion=emotion,
-            seed=_seed_of(row),
-            audio=from_flac(row["speech"]) if teacher.listens else None,
-        )
+        said = [symbols[int(i)] or PAD for i in row["phonemes"]]
+        audio = from_flac(row["speech"]) if teacher.listens else None
+        clip = Clip(said, row["ticks"].astype(int), n_frames, emotion, _seed_of(row), audio)
         return {"blendshapes": teacher.label(clip).astype(np.float16), "emotion": emotion.astype(np.float32)}
 
     return label
@@ -117,7 +98,8 @@ def face_label(teacher: FaceTeacher, symbols: dict[int, str], emotion_of: Callab
 
 @torch.inference_mode()
 def _tokenize(tokenizer, features: np.ndarray) -> np.ndarray:
-    return tokenizer(torch.from_numpy(features.astype(np.float32))[None]).ids[0].numpy().astype(np.int16)
+    _, ids = tokenizer(torch.from_numpy(features.astype(np.float32))[None])
+    return ids[0].numpy().astype(np.int16)
 
 
 def label_units(folder: Path, tokenizer, metadata: dict, progress=iter) -> None:

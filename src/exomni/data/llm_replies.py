@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from ..core.atomic import write_text
+from ..parts.loading import load_parts
 from . import templates
-from .data_parts import load_llm
 from .text import SourceInput, TextRow, is_speakable, split_passages
 
 ANSWERS_AT_ONCE = 32
@@ -27,6 +27,15 @@ _LIST_MARK = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+", re.M)
 _MARKUP = re.compile(r"[*_`#]+")
 
 
+def load_llm() -> tuple[Any, Any]:
+    """Load the LLM of `nano` and its tokenizer with `transformers`, which writes many replies at once."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = str(load_parts("nano").trainable_llm)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, local_files_only=True).eval()
+    return model, AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
 def clean_reply(text: str) -> str:
     """Turn written style (markdown, lists) into words for a voice."""
     return " ".join(_MARKUP.sub("", _LIST_MARK.sub("", text)).split())
@@ -35,15 +44,10 @@ def clean_reply(text: str) -> str:
 def dialogue_rows(
     model, tokenizer, rng: random.Random, *, batch_size: int = 64, own_prompts: float = 0.35, max_new_tokens: int = 90
 ) -> list[TextRow]:
-    """A batch of rows: passages of the LLM's replies, with the prompt each answers.
+    """A batch of rows: passages of the LLM's replies, with the prompt each answers; the tokenizer knows ChatML markers.
 
-    Args:
-        model: causal LLM with `generate`.
-        tokenizer: its tokenizer (ChatML markers).
-        rng: source of every random choice; it also seeds the sampler.
-        batch_size: prompts answered at once.
-        own_prompts: share of prompts that the LLM itself writes.
-        max_new_tokens: longest reply in tokens.
+    `rng` is the source of every random choice, the sampler's too; `own_prompts` is the share of prompts that the LLM
+    itself writes.
     """
     torch.manual_seed(rng.randrange(2**31))
     n_own = int(batch_size * own_prompts)

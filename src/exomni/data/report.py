@@ -11,18 +11,22 @@ import numpy as np
 from ..core.atomic import atomic_path, write_text
 from . import store
 from .build import BuildConfig
-from .sources import SOURCES
+from .text_sources import SOURCES
+
+
+def _seconds(folder: Path) -> dict[str, list[float]]:
+    """Seconds of each row by source, by task, and of all."""
+    seconds: dict[str, list[float]] = defaultdict(list)
+    for path in sorted((folder / "speech").glob("*.parquet")):
+        for row in store.read_shard(path, ["source", "seconds", "prompt"]):
+            for name in (row["source"], "S2SF" if row["prompt"] else "TTSF", "all"):
+                seconds[name].append(row["seconds"])
+    return seconds
 
 
 def summarize(folder: Path) -> dict[str, dict[str, float]]:
     """Hours, and mean, median, min, max and std of seconds, for each source and for all rows together."""
-    seconds: dict[str, list[float]] = defaultdict(list)
-    for path in sorted((folder / "speech").glob("*.parquet")):
-        for row in store.read_shard(path, ["source", "seconds", "prompt"]):
-            seconds[row["source"]].append(row["seconds"])
-            seconds["S2SF" if row["prompt"] else "TTSF"].append(row["seconds"])
-            seconds["all"].append(row["seconds"])
-    return {name: _figures(np.array(values)) for name, values in seconds.items()}
+    return {name: _figures(np.array(values)) for name, values in _seconds(folder).items()}
 
 
 def _figures(seconds: np.ndarray) -> dict[str, float]:
@@ -46,18 +50,13 @@ def table(summary: dict[str, dict[str, float]]) -> str:
     heads = ("rows", "hours", "mean_s", "median_s", "min_s", "max_s", "std_s")
     lines = [f"{'':<12}" + "".join(f"{h:>10}" for h in heads)]
     for name, figures in summary.items():
-        lines.append(
-            f"{name:<12}{figures['rows']:>10.0f}" + "".join(f"{figures[h]:>10.2f}" for h in heads[1:])
-        )  # fmt: skip
+        lines.append(f"{name:<12}{figures['rows']:>10.0f}" + "".join(f"{figures[h]:>10.2f}" for h in heads[1:]))
     return "\n".join(lines)
 
 
 def plot(folder: Path) -> Path:
     """Draw the durations of each source as a picture in the data folder."""
-    seconds: dict[str, list[float]] = defaultdict(list)
-    for path in sorted((folder / "speech").glob("*.parquet")):
-        for row in store.read_shard(path, ["source", "seconds"]):
-            seconds[row["source"]].append(row["seconds"])
+    seconds = {name: values for name, values in _seconds(folder).items() if name not in ("S2SF", "TTSF", "all")}
 
     def draw(pyplot):
         figure, axis = pyplot.subplots(figsize=(6, 3.2))
@@ -86,13 +85,7 @@ def save_plot(draw: Callable[[Any], Any], path: Path) -> Path:
 
 
 def write_manifest(folder: Path, config: BuildConfig, summary: dict[str, dict[str, float]]) -> Path:
-    """Write `manifest.json`: sources with their licences, the teacher, figures, dropped rows and the data's hash.
-
-    Args:
-        folder: the data set.
-        config: that it was built with.
-        summary: of `summarize`.
-    """
+    """Write `manifest.json`: sources with their licences, teacher, figures, dropped rows, the data's hash."""
     facts = {
         "seed": config.seed, "teacher": config.teacher,
         "sources": {name: {"licence": SOURCES[name].licence, "hours_wanted": h} for name, h in config.hours.items()},

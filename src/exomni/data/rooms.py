@@ -13,29 +13,26 @@ def shifted(samples: np.ndarray, factor: float) -> np.ndarray:
     return np.asarray(soxr.resample(samples, 16_000 * factor, 16_000), np.float32)
 
 
-def in_room(samples: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:
-    """Echo and colour of a room and a microphone, drawn at random."""
+def in_room(
+    samples: np.ndarray, rate: int, rng: np.random.Generator,
+    longest_s: float = 0.3, loudest: float = 0.07, colour: tuple[float, float] = (-0.6, 0.5),
+) -> np.ndarray:  # fmt: skip
+    """Echo (at most so long and so loud) and colour of a room and a microphone, drawn at random."""
     from scipy.signal import fftconvolve, lfilter
 
-    n_echo = int(rate * rng.uniform(0.02, 0.3))
-    echo = rng.standard_normal(n_echo) * np.exp(-6.0 * np.arange(n_echo) / n_echo) * rng.uniform(0.0, 0.07)
+    n_echo = int(rate * rng.uniform(0.02, longest_s))
+    echo = rng.standard_normal(n_echo) * np.exp(-6.0 * np.arange(n_echo) / n_echo) * rng.uniform(0.0, loudest)
     echo[0] = 1.0
     wet = fftconvolve(samples, echo)[: len(samples)]
-    return np.asarray(lfilter([1.0, rng.uniform(-0.6, 0.5)], [1.0], wet), np.float32)
+    return np.asarray(lfilter([1.0, rng.uniform(*colour)], [1.0], wet))
 
 
 def with_noise(
     samples: np.ndarray, rate: int, snr_db: float, kind: str, rng: np.random.Generator, others: list[np.ndarray]
 ) -> np.ndarray:
-    """Speech with noise added.
+    """Speech, float32 [N], with noise of a kind of `NOISES` at a ratio of powers.
 
-    Args:
-        samples: float32 [N].
-        rate: of the samples.
-        snr_db: power of the speech over that of the noise.
-        kind: one of `NOISES`.
-        rng: draws it.
-        others: clips that "voices" are mixed from; without any it is coloured noise.
+    "voices" is mixed from the clips of `others`; without any it is coloured noise.
     """
     noise = _noise(len(samples), rate, kind, rng, others)
     power = np.mean(np.square(samples)) + 1e-12

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.timebase import SAMPLE_HZ
+from ..parts.loading import load_parts
 from ..parts.ports import TeacherVoice
+from . import rooms
 
 MIN_SECONDS, MAX_SECONDS = 0.4, 24.0
 MAX_PHONEMES = 400
@@ -55,13 +57,10 @@ class Speaker:
         self.voice = voice
 
     def say(self, text: str, seed: int, disguise: bool) -> Speech:
-        """Say a text.
+        """Say a text; the noise component and the disguise are drawn by `seed`.
 
-        Args:
-            text: what to say.
-            seed: of the noise component and of the disguise.
-            disguise: whether to sound like another speaker in another room. The acoustic channels stay those of the
-                plain voice, so a tokenizer trained on both learns the words and not the speaker.
+        A disguised text sounds like another speaker in another room. The acoustic channels stay those of the plain
+        voice, so a tokenizer trained on both learns the words and not the speaker.
 
         Raises:
             InputError: nothing in it can be spoken.
@@ -79,6 +78,11 @@ class Speaker:
         return Speech(ids.astype(np.int16), ticks, samples, acoustic.astype(np.float16), disguise)
 
 
+def load_speaker() -> Speaker:
+    """Load the voice of `nano`, which says the texts; an AssetError where it is not installed."""
+    return Speaker(load_parts("nano").teacher_voice)
+
+
 def _shift(samples: np.ndarray, acoustic: np.ndarray, shift: float) -> tuple[np.ndarray, np.ndarray]:
     """Raise pitch and formants by resampling, and put the acoustic channels on the new time."""
     import soxr
@@ -93,13 +97,9 @@ def _shift(samples: np.ndarray, acoustic: np.ndarray, shift: float) -> tuple[np.
 
 def _room(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Colour, echo, noise and level of another room and microphone."""
-    from scipy.signal import fftconvolve, lfilter
+    from scipy.signal import lfilter
 
-    n_echo = int(SAMPLE_HZ * rng.uniform(0.02, 0.25))
-    echo = rng.standard_normal(n_echo) * np.exp(-6.0 * np.arange(n_echo) / n_echo) * rng.uniform(0.0, 0.06)
-    echo[0] = 1.0
-    out = fftconvolve(samples, echo)[: len(samples)]
-    out = np.asarray(lfilter([1.0, rng.uniform(-0.5, 0.4)], [1.0], out))
+    out = rooms.in_room(samples, SAMPLE_HZ, rng, longest_s=0.25, loudest=0.06, colour=(-0.5, 0.4))
     level = np.sqrt(np.mean(out**2)) + 1e-6
     noise = np.asarray(lfilter([1.0], [1.0, -rng.uniform(0.0, 0.95)], rng.standard_normal(len(out))))
     noise *= level / (np.sqrt(np.mean(noise**2)) * 10 ** (rng.uniform(8, 40) / 20))
@@ -107,12 +107,12 @@ def _room(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.clip(out, -0.99, 0.99).astype(np.float32)
 
 
-def to_flac(samples: np.ndarray) -> bytes:
-    """Speech as FLAC, 16 bits, 24 kHz."""
+def to_flac(samples: np.ndarray, sample_rate: int = SAMPLE_HZ) -> bytes:
+    """Speech as FLAC, 16 bits."""
     import soundfile
 
     buffer = io.BytesIO()
-    soundfile.write(buffer, samples, SAMPLE_HZ, format="FLAC", subtype="PCM_16")
+    soundfile.write(buffer, samples, sample_rate, format="FLAC", subtype="PCM_16")
     return buffer.getvalue()
 
 

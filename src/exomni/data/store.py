@@ -33,11 +33,7 @@ PASSES = ("texts", "speech", "features", "units", "hidden", "faces", "posed")
 def pack(array: np.ndarray) -> dict:
     """An array of numbers as a struct of bytes, dtype and shape."""
     assert array.dtype != object
-    return {
-        "data": np.ascontiguousarray(array).tobytes(),
-        "dtype": array.dtype.str,
-        "shape": list(array.shape),
-    }
+    return {"data": array.tobytes(), "dtype": array.dtype.str, "shape": list(array.shape)}
 
 
 def unpack(value: Mapping) -> np.ndarray:
@@ -46,12 +42,8 @@ def unpack(value: Mapping) -> np.ndarray:
 
 
 def write_shard(path: Path, rows: Sequence[Mapping], metadata: Mapping) -> None:
-    """Write rows atomically; arrays are packed, the metadata is stored with the file.
+    """Write rows, which have equal keys, atomically; arrays are packed, JSON-able metadata is stored with the file.
 
-    Args:
-        path: of the shard.
-        rows: equal keys each; none are fine; numpy arrays, bytes, numbers and strings.
-        metadata: JSON-able facts about how the shard was made.
     Raises:
         OutputError: the place cannot be written; an older shard is left as it was.
     """

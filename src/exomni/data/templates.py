@@ -5,7 +5,7 @@ The words and sentences themselves lie in `templates.yaml`.
 
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 
 import yaml
@@ -72,6 +72,26 @@ def _fill(rng: random.Random, text: str) -> str:
 def question(rng: random.Random) -> str:
     """A question or remark that people put to a talking machine."""
     return _sentence(_fill(rng, rng.choice(QUESTIONS)))
+
+
+def broad_question(rng: random.Random, nouns: Sequence[str]) -> str:
+    """A question or request to a talking machine, a third from `question`; some ask the meaning of a noun."""
+    if rng.random() < 0.33:
+        return question(rng)
+    asked = rng.choice(BROAD_QUESTIONS)
+    return re.sub(r"\{(\w+)\}", lambda match: _broad_filling(match.group(1), rng, nouns), asked)
+
+
+def _broad_filling(slot: str, rng: random.Random, nouns: Sequence[str]) -> str:
+    if slot in BROAD_WORDS:
+        return rng.choice(BROAD_WORDS[slot])
+    if slot == "small":
+        return str(rng.randint(2, 20))
+    if slot in ("noun", "a_noun"):
+        noun = rng.choice(nouns)
+        article = ("an " if noun[0] in "aeiou" else "a ") if slot == "a_noun" else ""
+        return article + noun
+    return filling(slot, rng)
 
 
 def draw(rng: random.Random) -> str:

@@ -23,7 +23,6 @@ class TextRow:
     """One text to be spoken.
 
     Attributes:
-        text: what is said.
         prompt: what it answers ("" for a text on its own, the TTSF task).
         source: name of the source it came from.
     """

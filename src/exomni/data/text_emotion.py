@@ -45,10 +45,8 @@ _ENDINGS: dict[str, list[str]] = _LISTS["endings"]
 
 
 def estimate_emotion(text: str) -> np.ndarray:
-    """Estimate the emotion of one sentence.
+    """Estimate the emotion of a sentence; several are taken as one.
 
-    Args:
-        text: a sentence; several are taken as one.
     Returns:
         float32 [5] in the order of `core.emotion.EMOTIONS`, each in 0..1; all zero is neutral, as most are.
     """

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..core.errors import AssetError, ConfigError, InputError
 from ..core.timebase import SAMPLE_HZ
-from .data_parts import load_speaker
+from .speech_pass import load_speaker
 
 KOKORO_PARTS = 4
 KOKORO_STYLE = 256
@@ -27,13 +27,9 @@ Say = Callable[[str, float], tuple[np.ndarray, int]]
 
 @dataclass(frozen=True)
 class VoiceFamily:
-    """Voices of one synthesizer.
+    """Voices of one synthesizer, the commands that install it, and the programs and Python modules that it needs.
 
-    Attributes:
-        say: function of a voice's name and the folder of Kokoro's voice files to the voice.
-        install: commands that install it.
-        programs: that it runs.
-        packages: Python modules that it imports.
+    `say` is a function of a voice's name and the folder of Kokoro's voice files to the voice.
     """
 
     say: Callable[[str, Path | None], Say]
@@ -45,9 +41,8 @@ class VoiceFamily:
 def voice(name: str, kokoro: Path | None = None) -> Say:
     """The voice of a name such as "kokoro:bf_emma", "flite:slt", "espeak:en-us+m3", "piper:joe" or "own:heart".
 
-    Args:
-        name: family and voice.
-        kokoro: folder of Kokoro's voice files (`voices/*.bin` of the npm package kokoro-js).
+    `kokoro` is the folder of Kokoro's voice files (`voices/*.bin` of the npm package kokoro-js).
+
     Raises:
         ConfigError: no such family.
         AssetError: it is not installed; the message says how to.

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..core.audio import resample
 from ..core.errors import AssetError
 from ..core.timebase import ENCODER_SAMPLE_HZ
 
@@ -32,14 +33,7 @@ class WhisperJudge:
         self._seed, self._beam_size = set_random_seed, beam_size
 
     def __call__(self, samples: np.ndarray, sample_rate: int) -> str:
-        """Write down what is said.
-
-        Args:
-            samples: float32 [N].
-            sample_rate: of the samples.
-        """
-        from ..core.audio import resample
-
+        """Write down what is said in a clip, float32 [N]."""
         clip = resample(samples, sample_rate, ENCODER_SAMPLE_HZ)
         # Where the likeliest words go round in circles Whisper tries again with chance: seeded, the same each time.
         self._seed(0)

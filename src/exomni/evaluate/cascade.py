@@ -25,10 +25,7 @@ TICKS_PER_FRAME_GROUP = 4
 class CascadeSystem:
     """LLM, text-to-speech and audio-to-face, one after the other, clause by clause as exomni works.
 
-    Args:
-        writer: function that gives the LLM; called when it is needed, and meant to give the same one each time.
-        voice: says the words, with the times of its phonemes.
-        teacher: of faces.
+    `writer` gives the LLM, the same one each time; it is called when the LLM is needed.
     """
 
     name = "cascade"

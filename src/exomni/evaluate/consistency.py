@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields
 
 import numpy as np
 
@@ -19,10 +20,8 @@ Scorer = Callable[[np.ndarray, int], float]
 
 
 def _errors(rows: Sequence[dict]) -> WordErrors:
-    total = WordErrors(0, 0, 0, 0)
-    for row in rows:
-        total += WordErrors(row["substitutions"], row["deletions"], row["insertions"], row["words"])
-    return total
+    kinds = [field.name for field in fields(WordErrors)]
+    return WordErrors(*(sum(row[kind] for row in rows) for kind in kinds))
 
 
 METRICS = by_key(
@@ -54,25 +53,17 @@ def judge_text(system: System, group: str, text: str, seed: int, transcribe: Jud
     """Have a system say a text, and judge it: one row."""
     spoken = system.speak(text, seed)
     transcript = transcribe(spoken.samples, SAMPLE_HZ)
-    errors = count_word_errors(text, transcript)
     return {
         "system": system.name, "group": group, "text": text, "heard": transcript, "duration_s": spoken.duration_s,
-        "substitutions": errors.substitutions, "deletions": errors.deletions, "insertions": errors.insertions,
-        "words": errors.words, "mos": score(spoken.samples, SAMPLE_HZ),
+        **asdict(count_word_errors(text, transcript)), "mos": score(spoken.samples, SAMPLE_HZ),
     }  # fmt: skip
 
 
 def consistency(
     systems: Sequence[System], texts: Sequence[tuple[str, str]], transcribe: Judge, score: Scorer, progress=iter
 ) -> dict:
-    """Judge every system on every text.
+    """Judge every system on every text (group, text), with the same seeds; `progress` wraps the list of texts.
 
-    Args:
-        systems: to compare, on the same texts and seeds.
-        texts: (group, text).
-        transcribe: judge of the words.
-        score: judge of the sound.
-        progress: wraps the list of texts, for a progress bar.
     Returns:
         `table` (a row for each system and span of seconds) and `rows` (each text).
     """

@@ -9,9 +9,10 @@ from ..core.arkit import EXPRESSION, EYES, INDEX, NAMES, K
 from ..core.errors import InputError
 from ..core.timebase import FRAME_HZ
 from ..data.teachers import Phone
+from ..data.teachers.poses import CLOSED
 from ..face.head import Head
 from ..face.measures import lip_vertex_error_mm
-from .phones import closures
+from .metric import mean
 
 CLOSED_MM = 1.5
 """Lips that are less apart than this are closed (acceptance)."""
@@ -40,24 +41,15 @@ class Lag:
 
 
 def check_pair(face: np.ndarray, reference: np.ndarray) -> None:
-    """Refuse faces that cannot be compared.
-
-    Raises:
-        InputError: not both [T, K] with the same T > 0.
-    """
+    """Refuse faces that are not both [T, K] with the same T > 0, as an InputError."""
     if face.shape != reference.shape or face.ndim != 2 or face.shape[1] != K or not len(face):
         raise InputError(f"faces have shapes {face.shape} and {reference.shape}; both must be the same [T, {K}]")
 
 
 def lip_vertex_error(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Lip vertex error in mm: largest distance over the lip vertices, mean over all frames of all clips.
+    """Lip vertex error in mm: largest distance over the lip vertices, mean over all frames of all clips (paper).
 
-    Args:
-        pairs: face and reference of each clip, both [T, K].
-    Raises:
-        InputError: a face and its reference differ in shape.
-    Source:
-        Paper, evaluation.
+    `pairs` are the face and the reference of each clip, both [T, K]; an InputError where they differ in shape.
     """
     errors = []
     for face, reference in pairs:
@@ -67,14 +59,10 @@ def lip_vertex_error(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
 
 
 def shape_correlation(face: np.ndarray, reference: np.ndarray) -> dict[str, float]:
-    """Pearson correlation of each shape over all frames; shapes that stand still in the reference are left out.
+    """Pearson correlation of each shape over all frames of a face and its reference, both [T, K].
 
-    So are the eyes, which move at random moments in the reference as well. A shape that moves in the reference and not
-    in the face has 0.
-
-    Args:
-        face: [T, K].
-        reference: [T, K].
+    Shapes that stand still in the reference are left out, and the eyes, which move at random moments there as well. A
+    shape that moves in the reference and not in the face has 0.
     """
     check_pair(face, reference)
     a, b = face - face.mean(0), reference - reference.mean(0)
@@ -108,15 +96,13 @@ def jitter_mm(face: np.ndarray) -> float:
 
 
 def closure_gaps_mm(gap_mm: np.ndarray, phones: Iterable[Phone]) -> np.ndarray:
-    """Smallest inner-lip gap at each p b m, in mm, float [n_closures].
+    """Smallest inner-lip gap at each p b m, in mm, float [n_closures]; closures beyond the last frame are left out.
 
-    Args:
-        gap_mm: inner-lip gap of each frame, [T_frame]; frame k shows the moment (k + 0.5) / 30 s.
-        phones: with true times; closures beyond the last frame are left out.
+    `gap_mm` is the gap of each frame, [T_frame]; frame k shows the moment (k + 0.5) / 30 s.
     """
     t = (np.arange(len(gap_mm)) + 0.5) / FRAME_HZ
     out = []
-    for phone in closures(phones):
+    for phone in (p for p in phones if p.symbol in CLOSED):
         near = (t >= phone.start_s - CLOSURE_REACH_S) & (t <= phone.end_s + CLOSURE_REACH_S)
         if near.any():
             out.append(gap_mm[near].min())
@@ -125,7 +111,7 @@ def closure_gaps_mm(gap_mm: np.ndarray, phones: Iterable[Phone]) -> np.ndarray:
 
 def closed_share(gaps_mm: np.ndarray) -> float:
     """Share of closures that close; not a number where there is none."""
-    return float(np.mean(gaps_mm < CLOSED_MM)) if len(gaps_mm) else float("nan")
+    return mean(gaps_mm < CLOSED_MM)
 
 
 def phone_openings_mm(gap_mm: np.ndarray, phones: Iterable[Phone]) -> np.ndarray:
@@ -143,14 +129,11 @@ def phone_openings_mm(gap_mm: np.ndarray, phones: Iterable[Phone]) -> np.ndarray
 
 
 def lag(openings: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> Lag:
-    """Lag at which mouths that were measured agree best with mouths that were expected.
+    """Lag at which mouths that were measured agree best with mouths that were expected at the same moments.
 
-    For every whole lag within `REACH_FRAMES`, the two are correlated over all frames of all clips that overlap;
-    each clip's own mean does not matter. The best lag wins.
+    For every whole lag within `REACH_FRAMES`, the two, [T_frame] of each clip, are correlated over all frames of all
+    clips that overlap; each clip's own mean does not matter. The best lag wins.
 
-    Args:
-        openings: how open the mouth is, [T_frame] of each clip.
-        expected: how open it should be at the same moments (`phones.expected_opening`, `loudness`).
     Raises:
         InputError: clips differ in number or length, or none moves and is longer than the lags looked for.
     """
@@ -186,14 +169,9 @@ def _agreement(pairs: Sequence[tuple[np.ndarray, np.ndarray]], shift: int) -> fl
 
 
 def loudness(samples: np.ndarray, sample_rate: int, n_frames: int) -> np.ndarray:
-    """Loudness of each face frame's time in the band of vowels, compressed, float [T_frame].
+    """Loudness of each face frame's time in the band of vowels, compressed, float [T_frame]; silence beyond the end.
 
     Stands in for the expected opening where the phones are unknown.
-
-    Args:
-        samples: float32 [N].
-        sample_rate: of the samples.
-        n_frames: wanted; silence beyond the end.
     """
     size = round(sample_rate * 2 / FRAME_HZ)
     window = np.hanning(size)

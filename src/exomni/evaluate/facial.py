@@ -14,7 +14,7 @@ from ..core.timebase import SAMPLE_HZ
 from ..data.teachers import FaceTeacher, Phone
 from ..face.measures import inner_lip_gap_mm
 from . import face_metrics
-from .metric import Goal, Metric, by_key, columns, compute
+from .metric import Goal, Metric, by_key, columns, compute, mean
 from .phones import clip_of, clip_of_phones, expected_opening, is_open_vowel, read_phones
 from .systems import System
 
@@ -52,15 +52,9 @@ def spoken_face(system: System, teacher: FaceTeacher, group: str, text: str, see
 
 
 def recorded_faces(system: System, teacher: FaceTeacher, folder: Path, progress=iter) -> list[MeasuredFace]:
-    """Faces that a system makes for a folder of recordings.
+    """Faces that a system makes for a folder of recordings; the teacher labels those whose phones are known.
 
-    Args:
-        system: that animates.
-        teacher: labels the recordings whose phones are known.
-        folder: audio files; `NAME.phone.json` beside `NAME.wav` holds its phones (`phones.read_phones`).
-        progress: wraps the list of recordings.
-    Raises:
-        InputError: there is no recording.
+    `NAME.phone.json` beside `NAME.wav` holds its phones (`phones.read_phones`); an InputError without a recording.
     """
     paths = sorted(p for p in folder.glob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
     if not paths:
@@ -80,11 +74,7 @@ def recorded_faces(system: System, teacher: FaceTeacher, folder: Path, progress=
 
 
 class MeasuredFaces:
-    """Faces that figures are computed over, and what several of the figures need of them.
-
-    Args:
-        faces: at least one.
-    """
+    """Faces, at least one, that figures are computed over, and what several of the figures need of them."""
 
     def __init__(self, faces: Sequence[MeasuredFace]):
         self.faces = faces
@@ -120,7 +110,7 @@ class MeasuredFaces:
 
     def correlation(self, names: Iterable[str]) -> float | None:
         """Mean correlation of those of the named shapes that move; None without references."""
-        return _mean([self.correlations[n] for n in names if n in self.correlations]) if self.pairs else None
+        return mean([self.correlations[n] for n in names if n in self.correlations]) if self.pairs else None
 
     def expression_error(self, neutral: bool = False) -> float | None:
         """Error of the expression, or that of a face without any; None without references."""
@@ -143,19 +133,15 @@ class MeasuredFaces:
     def vowel_opening_mm(self) -> float:
         """Mean of the widest gaps during open vowels."""
         vowels = [face_metrics.phone_openings_mm(gap, filter(is_open_vowel, f.phones)) for f, gap in self.timed]
-        return _mean(_joined(vowels))
+        return mean(_joined(vowels))
 
 
 def _joined(parts: Iterable[np.ndarray]) -> np.ndarray:
     return np.concatenate([np.zeros(0), *parts])
 
 
-def _mean(values: Sequence[float] | np.ndarray) -> float:
-    return float(np.mean(values)) if len(values) else float("nan")
-
-
 def _jitter_mm(faces: Iterable[np.ndarray]) -> float:
-    return _mean([face_metrics.jitter_mm(face) for face in faces])
+    return mean([face_metrics.jitter_mm(face) for face in faces])
 
 
 def _lag(openings: list[np.ndarray], expected: list[np.ndarray]) -> face_metrics.Lag | None:
@@ -201,11 +187,7 @@ METRICS = by_key(
 
 
 def measure(faces: Sequence[MeasuredFace]) -> dict[str, float]:
-    """Figures by key over all frames of all faces; not a number where nothing can be measured.
-
-    Args:
-        faces: at least one.
-    """
+    """Figures by key over all frames of all faces, at least one; not a number where nothing can be measured."""
     return compute(METRICS, MeasuredFaces(faces))
 
 
@@ -213,14 +195,10 @@ def facial(
     systems: Sequence[System], teacher: FaceTeacher, texts: Sequence[tuple[str, str]],
     recordings: Path | None = None, progress=iter,
 ) -> tuple[dict, dict[str, list[MeasuredFace]]]:  # fmt: skip
-    """Measure every system on every text, and on recordings.
+    """Measure every system on every text (group, text) with the same seeds, and on recordings (`recorded_faces`).
 
-    Args:
-        systems: to compare, on the same texts and seeds.
-        teacher: the reference; where it is the cascade's own teacher, the cascade has hardly an error against it.
-        texts: (group, text).
-        recordings: folder of recordings, see `recorded_faces`.
-        progress: wraps the lists of texts and recordings.
+    Where the teacher is the cascade's own, the cascade has hardly an error against it.
+
     Returns:
         `teacher` (its name), `table`, `figures`, `rows` (each text and recording) and `shapes` (correlation of each
         shape); the faces of the texts by system.

@@ -25,13 +25,10 @@ def compare_fusion(runs: Mapping[str, Path], data: Path, split: str = "validatio
 
     Args:
         runs: folder of the run (`model.safetensors`, `facts.json`) of each fusion mode; `units_only` is one of them.
-        data: data set with all passes.
-        split: "validation" or "test".
-        limit: most rows; 0 takes all.
+        data: data set with all passes, of whose split at most `limit` rows are taken (0: all).
     Returns:
-        `table`: for each fusion the metrics `FIGURES` by heading, and `ratio` (`expr error` over that of
-        `units_only`); `rows` and `frames`: how many were measured on; `expr error of neutral`: what a face without
-        expression has.
+        `table`: for each fusion the metrics `FIGURES` by heading, and `ratio` (`expr error` over that of `units_only`);
+        `rows` and `frames`: how many were measured on; `expr error of neutral`: that of a face without expression.
     Raises:
         CheckpointError: a folder is no run of stage II, or has another fusion mode than its name.
         InputError: the data set has no such rows, or `units_only` is missing.

@@ -1,4 +1,4 @@
-"""Judges of speech: Whisper base transcribes it, DistillMOS scores how natural it sounds."""
+"""DistillMOS, a judge of speech: it scores how natural it sounds."""
 
 import contextlib
 import sys
@@ -10,12 +10,9 @@ import numpy as np
 from ..core.audio import resample
 from ..core.errors import AssetError
 from ..core.timebase import ENCODER_SAMPLE_HZ
-from ..data.whisper_judge import WhisperJudge
 
 CROP_SAMPLES = 122_880
 """What DistillMOS scores at once: 7.68 s at 16 kHz."""
-__all__ = ["CROP_SAMPLES", "OpinionScore", "WhisperJudge", "crops"]
-
 INSTALL_MOS = "pip install --no-deps distillmos==0.9.1 xls-r-sqa==0.1.0"
 
 
@@ -32,12 +29,7 @@ class OpinionScore:
             self._model = ConvTransformerSQAModel(segmenting_in_forward=False).eval()
 
     def __call__(self, samples: np.ndarray, sample_rate: int) -> float:
-        """Score a clip: the mean over pieces of 7.68 s that cover it evenly.
-
-        Args:
-            samples: float32 [N].
-            sample_rate: of the samples.
-        """
+        """Score a clip, float32 [N]: the mean over pieces of 7.68 s that cover it evenly."""
         import torch
 
         clip = resample(samples, sample_rate, ENCODER_SAMPLE_HZ)
@@ -57,10 +49,9 @@ def crops(samples: np.ndarray) -> Iterator[np.ndarray]:
 
 @contextlib.contextmanager
 def _without_torchaudio() -> Iterator[None]:
-    """Let distillmos be imported where torchaudio is not there.
+    """Let distillmos be imported without torchaudio, which has no build for every PyTorch that we run on.
 
-    It imports torchaudio for the file reading of its own command line only, and torchaudio has no build for every
-    PyTorch that we run on.
+    distillmos imports it for the file reading of its own command line only.
     """
     if "torchaudio" in sys.modules or "distillmos" in sys.modules:
         yield

@@ -9,9 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-
-def _as_it_is(figure: float) -> float:
-    return figure
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Goal:
     bound: float
     line: Mapping[str, str]
     beside: Mapping[str, str] = field(default_factory=dict)
-    compare: Callable[..., float | None] = _as_it_is
+    compare: Callable[..., float | None] = lambda figure: figure
     rank: int = 0
 
 
@@ -59,6 +57,11 @@ class Metric:
 
 Metrics = Mapping[str, Metric]
 """A suite's metrics by key, in the order of their columns."""
+
+
+def mean(values: Sequence[float] | np.ndarray) -> float:
+    """Their mean; not a number where there is none."""
+    return float(np.mean(values)) if len(values) else math.nan
 
 
 def by_key(*metrics: Metric) -> Metrics:

@@ -1,43 +1,31 @@
 """True phone times: of speech whose phoneme durations are known, and of recordings that have been aligned."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
+import yaml
+from scipy.ndimage import gaussian_filter1d
 
 from ..core.clauses import ends_sentence
 from ..core.errors import FormatError
 from ..core.timebase import FRAME_HZ
 from ..data.teachers import PAD, Clip, Phone
-from ..data.teachers.poses import CLOSED
 from ..data.teachers.timing import TICK_S, VOICE_LEAD_S
 from ..data.text_emotion import estimate_emotion
 
-OPENNESS = {
-    **dict.fromkeys("aɑɒæɐIWʌ", 1.0),
-    **dict.fromkeys("ɔɛəɚɜAOYɤ", 0.7),
-    **dict.fromkeys("eioyøœuɪʊɨᵻɯᵊQ", 0.45),
-    **dict.fromkeys("fvwʍ", 0.1),
-    **dict.fromkeys("pbm", 0.0),
-    "": 0.0,
-}
+_LISTS = yaml.safe_load((resources.files("exomni.evaluate") / "phones.yaml").read_text("utf-8"))
+OPENNESS: dict[str, float] = {"": 0.0} | {s: width for width, symbols in _LISTS["openness"].items() for s in symbols}
 """How far each phone opens the lips, roughly; consonants that are not named take `CONSONANT_OPENNESS`."""
 CONSONANT_OPENNESS = 0.35
 BLEND_S = 0.030
 """Width to which neighbouring phones blend (standard deviation of a Gaussian)."""
-
-_ARPABET = {
-    "AA": "ɑ", "AE": "æ", "AH": "ʌ", "AO": "ɔ", "AW": "W", "AY": "I", "EH": "ɛ", "ER": "ɜ", "EY": "A", "IH": "ɪ",
-    "IY": "i", "OW": "O", "OY": "Y", "UH": "ʊ", "UW": "u", "B": "b", "CH": "ʧ", "D": "d", "DH": "ð", "F": "f",
-    "G": "ɡ", "HH": "h", "JH": "ʤ", "K": "k", "L": "l", "M": "m", "N": "n", "NG": "ŋ", "P": "p", "R": "ɹ", "S": "s",
-    "SH": "ʃ", "T": "t", "TH": "θ", "V": "v", "W": "w", "Y": "j", "Z": "z", "ZH": "ʒ", "SIL": "", "SP": "", "SPN": "",
-}  # fmt: skip
+_ARPABET: dict[str, str] = _LISTS["arpabet"]
 """ARPABET in the voice's alphabet."""
-_NAMES = {symbol: name for name, symbol in _ARPABET.items() if symbol} | {
-    "ə": "AX", "ᵊ": "AX", "ɐ": "AH", "ᵻ": "IX", "ɨ": "IX", "ɚ": "ER", "ɒ": "AA", "ɾ": "DX", "ʔ": "Q",
-}  # fmt: skip
+_NAMES: dict[str, str] = {symbol: name for name, symbol in _ARPABET.items() if symbol} | _LISTS["names"]
 """ASCII names of the voice's symbols."""
 
 
@@ -73,14 +61,10 @@ def clip_of(
     utterances: Sequence[Utterance], n_frames: int, seed: int = 0, emotion: np.ndarray | None = None,
     audio: np.ndarray | None = None,
 ) -> Clip:  # fmt: skip
-    """Clauses that follow each other as one clip for a face teacher.
+    """Clauses, at least one, that follow each other as one clip for a face teacher; `seed` is of blinks and glances.
 
-    Args:
-        utterances: the clauses, at least one.
-        n_frames: face frames wanted.
-        seed: of blinks and glances.
-        emotion: float32 [5]; None colours each clause by the emotion of its sentence.
-        audio: float32 [N] at 24 kHz, for teachers that listen.
+    Without an emotion, float32 [5], each clause has that of its sentence; teachers that listen need the audio, float32
+    [N] at 24 kHz.
     """
     symbols = [s for u in utterances for s in (PAD, *u.phonemes, PAD)]
     ticks = np.concatenate([u.ticks for u in utterances])
@@ -100,8 +84,6 @@ def clip_of_phones(phones: Sequence[Phone], n_frames: int, audio: np.ndarray | N
 def read_phones(path: Path) -> list[Phone]:
     """Phones of an alignment file: nested words `w` and in them ARPABET phones with begin `b` and duration `d`.
 
-    Args:
-        path: of the JSON file.
     Raises:
         FormatError: not such a file, or a phone that is not ARPABET.
     """
@@ -114,11 +96,6 @@ def read_phones(path: Path) -> list[Phone]:
     if unknown or not timed:
         raise FormatError(f"{path} has {'no phones' if not timed else 'unknown phones: ' + ', '.join(unknown)}")
     return [Phone(_ARPABET[name.rstrip("012")], begin, begin + length) for name, begin, length in timed]
-
-
-def closures(phones: Iterable[Phone]) -> Iterator[Phone]:
-    """The phones for which the lips must meet."""
-    return (p for p in phones if p.symbol in CLOSED)
 
 
 def phone_name(symbol: str) -> str:
@@ -143,7 +120,5 @@ def expected_opening(phones: Sequence[Phone], n_frames: int) -> np.ndarray:
         inside = (t >= phone.start_s) & (t < phone.end_s)
         target[inside] = OPENNESS.get(phone.symbol, CONSONANT_OPENNESS)
     width = BLEND_S * FRAME_HZ * steps_per_frame
-    reach = np.arange(-int(4 * width), int(4 * width) + 1)
-    kernel = np.exp(-0.5 * (reach / width) ** 2)
-    smooth = np.convolve(target, kernel / kernel.sum(), "same")[: len(t)] if len(t) else target
+    smooth = gaussian_filter1d(target, width, mode="constant", radius=int(4 * width)) if len(t) else target
     return smooth.reshape(n_frames, steps_per_frame).mean(1)

@@ -4,19 +4,19 @@ import csv
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from ..core.audio import read_audio
-from ..core.errors import FormatError, InputError, NothingHeardError
+from ..core.errors import FormatError, InputError, NoSpeechError
 from ..core.timebase import ENCODER_SAMPLE_HZ
 from ..core.word_errors import count_word_errors, spoken_words
 from ..data import store
 from ..data.asr_build import CLEAN_DB
 from ..data.speech_pass import from_flac
 from ..pipeline.spoken_prompts import DEFAULT_LISTEN
-from .metric import Goal, Metric, by_key, line
+from .metric import Goal, Metric, by_key, line, mean
 
 REPEAT = "Repeat what you hear:"
 REPLY_TOKENS = 30
@@ -32,15 +32,7 @@ _COMMON = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class HeldOutClip:
-    """A text said by a voice that was never trained on.
-
-    Attributes:
-        text: what is said.
-        is_question: whether it is something to answer.
-        voice: who says it.
-        snr_db: power of the speech over that of the noise; `CLEAN_DB` for none.
-        samples: float32 [N], 16 kHz.
-    """
+    """A text said by a voice that was never trained on: float32 [N], 16 kHz; `snr_db` is `CLEAN_DB` without noise."""
 
     text: str
     is_question: bool
@@ -49,48 +41,25 @@ class HeldOutClip:
     samples: np.ndarray
 
 
-class ListenWay(Protocol):
-    """One way in which speech reaches the LLM."""
-
-    name: str
-
-    def transcribe(self, samples: np.ndarray) -> str:
-        """What is understood, in words; 16 kHz."""
-        ...
-
-    def answer(self, before: str, samples: np.ndarray) -> str:
-        """The LLM's reply to a typed text ("" for none) and speech, at most `REPLY_TOKENS` long."""
-        ...
-
-    def first_audio_s(self, samples: np.ndarray) -> float:
-        """Seconds from the end of a question to the first sound of the reply."""
-        ...
-
-
-class OmniListenWay:
-    """A way in which speech reaches exomni's LLM.
-
-    Args:
-        omni: a loaded `exomni.ExOmni`.
-        way: one of `exomni.pipeline.spoken_prompts.LISTEN`.
-    """
+class ListenWay:
+    """A way, one of `pipeline.spoken_prompts.LISTEN`, in which speech reaches the LLM of a loaded `ExOmni`."""
 
     def __init__(self, omni, way: str):
         self.name, self._omni = way, omni
         omni.spoken_prompts.prepare(way)
 
     def transcribe(self, samples: np.ndarray) -> str:
-        """As the protocol says."""
+        """What is understood, in words; 16 kHz."""
         return self._omni.spoken_prompts.transcribe(samples, ENCODER_SAMPLE_HZ, listen=self.name)
 
     def answer(self, before: str, samples: np.ndarray) -> str:
-        """As the protocol says."""
+        """The LLM's reply to a typed text ("" for none) and speech, at most `REPLY_TOKENS` long."""
         prompt = [before, samples] if before else samples
         turns, _ = self._omni.spoken_prompts.turns(prompt, ENCODER_SAMPLE_HZ, self.name, str)
         return "".join(token.text for token in self._omni.parts.writer.write(turns, max_new_tokens=REPLY_TOKENS))
 
     def first_audio_s(self, samples: np.ndarray) -> float:
-        """As the protocol says."""
+        """Seconds from the end of a question to the first sound of the reply."""
         options = {"sample_rate": ENCODER_SAMPLE_HZ, "listen": self.name, "max_new_tokens": REPLY_TOKENS}
         *_, done = self._omni.stream(samples, **options)
         return done.timings["first_audio_s"]
@@ -103,10 +72,6 @@ def _word_errors(name: str) -> Callable[[Sequence[dict]], float]:
 
 def _agreements(rows: Sequence[dict]) -> np.ndarray:
     return np.array([r["agreement"] for r in rows if "agreement" in r])
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if len(values) else np.nan
 
 
 def _median_first_audio_s(rows: Sequence[dict]) -> float:
@@ -133,13 +98,13 @@ METRICS = by_key(
         ),
     ),
     Metric(
-        "same_content", "same content %", lambda rows: _mean(_agreements(rows) >= SAME_CONTENT), scale=100,
+        "same_content", "same content %", lambda rows: mean(_agreements(rows) >= SAME_CONTENT), scale=100,
         goals=(
             Goal("agreement, native of transcribe, %", "at least", 80.0, _line("native", "clean"),
                  beside=_line("transcribe", "clean"), compare=_share),
         ),
     ),
-    Metric("overlap", "overlap", lambda rows: _mean(_agreements(rows))),
+    Metric("overlap", "overlap", lambda rows: mean(_agreements(rows))),
     Metric(
         "first_audio_s", "first audio s", _median_first_audio_s,
         goals=(Goal("end of speech to first audio, s", "at most", 1.0, _line(DEFAULT_LISTEN, "clean")),),
@@ -149,13 +114,9 @@ METRICS = by_key(
 
 
 def held_out_clips(folder: Path, limit: int = 0) -> list[HeldOutClip]:
-    """The held-out voices' clips of a data set of `data.asr_build`.
+    """The held-out voices' clips of a data set of `data.asr_build`; an InputError where there are none.
 
-    Args:
-        folder: the data set.
-        limit: most texts of each voice, and most questions (0: all).
-    Raises:
-        InputError: there are none.
+    `limit` is the most texts of each voice, and the most questions (0: all).
     """
     clips: list[HeldOutClip] = []
     said: dict[tuple[str, bool], set[str]] = {}
@@ -176,14 +137,11 @@ def speech_input(
     ways: Sequence[ListenWay], typed: Callable[[str], str], clips: Sequence[HeldOutClip],
     questions: Sequence["SpokenQuestion"] = (), progress=iter,
 ) -> dict:  # fmt: skip
-    """Measure every way in which speech reaches the LLM on the same clips.
+    """Measure every way in which speech reaches the LLM on the same clips of held-out voices.
 
-    Args:
-        ways: the ways.
-        typed: the LLM's reply to a typed question, as `ListenWay.answer` gives it for a spoken one.
-        clips: of held-out voices.
-        questions: questions with accepted answers, for spoken question answering.
-        progress: wraps the clips, for a progress bar.
+    `typed` is the LLM's reply to a typed question, as `ListenWay.answer` gives it for a spoken one; `questions`, with
+    accepted answers, are for spoken question answering.
+
     Returns:
         `table`, `questions` (its table, where some are given) and `rows` (every clip).
     """
@@ -226,7 +184,7 @@ def _or_nothing(listen: Callable, samples: np.ndarray):
     """What a way makes of speech, "" where it finds none."""
     try:
         return listen(samples)
-    except NothingHeardError:
+    except NoSpeechError:
         return ""
 
 
@@ -248,13 +206,7 @@ def content_overlap(a: str, b: str) -> float:
 
 @dataclass(frozen=True, eq=False)
 class SpokenQuestion:
-    """A spoken question with the answers that count.
-
-    Attributes:
-        question: in words.
-        answers: any of them is right.
-        recording: its file.
-    """
+    """A recording of a question, the question in words, and answers of which any is right."""
 
     question: str
     answers: tuple[str, ...]

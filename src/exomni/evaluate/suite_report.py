@@ -9,9 +9,10 @@ import numpy as np
 
 from ..core.atomic import atomic_path, write_text
 from ..core.timebase import FRAME_HZ
+from ..data.teachers.poses import CLOSED
 from . import consistency, latency
 from .facial import MeasuredFace
-from .phones import CLOSED, is_open_vowel, phone_name
+from .phones import is_open_vowel, phone_name
 
 SHEET_GROUPS = ("lips", "joyful", "sad", "angry", "questions")
 """Groups of which the first text is drawn."""
@@ -36,10 +37,7 @@ def format_table(rows: Sequence[Mapping]) -> str:
 def format_result(result: Mapping) -> str:
     """A suite's table, and its goals below it."""
     parts = [format_table(result["table"])]
-    if result.get("questions"):
-        parts.append(format_table(result["questions"]))
-    if result["goals"]:
-        parts.append(format_table(result["goals"]))
+    parts += [format_table(result[name]) for name in ("questions", "goals") if result.get(name)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -65,14 +63,8 @@ def plain(value):
 
 
 def write_report(result: dict, out: Path, faces: Mapping[str, Sequence[MeasuredFace]] | None = None) -> list[Path]:
-    """Write `SUITE.json`, `SUITE.txt` and the suite's plots and sheets.
+    """Write `SUITE.json`, `SUITE.txt`, the suite's plots, and sheets of the measured faces by system; give the files.
 
-    Args:
-        result: of `suites.run`.
-        out: folder.
-        faces: measured faces by system, for contact sheets.
-    Returns:
-        The files.
     Raises:
         OutputError: the folder cannot be written.
     """

@@ -1,14 +1,17 @@
-"""The suites by name, and the one function that runs them."""
+"""The suites by name, the held-out texts (`texts.yaml`), and the one function that runs suites on them."""
 
 import os
 import platform
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import yaml
 from tqdm import tqdm
 
 from ..core.errors import ConfigError, InputError
@@ -17,7 +20,6 @@ from ..pipeline.results import check_folder
 from . import metric
 from .suite_report import format_result, write_report
 from .systems import SYSTEMS, ExOmniSystem, build_system, load_omni
-from .texts import held_out_prompts, held_out_texts
 
 SUITES: tuple[str, ...] = ("consistency", "face", "latency")
 SPEECH_INPUT = "speech-input"
@@ -26,19 +28,13 @@ ALL = "all"
 """Stands for every suite of `SUITES`, one after the other."""
 TEACHER = "openfacefx"
 """The face teacher that faces are measured against unless another one is asked for."""
+_PROMPTS = "prompts"
+"""The group of questions in `texts.yaml`; all the others are texts to be spoken."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What a suite is to measure.
-
-    Attributes:
-        systems: names of `SYSTEMS`.
-        limit: most texts; 0 takes all.
-        weights: folder of weights for exomni; None for the shipped ones.
-        recordings: folder of recordings; None for none.
-        teacher: the face teacher that is the reference.
-    """
+    """What a suite is to measure; the fields are the arguments of `run`, checked."""
 
     systems: tuple[str, ...]
     limit: int
@@ -61,8 +57,7 @@ def run(
         weights: folder of weights for exomni in place of the shipped ones.
         recordings: folder of recordings for the suite `face`, see `facial.recorded_faces`; for `speech-input` of spoken
             questions, see `speech_input.read_questions`.
-        teacher: the face teacher that the suite `face` takes for its reference, one of `data.teachers.TEACHERS`; or
-            one made by `data.teachers.get_teacher`, with options of its own.
+        teacher: the reference of the suite `face`, one of `data.teachers.TEACHERS` or one made by `get_teacher`.
     Returns:
         `suite`, `machine`, `systems` (their facts), `table`, `rows`, `goals` and what else the suite has; of "all",
         these by suite.
@@ -94,11 +89,7 @@ def _run_one(suite: str, order: Order, out: Path | None) -> dict:
 
 
 def check_goals(result: Mapping) -> list[dict]:
-    """The goals of a suite that its result has a figure for: rows with `goal`, `bound`, `reached` and `met`.
-
-    Args:
-        result: of `run`, with `suite` and `table`.
-    """
+    """The goals of a suite that its result has a figure for: rows with `goal`, `bound`, `reached` and `met`."""
     # Here and not above: a fresh process of `latency` must not spend its time on what speech-input needs.
     from . import consistency, facial, latency, speech_input
 
@@ -132,8 +123,9 @@ def _built(order: Order) -> tuple[list, dict]:
 
 
 def _consistency(order: Order) -> tuple[dict, None]:
+    from ..data.whisper_judge import WhisperJudge
     from .consistency import consistency
-    from .judges import OpinionScore, WhisperJudge
+    from .judges import OpinionScore
 
     transcribe, score = WhisperJudge(), OpinionScore()
     systems, facts = _built(order)
@@ -160,12 +152,12 @@ def _speech_input(order: Order) -> tuple[dict, None]:
     from ..assets.table import cache_folder
     from ..core.turns import Turn
     from ..pipeline.spoken_prompts import LISTEN
-    from .speech_input import REPLY_TOKENS, OmniListenWay, held_out_clips, read_questions, speech_input
+    from .speech_input import REPLY_TOKENS, ListenWay, held_out_clips, read_questions, speech_input
 
     questions = read_questions(order.recordings) if order.recordings else []
     clips = held_out_clips(cache_folder() / "data" / "hearing", order.limit)
     omni = load_omni(order.weights)
-    ways = [OmniListenWay(omni, way) for way in LISTEN]
+    ways = [ListenWay(omni, way) for way in LISTEN]
 
     def typed(question: str) -> str:
         return "".join(t.text for t in omni.parts.writer.write([Turn("user", question)], max_new_tokens=REPLY_TOKENS))
@@ -178,6 +170,27 @@ _RUNS: dict[str, Callable[[Order], tuple[dict, Any]]] = {
     "consistency": _consistency, "face": _face, "latency": _latency, SPEECH_INPUT: _speech_input,
 }  # fmt: skip
 """What runs each suite: gives its result, and the measured faces by system for contact sheets or None."""
+
+
+@cache
+def text_groups() -> dict[str, tuple[str, ...]]:
+    """Every group by name, in the file's order."""
+    raw = yaml.safe_load((resources.files("exomni.evaluate") / "texts.yaml").read_text("utf-8"))
+    return {name: tuple(" ".join(text.split()) for text in texts) for name, texts in raw.items()}
+
+
+def held_out_texts(limit: int = 0) -> list[tuple[str, str]]:
+    """Texts, at most `limit` (0: all), with their group; groups take turns, so that a few are a fair sample of all."""
+    groups = {name: texts for name, texts in text_groups().items() if name != _PROMPTS}
+    longest = max(map(len, groups.values()))
+    turns = [(name, texts[i]) for i in range(longest) for name, texts in groups.items() if i < len(texts)]
+    return turns[:limit] if limit else turns
+
+
+def held_out_prompts(limit: int = 0) -> list[str]:
+    """Questions; at most `limit` of them, 0 for all."""
+    prompts = list(text_groups()[_PROMPTS])
+    return prompts[:limit] if limit else prompts
 
 
 def machine_facts() -> dict:

@@ -83,11 +83,7 @@ def gather(events: Iterable[Event]) -> Spoken:
 
 
 class ExOmniSystem:
-    """exomni itself.
-
-    Args:
-        omni: a loaded `exomni.ExOmni`.
-    """
+    """exomni itself, from a loaded `exomni.ExOmni`."""
 
     name = "exomni"
 
@@ -118,17 +114,21 @@ class ExOmniSystem:
 def build_system(name: str, weights: Path | None = None) -> System:
     """Make a system ready, its LLM excepted, which is loaded for its first answer.
 
-    Args:
-        name: one of `SYSTEMS`.
-        weights: folder of weights for exomni in place of the shipped ones.
+    `weights` is a folder of weights for exomni in place of the shipped ones.
+
     Raises:
-        ConfigError: no such system.
+        ConfigError: no such system in `SYSTEMS`.
         AssetError: a part is missing.
     """
     if name == "exomni":
         return ExOmniSystem(load_omni(weights))
     if name == "cascade":
-        return _build_cascade()
+        from ..data.teachers import get_teacher
+        from ..parts.loading import load_parts
+        from .cascade import CascadeSystem
+
+        parts = load_parts("nano")
+        return CascadeSystem(lambda: parts.writer, parts.teacher_voice, get_teacher(CASCADE_TEACHER))
     raise ConfigError(f"'{name}' is not a system; there are {', '.join(SYSTEMS)} and both")
 
 
@@ -137,12 +137,3 @@ def load_omni(weights: Path | None):
     from ..pipeline.exomni import ExOmni
 
     return ExOmni.load("nano", weights=weights)
-
-
-def _build_cascade() -> System:
-    from ..data.teachers import get_teacher
-    from ..parts.loading import load_parts
-    from .cascade import CascadeSystem
-
-    parts = load_parts("nano")
-    return CascadeSystem(lambda: parts.writer, parts.teacher_voice, get_teacher(CASCADE_TEACHER))

@@ -19,9 +19,6 @@ class Adapters(nn.Module):
 
     They change the LLM from now on, by nothing until they are trained; its own weights stay as they are.
 
-    Args:
-        llm: a `transformers` causal LLM of Llama's kind.
-        rank: of each adapter.
     Raises:
         AssetError: PEFT is not installed.
         ValueError: the LLM has adapters already.

@@ -52,13 +52,20 @@ class EncoderLayer(nn.Module):
         d_model: width D.
         n_heads: heads, a divisor of D.
         d_ff: inner width of the feed-forward network.
+        dropout: share of channels dropped after each half, in training.
         activation: `relu` or `gelu`.
         norm_first: norm the inputs of each half (our choice for training from nothing) or its sums (paper).
-        dropout: share of channels dropped after each half, in training.
     """
 
     def __init__(
-        self, d_model: int, n_heads: int, d_ff: int, *, activation: str, norm_first: bool, dropout: float
+        self,
+        d_model: int,
+        n_heads: int,
+        d_ff: int,
+        *,
+        dropout: float,
+        activation: str = "gelu",
+        norm_first: bool = True,
     ) -> None:
         super().__init__()
         self.n_heads, self.norm_first = n_heads, norm_first
@@ -72,14 +79,9 @@ class EncoderLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor | None, angles: Rotation | None) -> Tensor:
-        """One layer.
+        """One layer, [B, T, D] -> [B, T, D].
 
-        Args:
-            x: [B, T, D].
-            mask: True where a query (row) may see a key (column), [B or 1, 1, T or 1, T]; None sees all.
-            angles: rotary position of each row, or None.
-        Returns:
-            [B, T, D].
+        `mask` is True where a query (row) may see a key (column), [B or 1, 1, T or 1, T]; None sees all.
         """
         if self.norm_first:
             x = x + self._attend(self.norm_attention(x), mask, angles)

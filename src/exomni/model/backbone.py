@@ -68,7 +68,7 @@ class CausalAttention(nn.Module):
     def forward(
         self, x: Tensor, angles: Rotation, cache: KeyValueCache | None, layer: int, mask: Tensor | None
     ) -> Tensor:
-        """Attend causally; with a cache, write the new rows into it and attend to all it holds.
+        """Attend causally; with a cache, write the new rows into it and attend to all it holds, [B, T, D].
 
         Args:
             x: [B, T, D].
@@ -76,8 +76,6 @@ class CausalAttention(nn.Module):
             cache: KV cache, not yet lengthened by T; None for a whole sequence at once.
             layer: which layer of the cache is ours.
             mask: what the rows may see of the lengthened cache; None for all of it.
-        Returns:
-            [B, T, D].
         """
         q = rotate(self.q_norm(split_heads(self.q_proj(x), self.n_heads)), angles)
         k = rotate(self.k_norm(split_heads(self.k_proj(x), self.n_kv_heads)), angles)
@@ -133,11 +131,7 @@ class BackboneLayer(nn.Module):
 
 
 class Backbone(nn.Module):
-    """The stack, with a token table of its own; parameter names are those of `transformers`' Qwen3Model.
-
-    Args:
-        config: sizes.
-    """
+    """The stack, with a token table of its own; parameter names are those of `transformers`' Qwen3Model."""
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
@@ -149,10 +143,7 @@ class Backbone(nn.Module):
     def empty_cache(self, batch: int, capacity: int, starts: Tensor | None = None) -> KeyValueCache:
         """A KV cache for `capacity` rows of each of `batch` sequences, on the model's device and in its type.
 
-        Args:
-            batch: B.
-            capacity: most rows that a sequence will have, padding on the left included.
-            starts: first row of each sequence, [B], where sequences are padded on the left.
+        Where sequences are padded on the left, `starts` [B] are their first rows.
         """
         weight = self.norm.weight
         rows = torch.arange(capacity, device=weight.device)[None]
@@ -226,10 +217,8 @@ class BackboneStepper:
 
     At batch 1 a step costs what starting its operations costs, and reading the weights once. So projections that
     read the same input are one product, queries and keys are normed and rotated together, and matrices lie
-    column by column, which the CPU kernel reads about twice as fast. A test holds it equal to `Backbone`.
-
-    Args:
-        backbone: whose weights are copied; later changes to them do not show here.
+    column by column, which the CPU kernel reads about twice as fast. A test holds it equal to `Backbone`. Later changes
+    to the backbone's weights do not show here.
     """
 
     def __init__(self, backbone: Backbone) -> None:
@@ -238,14 +227,7 @@ class BackboneStepper:
         self._norm = backbone.norm.weight.detach()
 
     def __call__(self, inputs: Tensor, cache: KeyValueCache) -> Tensor:
-        """Run one row of each sequence, as `Backbone.forward` does with a cache.
-
-        Args:
-            inputs: embeddings [B, 1, D].
-            cache: what came before, without padding, lengthened in place by one row.
-        Returns:
-            Last hidden states, [B, 1, D].
-        """
+        """Run one row of each sequence, [B, 1, D] -> [B, 1, D], as `Backbone.forward` does with a cache; no padding."""
         width, eps = inputs.shape[2:], self.config.norm_eps
         angles = cache.next_angles(1)
         cos = torch.cat([angles.cos, angles.cos], dim=-1)[:, :, 0]

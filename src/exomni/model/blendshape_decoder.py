@@ -36,8 +36,6 @@ def units_to_render_frames(units: Tensor) -> int:
 
     Kept for published checkpoints' numbers only; `exomni.core.timebase.units_to_frames` is the right count.
 
-    Args:
-        units: ids of any shape; ids of 0 and below are not counted.
     Source:
         Observed behaviour of the published code: zero ids are lost, rows are summed, 205 units lose a frame.
     """
@@ -45,14 +43,8 @@ def units_to_render_frames(units: Tensor) -> int:
 
 
 def periodic_rotary(x: Tensor, period: int, first_frame: int = 0) -> Tensor:
-    """Turn neighbouring channels (0, 1), (2, 3), ... of a sequence by its frame number modulo a period.
+    """Turn neighbouring channels (0, 1), (2, 3), ... of a sequence [B, T, D] by its frame number modulo a period.
 
-    Args:
-        x: [B, T, D], D even.
-        period: frames after which the angles repeat.
-        first_frame: number of the first frame.
-    Returns:
-        [B, T, D].
     Source:
         Paper, blendshape decoder: applied to the sequence itself and not to queries and keys.
     """
@@ -66,8 +58,6 @@ def periodic_rotary(x: Tensor, period: int, first_frame: int = 0) -> Tensor:
 class BlendshapeDecoder(nn.Module):
     """Units, paced to frames, are the query; the generator's states and an emotion are the context.
 
-    Args:
-        config: sizes and the choices that published weights or chunked decoding depend on.
     Source:
         Paper, blendshape decoder. Emotion row, clock positions and the attention window are our choice.
     """
@@ -89,15 +79,9 @@ class BlendshapeDecoder(nn.Module):
             self.unknown_emotion = nn.Parameter(torch.randn(d_model))
         self.emotion_reader = EmotionReader(config.d_llm, config.n_emotions) if config.d_llm else None
         self.fusion = Fusion(d_model, config.fusion)
+        sizes = d_model, config.n_heads, config.ff_mult * d_model
         self.layers = nn.ModuleList(
-            EncoderLayer(
-                d_model,
-                config.n_heads,
-                config.ff_mult * d_model,
-                activation=config.activation,
-                norm_first=config.norm_first,
-                dropout=config.dropout,
-            )
+            EncoderLayer(*sizes, dropout=config.dropout, activation=config.activation, norm_first=config.norm_first)
             for _ in range(config.n_layers)
         )
         self.head = nn.Sequential(
@@ -153,20 +137,20 @@ class BlendshapeDecoder(nn.Module):
         Raises:
             ValueError: `first_unit` does not fall on a frame.
         """
-        first_frame = self._first_frame(first_unit)
+        if first_unit % self.chunk_unit_multiple:
+            raise ValueError(f"first_unit {first_unit} is not a multiple of {self.chunk_unit_multiple}")
         valid = units != IGNORE_INDEX
         frame_mask = self._frame_mask(units, valid, frame_lengths)
         n_frames = frame_mask.shape[1]
         if n_frames == 0 or units.shape[1] == 0:
-            return Face(
-                self.context_projection.weight.new_zeros(len(units), 0, self.config.n_channels), frame_mask[:, :0]
-            )
+            nothing = self.context_projection.weight.new_zeros(len(units), 0, self.config.n_channels)
+            return Face(nothing, frame_mask[:, :0])
         feeling = self._emotion_row(len(units), emotion, emotion_known, llm_states, llm_mask)
         context = self._context(len(units), hidden_states, hidden_mask, feeling)
         times = (torch.arange(n_frames, device=units.device)[None] + 0.5) * float(UNITS_PER_FRAME) - 0.5
         x = self.fusion(self._paced_units(units, valid, frame_mask, times), context, times)
         if self.config.period_frames:
-            x = periodic_rotary(x, self.config.period_frames, first_frame)
+            x = periodic_rotary(x, self.config.period_frames, units_to_frames(first_unit))
         mask, angles = self._self_attention(frame_mask)
         for layer in self.layers:
             x = layer(x, mask, angles)
@@ -176,11 +160,6 @@ class BlendshapeDecoder(nn.Module):
     def chunk_unit_multiple(self) -> int:
         """A piece of a whole must begin at a multiple of this many units: there, a frame begins too."""
         return UNITS_PER_FRAME.numerator
-
-    def _first_frame(self, first_unit: int) -> int:
-        if first_unit % self.chunk_unit_multiple:
-            raise ValueError(f"first_unit {first_unit} is not a multiple of {self.chunk_unit_multiple}")
-        return units_to_frames(first_unit)
 
     def _frame_mask(self, units: Tensor, valid: Tensor, frame_lengths: Tensor | None) -> Tensor:
         if frame_lengths is not None:
@@ -196,22 +175,16 @@ class BlendshapeDecoder(nn.Module):
         return torch.arange(total, device=units.device)[None] < frame_lengths[:, None]
 
     def _context(
-        self,
-        batch: int,
-        hidden_states: Tensor | None,
-        hidden_mask: Tensor | None,
-        feeling: Tensor | None,
+        self, batch: int, hidden_states: Tensor | None, hidden_mask: Tensor | None, feeling: Tensor | None
     ) -> Context:
         """The generator's states, then the null row, then the emotion row, of those the model has."""
         weight = self.context_projection.weight
         if hidden_states is None:
-            hidden_states = weight.new_zeros(batch, 0, self.config.d_generator)
-            hidden_mask = None
-        length = hidden_states.shape[1]
+            hidden_states, hidden_mask = weight.new_zeros(batch, 0, self.config.d_generator), None
         if hidden_mask is None:
-            hidden_mask = torch.ones(batch, length, dtype=torch.bool, device=weight.device)
-        times = torch.arange(length, device=weight.device, dtype=torch.float32)[None].expand(batch, -1)
-        context = Context(self.context_projection(hidden_states), hidden_mask, times)
+            hidden_mask = torch.ones_like(hidden_states[..., 0], dtype=torch.bool)
+        times = torch.arange(hidden_states.shape[1], device=weight.device, dtype=torch.float32)
+        context = Context(self.context_projection(hidden_states), hidden_mask, times[None].expand(batch, -1))
         if self.config.null_context:
             context = context.with_row(self.null_context.expand(batch, -1), ~hidden_mask.any(dim=1))
         if feeling is not None:

@@ -1,7 +1,6 @@
 """Strict configuration of the model: one frozen section for each part, and the presets as YAML.
 
-Where published weights depend on a quirk, the quirk is a named field here; its default is what we would
-choose ourselves.
+Where published weights depend on a quirk, it is a named field here; its default is what we would choose ourselves.
 """
 
 import math
@@ -9,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from ..core.arkit import K
 from ..core.configuration import StrictConfig, as_config, read_yaml
@@ -313,7 +312,4 @@ def with_fusion(config: OmniConfig, mode: str) -> OmniConfig:
     """
     values = config.model_dump()
     values["blendshape_decoder"]["fusion"]["mode"] = mode
-    try:
-        return OmniConfig.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(f"fusion {mode!r}: {error}") from error
+    return as_config(values, OmniConfig, f"fusion {mode!r}")

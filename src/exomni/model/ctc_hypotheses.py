@@ -30,12 +30,7 @@ _NEVER = -math.inf
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One sequence of tokens that a clip may say.
-
-    Attributes:
-        ids: its tokens, rows of the table.
-        log_prob: of all alignments that the search kept, natural logarithm.
-    """
+    """Tokens that a clip may say, rows of the table, and the natural log-probability of all alignments kept."""
 
     ids: tuple[int, ...]
     log_prob: float
@@ -115,13 +110,11 @@ def rescore(
 
 
 def beam_search(log_probs: np.ndarray, beam: int = BEAM) -> list[Hypothesis]:
-    """Finds the likeliest hypotheses by CTC prefix beam search, the likeliest first.
+    """Finds at most `beam` hypotheses by CTC prefix beam search, the likeliest first.
 
     Args:
         log_probs: of the blank (column 0) and each token at every step, [T, 1 + V].
         beam: prefixes that are kept from step to step; at least 1.
-    Returns:
-        At most `beam`.
     Source:
         Hannun et al. 2014, arXiv:1408.2873; without the language model, which rescores the whole here.
     """

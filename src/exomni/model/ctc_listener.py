@@ -24,10 +24,6 @@ class CTCListener(nn.Module):
     The score of a token is the negative squared distance to its word embedding, so clear speech is projected to where
     the LLM expects that word.
 
-    Args:
-        d_encoder: width of the speech encoder.
-        d_llm: width of the language model.
-        config: of the projector.
     Source:
         The projector is the paper's; the blank and the scoring by distance are our choice.
     """
@@ -51,26 +47,12 @@ class CTCListener(nn.Module):
         return self.projector((frames - self.mean) / self.std, lengths)
 
     def scores(self, vectors: Tensor, table: Tensor) -> Tensor:
-        """Log-probabilities up to a constant of each row.
-
-        Args:
-            vectors: [..., D_llm].
-            table: word embeddings [V, D_llm].
-        Returns:
-            [..., 1 + V]: the blank, then the tokens.
-        """
+        """Log-probabilities up to a constant of each vector, [..., 1 + V]: the blank, then the table's tokens."""
         rows = torch.cat([self.blank[None], table])
         return self.log_sharpness.exp() * (vectors @ rows.T - 0.5 * rows.square().sum(-1))
 
     def greedy_tokens(self, vectors: Tensor, table: Tensor) -> Tensor:
-        """The likeliest token at each step, blanks dropped and repeats merged.
-
-        Args:
-            vectors: of one clip, [T, D_llm].
-            table: word embeddings [V, D_llm].
-        Returns:
-            Rows of the table, int64 [T_token].
-        """
+        """The likeliest token at each step of a clip, blanks dropped and repeats merged; rows of the table, int64."""
         runs = torch.unique_consecutive(self.scores(vectors, table).argmax(-1))
         return runs[runs != BLANK] - 1
 

@@ -1,20 +1,68 @@
 """The unit generator whose pace is set by predicted durations: nothing is skipped, nothing said twice."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from ..core.timebase import DURATION_HZ, UNIT_HZ, exact_ratio, rescale_ceil
 from .attention import EncoderLayer, rotation
-from .backbone import BackboneStepper, KeyValueCache
+from .backbone import BackboneStepper
 from .config import DurationPace, UnitGeneratorConfig
-from .pacing import pacing, round_durations, ticks_to_units
 from .sampling import UnitSampler
 from .tokens import IGNORE_INDEX
 from .unit_generator import GeneratedUnits, UnitGeneratorBase
 
 ROTARY_BASE = 10_000.0
+GRID_HZ = math.lcm(DURATION_HZ, UNIT_HZ.numerator)
+"""The slowest clock on which both duration ticks and units begin on a tick."""
+GRID_PER_TICK = exact_ratio(GRID_HZ, DURATION_HZ)
+GRID_PER_UNIT = exact_ratio(GRID_HZ, UNIT_HZ)
+
+
+def ticks_to_units(n_ticks: int) -> int:
+    """Units that cover `n_ticks` duration ticks."""
+    return rescale_ceil(n_ticks, DURATION_HZ, UNIT_HZ)
+
+
+def pacing(durations: Tensor, n_units: int) -> Tensor:
+    """Which phonemes sound during each unit, and how much of it each takes.
+
+    Args:
+        durations: ticks [B, T_text], 0 for padding, which comes last; each row has a phoneme.
+        n_units: T_unit; units after a row's end belong to its last phoneme.
+    Returns:
+        Weights [B, T_unit, T_text], each row of T_text summing to 1.
+    """
+    ends = durations.long().cumsum(dim=1) * GRID_PER_TICK
+    starts = ends - durations.long() * GRID_PER_TICK
+    begins = torch.arange(n_units, device=durations.device)[None, :, None] * GRID_PER_UNIT
+    latest_start = torch.maximum(starts[:, None], begins)
+    earliest_end = torch.minimum(ends[:, None], begins + GRID_PER_UNIT)
+    overlap = (earliest_end - latest_start).clamp(min=0)
+    total = overlap.sum(dim=2, keepdim=True)
+    columns = torch.arange(durations.shape[1], device=durations.device)
+    last = (columns * (durations > 0)).amax(dim=1)
+    after_the_end = (columns == last[:, None])[:, None] & (total == 0)
+    return torch.where(after_the_end, 1.0, overlap / total.clamp(min=1))
+
+
+def round_durations(durations: Tensor, mask: Tensor) -> Tensor:
+    """Real-valued ticks [B, T_text] as whole ones, whose running total stays with the true one.
+
+    At least one where the mask is True (a phoneme), 0 where it is False.
+    """
+    rounded = torch.zeros_like(durations, dtype=torch.long)
+    for row, (wanted, kept) in enumerate(zip(durations.double().tolist(), mask.tolist(), strict=True)):
+        owed = 0.0
+        for column, (ticks, keep) in enumerate(zip(wanted, kept, strict=True)):
+            if keep:
+                owed += ticks
+                rounded[row, column] = max(round(owed), 1)
+                owed -= int(rounded[row, column])
+    return rounded
 
 
 @dataclass(frozen=True)
@@ -32,30 +80,6 @@ class PacedOutput:
     hidden_states: Tensor
     log_durations: Tensor
     fused: Tensor
-
-
-@dataclass
-class UnitStream:
-    """A generation under way; pass it to `PacedUnitGenerator.generate` until nothing is left.
-
-    Attributes:
-        paced: the text at the units' clock, [B, T_unit, D].
-        n_units: units of each row.
-        cache: the backbone's KV cache.
-        drawn: units of each row so far; row by row as long as `step`.
-        step: units generated so far.
-    """
-
-    paced: Tensor
-    n_units: list[int]
-    cache: KeyValueCache
-    drawn: list[list[int]]
-    step: int = 0
-
-    @property
-    def remaining_units(self) -> int:
-        """Units still to come in the longest row."""
-        return self.paced.shape[1] - self.step
 
 
 class DurationPredictor(nn.Module):
@@ -80,8 +104,6 @@ class DurationPredictor(nn.Module):
 class PacedUnitGenerator(UnitGeneratorBase):
     """Phonemes in, units out, as many as the durations ask for.
 
-    Args:
-        config: with `pace.kind` `durations`.
     Source:
         Our choice for small models; fusion and backbone as in the paper.
     """
@@ -92,14 +114,7 @@ class PacedUnitGenerator(UnitGeneratorBase):
         assert isinstance(pace, DurationPace)
         self.pace = pace
         self.text_layers = nn.ModuleList(
-            EncoderLayer(
-                d_model,
-                config.backbone.n_heads,
-                pace.text_ff_mult * d_model,
-                activation="gelu",
-                norm_first=True,
-                dropout=pace.dropout,
-            )
+            EncoderLayer(d_model, config.backbone.n_heads, pace.text_ff_mult * d_model, dropout=pace.dropout)
             for _ in range(pace.n_text_layers)
         )
         self.text_norm = nn.LayerNorm(d_model)
@@ -160,11 +175,7 @@ class PacedUnitGenerator(UnitGeneratorBase):
         llm_mask: Tensor | None = None,
         text_places: Tensor | None = None,
     ) -> Tensor:
-        """Read the phonemes both ways and fuse meaning into them; arguments as in `forward`.
-
-        Returns:
-            [B, T_text, D].
-        """
+        """Read the phonemes both ways and fuse meaning into them, [B, T_text, D]; arguments as in `forward`."""
         batch, length = text_ids.shape
         x = self.backbone.embed_tokens(text_ids)
         head_dim = self.d_model // self.config.backbone.n_heads
@@ -172,28 +183,12 @@ class PacedUnitGenerator(UnitGeneratorBase):
         for layer in self.text_layers:
             x = layer(x, text_mask[:, None, None, :], angles)
         context = self.expand_context(llm_states, llm_mask, batch)
-        if text_places is None:
-            text_places = self._even_places(text_mask, llm_states, llm_mask)
-        return self.fusion(self.text_norm(x), context, text_places)
-
-    def _even_places(self, text_mask: Tensor, llm_states: Tensor | None, llm_mask: Tensor | None) -> Tensor:
-        n_text = text_mask.sum(dim=1, keepdim=True).clamp(min=1)
-        if llm_mask is not None:
-            n_tokens = llm_mask.sum(dim=1, keepdim=True)
-        else:
-            n_tokens = torch.full_like(n_text, 0 if llm_states is None else llm_states.shape[1])
-        steps = torch.arange(text_mask.shape[1], device=text_mask.device)[None] + 0.5
-        return steps * (n_tokens / n_text)
+        return self.fuse_meaning(self.text_norm(x), text_mask, context, text_places)
 
     def pace_text(self, fused: Tensor, durations: Tensor, n_units: int) -> Tensor:
-        """Spread the text over the units: each gets the phonemes that sound in it and in the units just after.
+        """Spread the text [B, T_text, D] over the units [B, T_unit, D].
 
-        Args:
-            fused: [B, T_text, D].
-            durations: ticks, int [B, T_text], 0 where padded.
-            n_units: T_unit.
-        Returns:
-            [B, T_unit, D].
+        Each unit gets the phonemes that sound in it and in the units just after; `durations` are ticks, 0 where padded.
         """
         lookahead = self.pace.lookahead_units
         log_ticks = durations.clamp(min=1).to(fused.dtype).log()[..., None]
@@ -203,12 +198,8 @@ class PacedUnitGenerator(UnitGeneratorBase):
         return self.pace_projection(torch.cat(views, dim=-1))
 
     def predict_durations(self, fused: Tensor, text_mask: Tensor, speed: float = 1.0) -> Tensor:
-        """Ticks of each phoneme, int64 [B, T_text], at least 1 where the mask is True, else 0.
+        """Ticks of each phoneme, int64 [B, T_text], at least 1 where the mask is True, else 0; fewer at higher speed.
 
-        Args:
-            fused: [B, T_text, D].
-            text_mask: True where there is a phoneme, [B, T_text].
-            speed: above 1 speaks faster.
         Raises:
             ValueError: speed is not above 0.
         """
@@ -216,45 +207,21 @@ class PacedUnitGenerator(UnitGeneratorBase):
             raise ValueError(f"speed {speed} is not above 0")
         return round_durations(self.duration_predictor(fused, text_mask).exp() / speed, text_mask)
 
-    def begin(self, fused: Tensor, durations: Tensor) -> UnitStream:
-        """Prepare to generate the units that the durations ask for.
-
-        Args:
-            fused: [B, T_text, D].
-            durations: ticks, int [B, T_text], 0 where padded.
-        """
+    @torch.inference_mode()
+    def generate(self, fused: Tensor, durations: Tensor, samplers: Sequence[UnitSampler]) -> GeneratedUnits:
+        """Generate the units that the durations (ticks, 0 where padded) ask for, with a sampler for each row."""
+        step_once = self._stepper or self.backbone
         n_units = [ticks_to_units(ticks) for ticks in durations.sum(dim=1).tolist()]
         total = max(n_units)
-        cache = self.backbone.empty_cache(len(fused), total)
-        return UnitStream(self.pace_text(fused, durations, total), n_units, cache, [[] for _ in n_units])
-
-    @torch.inference_mode()
-    def generate(
-        self, stream: UnitStream, samplers: Sequence[UnitSampler], n_units: int | None = None
-    ) -> GeneratedUnits:
-        """Generate the next units; drawn a few at a time they are the same as all at once.
-
-        Args:
-            stream: a generation under way, moved on in place.
-            samplers: one for each row, the same ones for the whole stream.
-            n_units: the most to generate now; None generates all that remain.
-        """
-        step_once = self._stepper or self.backbone
-        n_now = stream.remaining_units if n_units is None else min(n_units, stream.remaining_units)
-        begin, end, states = stream.step, stream.step + n_now, []
-        for step in range(begin, end):
-            inputs = self._previous(stream)[:, None] + stream.paced[:, step : step + 1]
-            states.append(step_once(inputs, stream.cache))
+        paced, cache = self.pace_text(fused, durations, total), self.backbone.empty_cache(len(fused), total)
+        drawn: list[list[int]] = [[] for _ in n_units]
+        previous, states = self.start.expand(len(fused), -1), []
+        for step in range(total):
+            states.append(step_once(previous[:, None] + paced[:, step : step + 1], cache))
             logits = self.unit_head(states[-1][:, 0])
-            for row, (units, sampler) in enumerate(zip(stream.drawn, samplers, strict=True)):
-                units.append(sampler(logits[row], units) if step < stream.n_units[row] else IGNORE_INDEX)
-            stream.step += 1
-        units = torch.tensor([row[begin:] for row in stream.drawn], dtype=torch.long, device=stream.paced.device)
-        hidden_states = torch.cat(states, dim=1) if states else stream.paced[:, :0]
-        return GeneratedUnits(units, hidden_states, units != IGNORE_INDEX)
-
-    def _previous(self, stream: UnitStream) -> Tensor:
-        if stream.step == 0:
-            return self.start.expand(len(stream.drawn), -1)
-        latest = torch.tensor([max(row[-1], 0) for row in stream.drawn], device=stream.paced.device)
-        return self.unit_embedding(latest)
+            for row, (units, sampler) in enumerate(zip(drawn, samplers, strict=True)):
+                units.append(sampler(logits[row], units) if step < n_units[row] else IGNORE_INDEX)
+            latest = torch.tensor([max(units[-1], 0) for units in drawn], device=fused.device)
+            previous = self.unit_embedding(latest)
+        units = torch.tensor(drawn, dtype=torch.long, device=fused.device)
+        return GeneratedUnits(units, torch.cat(states, dim=1) if states else paced, units != IGNORE_INDEX)

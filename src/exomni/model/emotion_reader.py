@@ -13,11 +13,6 @@ class EmotionReader(nn.Module):
     Each pool weighs the tokens by how much they tell and takes their mean, so that one telling word colours a long
     sentence.
 
-    Args:
-        d_llm: width of the states.
-        n_emotions: length of the vector.
-        d_inner: width between.
-        dropout: share of inner channels dropped in training.
     Source:
         Our choice; the paper's data set estimates the vector from the audio, and its model is not told it.
     """
@@ -31,13 +26,9 @@ class EmotionReader(nn.Module):
         self.out = nn.Linear(N_POOLS * d_inner, n_emotions)
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
-        """Read.
+        """States [B, T, D_llm] -> logits [B, n_emotions], whose sigmoid is the emotion, 0..1.
 
-        Args:
-            states: [B, T, D_llm].
-            mask: True where a state counts, [B, T]; a row without any reads what no words at all would.
-        Returns:
-            Logits [B, n_emotions]; their sigmoid is the emotion, 0..1.
+        `mask` is True where a state counts, [B, T]; a row without any reads what no words at all would.
         """
         tokens = self.dropout(nn.functional.gelu(self.token(self.norm(states))))
         # Not -inf: a row without any state must stay a number.

@@ -46,15 +46,12 @@ class _Row:
     n_steps: int = 0
     ended: bool = False
 
+    def __post_init__(self) -> None:
+        self.ended = self.max_steps == 0
+
 
 class FreeUnitGenerator(UnitGeneratorBase):
-    """Text tokens in, units out until an end unit or the length limit.
-
-    Args:
-        config: with `pace.kind` `free`.
-    Source:
-        Paper, blendshape-aware speech unit generator.
-    """
+    """Text tokens in, units out until an end unit or the length limit (paper, speech unit generator)."""
 
     def __init__(self, config: UnitGeneratorConfig) -> None:
         super().__init__(config, N_SPECIAL)
@@ -74,25 +71,12 @@ class FreeUnitGenerator(UnitGeneratorBase):
         llm_states: Tensor | None = None,
         llm_mask: Tensor | None = None,
     ) -> Tensor:
-        """Embed the reply's tokens and fuse the language model's states into them.
+        """Embed the reply's tokens [B, T_text] and fuse the language model's states into them, [B, T_text, D].
 
-        Args:
-            text_ids: [B, T_text], padded on the right.
-            text_mask: True where there is a token, [B, T_text].
-            llm_states: states of the reply's tokens, [B, T_llm, D_llm]; None where there are none.
-            llm_mask: True where a state counts, [B, T_llm]; None counts all.
-        Returns:
-            [B, T_text, D].
+        The states are [B, T_llm, D_llm], None where there are none; masks are True where a token or a state counts.
         """
         context = self.expand_context(llm_states, llm_mask, len(text_ids))
-        embedded = self.backbone.embed_tokens(text_ids.masked_fill(~text_mask, 0))
-        return self.fusion(embedded, context, self._text_times(text_mask, context.kept))
-
-    def _text_times(self, text_mask: Tensor, context_keep: Tensor) -> Tensor:
-        """Spread the text evenly over the states that it belongs to, [B, T_text]."""
-        n_tokens = context_keep.sum(dim=1, keepdim=True) / self.config.context_expansion
-        steps = torch.arange(text_mask.shape[1], device=text_mask.device)[None] + 0.5
-        return steps * n_tokens / text_mask.sum(dim=1, keepdim=True).clamp(min=1)
+        return self.fuse_meaning(self.backbone.embed_tokens(text_ids.masked_fill(~text_mask, 0)), text_mask, context)
 
     def forward(
         self,
@@ -102,12 +86,7 @@ class FreeUnitGenerator(UnitGeneratorBase):
         llm_states: Tensor | None = None,
         llm_mask: Tensor | None = None,
     ) -> FreeOutput:
-        """Teacher-forced pass for training.
-
-        Args:
-            text_ids, text_mask, llm_states, llm_mask: as in `encode_text`.
-            units: true ids [B, T_unit], padded on the right with IGNORE_INDEX.
-        """
+        """Teacher-forced pass for training; `units` [B, T_unit] are padded on the right with IGNORE_INDEX."""
         fused = self.encode_text(text_ids, text_mask, llm_states, llm_mask)
         inputs, labels = [], []
         for prompt, row in zip(self._prompts(fused, text_mask), units, strict=True):
@@ -134,14 +113,10 @@ class FreeUnitGenerator(UnitGeneratorBase):
         llm_states: Tensor | None = None,
         llm_mask: Tensor | None = None,
     ) -> GeneratedUnits:
-        """Say the text. A row without text says nothing.
-
-        Args:
-            text_ids, text_mask, llm_states, llm_mask: as in `encode_text`.
-            samplers: one for each row.
-        """
+        """Say the text, with a sampler for each row. A row without text says nothing."""
         fused = self.encode_text(text_ids, text_mask, llm_states, llm_mask)
-        rows = [self._new_row(int(n_text)) for n_text in text_mask.sum(dim=1)]
+        fewest, most = self.pace.min_units_per_token, self.pace.max_units_per_token
+        rows = [_Row(int(n_text * fewest), int(n_text * most)) for n_text in text_mask.sum(dim=1).tolist()]
         prompts = self._prompts(fused, text_mask)
         longest = max(len(prompt) for prompt in prompts)
         inputs = torch.stack([nn.functional.pad(p, (0, 0, longest - len(p), 0)) for p in prompts])
@@ -155,13 +130,12 @@ class FreeUnitGenerator(UnitGeneratorBase):
             logits = self.unit_head(state[:, 0])
             following = [self._step(row, logits[i], samplers[i], inputs[i, -1]) for i, row in enumerate(rows)]
             inputs = torch.stack(following)[:, None]
-        return self._collect(rows, states, fused)
-
-    def _new_row(self, n_text: int) -> _Row:
-        min_steps, max_steps = (
-            int(n_text * ratio) for ratio in (self.pace.min_units_per_token, self.pace.max_units_per_token)
-        )
-        return _Row(min_steps, max_steps, ended=max_steps == 0)
+        units = [torch.tensor(row.units, dtype=torch.long, device=fused.device) for row in rows]
+        n_steps = torch.tensor([row.n_steps for row in rows], device=fused.device)
+        hidden_states = torch.cat(states, dim=1) if states else fused[:, :0]
+        steps = torch.arange(hidden_states.shape[1], device=fused.device)
+        padded = pad_sequence(units, batch_first=True, padding_value=IGNORE_INDEX)
+        return GeneratedUnits(padded, hidden_states, steps[None] < n_steps[:, None])
 
     def _step(self, row: _Row, logits: Tensor, sampler: UnitSampler, last_input: Tensor) -> Tensor:
         """Draw one unit of one row and give its next input [D]."""
@@ -189,14 +163,3 @@ class FreeUnitGenerator(UnitGeneratorBase):
         logits = logits.clone()
         logits[self.end_unit] = -torch.inf
         return sampler(logits, row.units)
-
-    def _collect(self, rows: list[_Row], states: list[Tensor], fused: Tensor) -> GeneratedUnits:
-        units = [torch.tensor(row.units, dtype=torch.long, device=fused.device) for row in rows]
-        n_steps = torch.tensor([row.n_steps for row in rows], device=fused.device)
-        hidden_states = torch.cat(states, dim=1) if states else fused[:, :0]
-        steps = torch.arange(hidden_states.shape[1], device=fused.device)
-        return GeneratedUnits(
-            pad_sequence(units, batch_first=True, padding_value=IGNORE_INDEX),
-            hidden_states,
-            steps[None] < n_steps[:, None],
-        )

@@ -76,7 +76,7 @@ class GatedCrossAttention(nn.Module):
     def forward(
         self, query: Tensor, context: Context, mask: Tensor | None, angles: tuple[Rotation, Rotation] | None
     ) -> Tensor:
-        """Read the context at the query's pace.
+        """Read the context at the query's pace: [B, T_query, D], to be added to the query.
 
         Args:
             query: [B, T_query, D].
@@ -84,8 +84,6 @@ class GatedCrossAttention(nn.Module):
             mask: True where a query may see a row, [B, 1, T_query or 1, T_context]; a query that may see
                 nothing reads zero.
             angles: rotary positions of the query and of the context, or None.
-        Returns:
-            [B, T_query, D], to be added to the query.
         """
         query, text = self.norm_query(query), self.norm_text(context.rows)
         q = split_heads(self.to_q(query), self.n_heads)
@@ -128,12 +126,7 @@ class TQGFLayer(nn.ModuleDict):
 
 
 class TQGF(nn.Module):
-    """Layers of gated cross-attention and feed-forward, then one layer norm (paper, TQGF).
-
-    Args:
-        d_model: width D of query, context and result.
-        config: sizes, and whether times take part.
-    """
+    """Layers of gated cross-attention and feed-forward, then one layer norm (paper, TQGF)."""
 
     def __init__(self, d_model: int, config: FusionConfig) -> None:
         super().__init__()
@@ -186,13 +179,10 @@ class PlainFusion(nn.Module):
 
 
 def resample_context(context: Context, n_queries: int, query_times: Tensor | None) -> Tensor:
-    """Read the timed rows linearly at the query's moments and add the timeless ones.
+    """Read the timed rows linearly at the query's moments and add the timeless ones, [B, n_queries, D].
 
     Kept timed rows must come first in each row of the batch. Without times, both sequences are spread evenly
     over the same span.
-
-    Returns:
-        [B, n_queries, D].
     """
     rows, keep = context.rows, context.kept
     timed = keep if context.timed is None else keep & context.timed
@@ -221,14 +211,7 @@ def _places(times: Tensor, timed: Tensor, query_times: Tensor) -> Tensor:
 
 
 def lerp_rows(rows: Tensor, places: Tensor) -> Tensor:
-    """Read between rows.
-
-    Args:
-        rows: [B, T, D], T > 0.
-        places: real-valued row indices in 0..T-1, [B, N].
-    Returns:
-        [B, N, D].
-    """
+    """Read between rows [B, T, D], T > 0, at real-valued indices in 0..T-1, [B, N]; gives [B, N, D]."""
     below = places.floor().long()
     above = (below + 1).clamp(max=rows.shape[1] - 1)
     share = (places - below)[..., None].to(rows.dtype)
@@ -238,12 +221,7 @@ def lerp_rows(rows: Tensor, places: Tensor) -> Tensor:
 
 
 class Fusion(nn.Module):
-    """The fusion that a configuration chooses.
-
-    Args:
-        d_model: width D of query, context and result.
-        config: `mode` chooses TQGF or one of its ablations.
-    """
+    """The fusion that a configuration chooses: TQGF or one of its ablations, for query and context of width D."""
 
     def __init__(self, d_model: int, config: FusionConfig) -> None:
         super().__init__()

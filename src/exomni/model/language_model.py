@@ -68,11 +68,7 @@ def build_causal_lm(config: LanguageModelConfig) -> "LlamaForCausalLM | Qwen3For
 
 
 class LanguageModel(nn.Module):
-    """A causal language model of `transformers`, fed with embeddings.
-
-    Args:
-        config: architecture and sizes.
-    """
+    """A causal language model of `transformers`, fed with embeddings."""
 
     def __init__(self, config: LanguageModelConfig) -> None:
         super().__init__()
@@ -86,13 +82,7 @@ class LanguageModel(nn.Module):
     def forward(
         self, inputs_embeds: Tensor, attention_mask: Tensor | None = None, position_ids: Tensor | None = None
     ) -> LanguageOutput:
-        """Read whole sequences.
-
-        Args:
-            inputs_embeds: [B, L, D].
-            attention_mask: True where a position counts, [B, L]; None counts all.
-            position_ids: [B, L]; None counts from the left.
-        """
+        """Read whole sequences [B, L, D]; the mask is True where a position counts, positions count from the left."""
         states = self.model.model(
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,

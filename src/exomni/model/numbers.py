@@ -27,11 +27,8 @@ def numbers() -> dict[str, Any]:
 
 
 def check_numbers(facts: Mapping[str, Any], where: str) -> None:
-    """Refuse weights that were made for other numbers.
+    """Refuse weights whose `facts` name other numbers; a release that names none was made for the present ones.
 
-    Args:
-        facts: of a release; without the numbers it is older than they are, and made for the present ones.
-        where: the file, for the message.
     Raises:
         CheckpointError: a number differs; says which.
     """

@@ -47,11 +47,7 @@ class OmniReply:
 
 
 class Omni(nn.Module):
-    """Speech encoder, projector, language model, unit generator and face decoder.
-
-    Args:
-        config: of every part.
-    """
+    """Speech encoder, projector, language model, unit generator and face decoder."""
 
     def __init__(self, config: OmniConfig) -> None:
         super().__init__()
@@ -64,13 +60,11 @@ class Omni(nn.Module):
         self.blendshape_decoder = BlendshapeDecoder(config.blendshape_decoder)
 
     def encode_speech(self, features: Tensor, mel_lengths: Sequence[int]) -> list[Tensor]:
-        """Clips of speech as tokens for the language model.
+        """Clips of speech as tokens for the language model, each [T_clip, D_llm], ten a second; may have none.
 
         Args:
             features: [B, n_mels, T_mel], each clip padded to the encoder's length.
             mel_lengths: mel frames of each clip that count; the published code counts all, silence too.
-        Returns:
-            For each clip [T_clip, D_llm], ten rows a second; may have no row.
         """
         projected = self.speech_projector(self.speech_encoder(features))
         return [rows[: self.speech_projector.n_tokens(n)] for rows, n in zip(projected, mel_lengths, strict=True)]
@@ -91,8 +85,7 @@ class Omni(nn.Module):
         Args:
             input_ids: the prompt, SPEECH_MARKER where a clip belongs.
             clips: projected speech in that order.
-            text_sampler: draws the text.
-            unit_sampler: draws the units.
+            text_sampler, unit_sampler: draw the text and the units.
             max_tokens: most tokens of text.
             end_ids: tokens that end a reply.
         Raises:

@@ -36,43 +36,23 @@ class ChatMessage:
     text: str
     has_speech: bool = False
 
-    def without_speech(self) -> "ChatMessage":
-        """The turn as later turns see it: text that says that there was speech, and no longer the speech itself."""
-        if not self.has_speech:
-            return self
-        return ChatMessage(self.role, f"[Speech] {self.text}" if self.text else "[Speech input]")
 
-
-def render_prompt(messages: Sequence[ChatMessage]) -> list[str | int]:
-    """The chat format of the published model: pieces of text, and SPEECH_MARKER where a clip belongs.
+def prompt_ids(messages: Sequence[ChatMessage], tokenize: Callable[[str], list[int]]) -> list[int]:
+    """Token ids of a conversation in the published model's chat format, SPEECH_MARKER where a clip belongs.
 
     Args:
         messages: the conversation, the request last.
-    Returns:
-        Pieces to be tokenised each by itself, ending where the assistant begins.
+        tokenize: text to ids, chat tokens understood, nothing added; called for each piece between clips.
     """
-    pieces: list[str | int] = []
+    ids: list[int] = []
     text = ""
     for message in messages:
         text += f"<|im_start|>{message.role}\n"
         if message.has_speech:
-            pieces += [text, SPEECH_MARKER]
+            ids += [*tokenize(text), SPEECH_MARKER]
             text = "\n" if message.text else ""
         text += f"{message.text}<|im_end|>\n"
-    return [*pieces, text + "<|im_start|>assistant\n"]
-
-
-def prompt_ids(messages: Sequence[ChatMessage], tokenize: Callable[[str], list[int]]) -> list[int]:
-    """Token ids of a conversation, SPEECH_MARKER where a clip belongs.
-
-    Args:
-        messages: the conversation, the request last.
-        tokenize: text to ids, chat tokens understood, nothing added.
-    """
-    ids: list[int] = []
-    for piece in render_prompt(messages):
-        ids += [piece] if isinstance(piece, int) else tokenize(piece)
-    return ids
+    return ids + tokenize(text + ASSISTANT)
 
 
 @dataclass(frozen=True)

@@ -64,14 +64,14 @@ def published_key(key: str, rules: Rules) -> str:
         before, star, after = ours.partition("*")
         if not key.startswith(before):
             continue
-        index, rest = "", key[len(before) :]
+        index, remainder = "", key[len(before) :]
         if star:
-            index, dot, rest = rest.partition(".")
-            rest = dot + rest
-            if not rest.startswith(after):
+            index, dot, remainder = remainder.partition(".")
+            remainder = dot + remainder
+            if not remainder.startswith(after):
                 continue
-            rest = rest[len(after) :]
-        return theirs.replace("*", index) + rest
+            remainder = remainder[len(after) :]
+        return theirs.replace("*", index) + remainder
     raise CheckpointError(f"the published layout has no counterpart of '{key}'")
 
 

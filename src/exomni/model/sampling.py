@@ -29,12 +29,7 @@ def nucleus(probabilities: Tensor, top_p: float, top_k: int) -> tuple[Tensor, Te
 
 
 class UnitSampler:
-    """Draws ids; has its own generator, so that nothing else's draws change it nor it theirs.
-
-    Args:
-        config: how to draw.
-        seed: of the generator.
-    """
+    """Draws ids; has its own generator, so that nothing else's draws change it nor it theirs."""
 
     def __init__(self, config: SamplingConfig, seed: int) -> None:
         self.config = config

@@ -100,13 +100,7 @@ class SpeechDecoder(nn.Module):
 
     @torch.inference_mode()
     def decode(self, units: Tensor) -> Tensor:
-        """Acoustic channels of a whole utterance.
-
-        Args:
-            units: int64 [T_unit].
-        Returns:
-            float32 [130, floor(T_unit * 6.4)].
-        """
+        """Acoustic channels of a whole utterance: int64 [T_unit] -> float32 [130, floor(T_unit * 6.4)]."""
         n_units = len(units)
         n_padded = -(-n_units // GROUP_UNITS) * GROUP_UNITS
         codes = nn.functional.pad(self.quantizer.codes_of(units), (0, 0, 0, n_padded - n_units))[None]
@@ -121,14 +115,7 @@ class SpeechDecoder(nn.Module):
 
 
 def mean_over_runs(values: Tensor, labels: Tensor) -> Tensor:
-    """Each run of equal labels gets the mean of its values.
-
-    Args:
-        values: [T, D].
-        labels: [T].
-    Returns:
-        [T, D].
-    """
+    """Values [T, D] of which each run of equal labels [T] gets its mean."""
     starts = torch.cat([labels.new_ones(1, dtype=torch.bool), labels[1:] != labels[:-1]])
     run = starts.cumsum(0) - 1
     sums = values.new_zeros(int(run[-1]) + 1, values.shape[1]).index_add_(0, run, values)

@@ -1,4 +1,4 @@
-"""The frozen Whisper encoder as published: every clip is padded or cut to 30 seconds."""
+"""Whisper's log-mel spectrogram, and its frozen encoder as published: every clip is padded or cut to 30 seconds."""
 
 import numpy as np
 import torch
@@ -6,21 +6,41 @@ from torch import Tensor, nn
 
 from ..core.timebase import ENCODER_SAMPLE_HZ
 from .config import SpeechEncoderConfig
-from .mel import log_mel, mel_filters
 
 CLIP_S = 30
 """What the encoder was trained on, and the only length that it takes."""
+N_FFT, HOP_SAMPLES = 400, 160
+HIGHEST_HZ = 8000.0
+"""Where the highest mel filter ends."""
 
 
-def clip_features(samples: np.ndarray, n_mels: int) -> Tensor:
-    """Log-mel features of one clip, padded with silence or cut to 30 s.
+def mel_filters(n_mels: int) -> Tensor:
+    """Whisper's mel filters, float32 [201, n_mels]."""
+    from transformers.audio_utils import mel_filter_bank
+
+    filters = mel_filter_bank(
+        1 + N_FFT // 2, n_mels, 0.0, HIGHEST_HZ, ENCODER_SAMPLE_HZ, norm="slaney", mel_scale="slaney"
+    )
+    return torch.from_numpy(filters).float()
+
+
+def log_mel(samples: Tensor, filters: Tensor) -> Tensor:
+    """Whisper's log-mel spectrogram.
 
     Args:
         samples: float32 [N] at 16 kHz.
-        n_mels: mel bins.
+        filters: [201, n_mels], of `mel_filters`.
     Returns:
-        float32 [n_mels, 3000].
+        float32 [n_mels, N // 160].
     """
+    window = torch.hann_window(N_FFT)
+    power = torch.stft(samples, N_FFT, HOP_SAMPLES, window=window, return_complex=True)[:, :-1].abs().square()
+    mel = (filters.T @ power).clamp_min(1e-10).log10()
+    return (torch.maximum(mel, mel.max() - 8.0) + 4.0) / 4.0
+
+
+def clip_features(samples: np.ndarray, n_mels: int) -> Tensor:
+    """Log-mel features [n_mels, 3000] of one clip, float32 [N] at 16 kHz, padded with silence or cut to 30 s."""
     length = CLIP_S * ENCODER_SAMPLE_HZ
     padded = torch.zeros(length)
     cut = np.ascontiguousarray(samples[:length], np.float32)
@@ -29,11 +49,7 @@ def clip_features(samples: np.ndarray, n_mels: int) -> Tensor:
 
 
 class SpeechEncoder(nn.Module):
-    """Mel features to encoder frames, 50 a second.
-
-    Args:
-        config: sizes.
-    """
+    """Mel features to encoder frames, 50 a second."""
 
     def __init__(self, config: SpeechEncoderConfig) -> None:
         super().__init__()

@@ -18,10 +18,6 @@ class ContextLayers(nn.Module):
     """What the tokens of a clip learn from each other, to be added to them; nothing before training.
 
     A word lasts several tokens and is written as one: which one it becomes takes more than a tenth of a second to tell.
-
-    Args:
-        d_token: width of the tokens.
-        config: sizes.
     """
 
     def __init__(self, d_token: int, config: ContextLayersConfig) -> None:
@@ -29,24 +25,16 @@ class ContextLayers(nn.Module):
         self.head_dim = config.d_model // config.n_heads
         self.narrow = nn.Linear(d_token, config.d_model)
         self.layers = nn.ModuleList(
-            EncoderLayer(config.d_model, config.n_heads, config.ff_mult * config.d_model, activation="gelu",
-                         norm_first=True, dropout=config.dropout)
+            EncoderLayer(config.d_model, config.n_heads, config.ff_mult * config.d_model, dropout=config.dropout)
             for _ in range(config.n_layers)
-        )  # fmt: skip
+        )
         self.norm = nn.LayerNorm(config.d_model)
         self.widen = nn.Linear(config.d_model, d_token)
         nn.init.zeros_(self.widen.weight)
         nn.init.zeros_(self.widen.bias)
 
     def forward(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
-        """Read the whole clip.
-
-        Args:
-            tokens: [B, T, D_token].
-            mask: True where a token belongs to its clip, [B, T]; None: all do.
-        Returns:
-            [B, T, D_token].
-        """
+        """Read whole clips, [B, T, D_token]; `mask` [B, T] is True where a token belongs to its clip, None: all do."""
         angles = rotation(torch.arange(tokens.shape[1], device=tokens.device)[None], self.head_dim, ROTARY_BASE)
         seen = None if mask is None else mask[:, None, None, :]
         x = self.narrow(tokens)
@@ -56,13 +44,7 @@ class ContextLayers(nn.Module):
 
 
 class SpeechProjector(nn.Module):
-    """Stack neighbouring frames and project them: Linear, ReLU, Linear (paper, speech projector).
-
-    Args:
-        d_encoder: width of the speech encoder.
-        d_llm: width of the language model.
-        config: how many frames become one token, the inner width, and layers that let tokens attend to each other.
-    """
+    """Stack neighbouring frames and project them: Linear, ReLU, Linear (paper, speech projector)."""
 
     def __init__(self, d_encoder: int, d_llm: int, config: SpeechProjectorConfig) -> None:
         super().__init__()

@@ -71,13 +71,26 @@ class UnitGeneratorBase(nn.Module):
         expansion, weight = self.config.context_expansion, self.unit_head.weight
         if llm_states is None:
             llm_states, llm_mask = weight.new_zeros(batch, 0, self.config.d_llm), None
-        length = llm_states.shape[1]
         if llm_mask is None:
-            llm_mask = torch.ones(batch, length, dtype=torch.bool, device=weight.device)
+            llm_mask = torch.ones_like(llm_states[..., 0], dtype=torch.bool)
         widened = self.context_projection(llm_states).unflatten(2, (self.d_model, expansion))
         rows = widened.transpose(2, 3).flatten(1, 2)
-        times = (torch.arange(length * expansion, device=weight.device) + 0.5) / expansion
+        times = (torch.arange(rows.shape[1], device=weight.device) + 0.5) / expansion
         context = Context(rows, llm_mask.repeat_interleave(expansion, dim=1), times[None].expand(batch, -1))
         if self.config.null_context:
             context = context.with_row(self.null_context.expand(batch, -1), ~llm_mask.any(dim=1))
         return context
+
+    def fuse_meaning(
+        self, text: Tensor, text_mask: Tensor, context: Context, text_places: Tensor | None = None
+    ) -> Tensor:
+        """Fuse the language model's states into the embedded text, [B, T_text, D].
+
+        `text_places` are where it falls in the reply, in tokens, [B, T_text]; None spreads it evenly over them.
+        """
+        if text_places is None:
+            timed = context.kept if context.timed is None else context.kept & context.timed
+            n_tokens = timed.sum(dim=1, keepdim=True) / self.config.context_expansion
+            steps = torch.arange(text_mask.shape[1], device=text_mask.device)[None] + 0.5
+            text_places = steps * (n_tokens / text_mask.sum(dim=1, keepdim=True).clamp(min=1))
+        return self.fusion(text, context, text_places)

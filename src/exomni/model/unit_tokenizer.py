@@ -4,7 +4,6 @@ The encoder's features tell words apart and hardly speakers, and so do its units
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -79,19 +78,6 @@ class ConvBlock(nn.Module):
         return x if mask is None else x * mask
 
 
-@dataclass
-class TokenizerOutput:
-    """Units of a batch.
-
-    Attributes:
-        codes: [B, T_unit, n_dims] in -1..1, with straight-through gradients.
-        ids: int64 [B, T_unit].
-    """
-
-    codes: Tensor
-    ids: Tensor
-
-
 class UnitTokenizer(nn.Module):
     """Speech-encoder features to speech units."""
 
@@ -109,12 +95,14 @@ class UnitTokenizer(nn.Module):
         """Units of context on each side that a unit depends on."""
         return self.config.n_layers * (self.config.kernel // 2)
 
-    def forward(self, features: Tensor, mask: Tensor | None = None) -> TokenizerOutput:
+    def forward(self, features: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Tokenize.
 
         Args:
             features: [B, T_unit, frames_per_unit * d_features], the frames of a unit side by side.
             mask: bool [B, T_unit], True keeps.
+        Returns:
+            Codes [B, T_unit, n_dims] in -1..1, with straight-through gradients, and ids int64 [B, T_unit].
         """
         batch, n_units, _ = features.shape
         frames = self.norm(features.view(batch, n_units, self.config.frames_per_unit, -1))
@@ -122,5 +110,4 @@ class UnitTokenizer(nn.Module):
         keep = None if mask is None else mask[..., None].to(x.dtype)
         for block in self.blocks:
             x = block(x, keep)
-        codes, ids = self.quantizer(self.to_codes(x))
-        return TokenizerOutput(codes, ids)
+        return self.quantizer(self.to_codes(x))

@@ -180,6 +180,10 @@ class Voice(Protocol):
         """Phonemes of a text in pieces that are spoken in one go; none where nothing in it can be said."""
         ...
 
+    def ids(self, phonemes: str) -> np.ndarray:
+        """Phoneme ids, int64 [T_text], both ends marked: what a paced unit generator reads."""
+        ...
+
     def speak(self, speech: SpeechUnits, seed: int) -> np.ndarray:
         """The sound of units, float32 [N] in -1..1 at `sample_rate`, as long as the units last."""
         ...

@@ -84,7 +84,7 @@ class ExOmni:
             **options: as `stream`.
         Raises:
             InputError: the prompt is empty, too long, or a recording that cannot be read.
-            NothingHeardError: nobody speaks in the recording.
+            NoSpeechError: nobody speaks in the recording.
             UnsupportedError: the model lacks a part that this needs.
         """
         return self.collect(self.stream(prompt, **options), options.get("seed", 0))

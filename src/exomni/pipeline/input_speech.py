@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.audio import resample_pieces
-from ..core.errors import InputError, NothingHeardError
+from ..core.errors import InputError, NoSpeechError
 from ..core.timebase import ENCODER_SAMPLE_HZ
 from ..parts.ports import VoiceActivity
 from .recordings import open_recording
@@ -37,7 +37,7 @@ def read_input_audio(
         At least one float32 [N] at 16 kHz, at most `MAX_PIECE_S` each; cut at the longest pauses.
     Raises:
         InputError: not readable, empty, not finite, or longer than `MAX_TURN_S`.
-        NothingHeardError: nobody speaks in it.
+        NoSpeechError: nobody speaks in it.
     """
     pieces, n_samples = [], 0
     found, rate = open_recording(recording, sample_rate)
@@ -50,7 +50,7 @@ def read_input_audio(
     samples = samples - samples.mean()
     peak = float(np.abs(samples).max())
     if peak < QUIETEST:
-        raise NothingHeardError(NOTHING_SAID)
+        raise NoSpeechError(NOTHING_SAID)
     samples = (samples * (WANTED_PEAK / peak)).astype(np.float32)
     spans = [(0, len(samples))] if activity is None else _spans(samples, activity)
     return [samples[start:stop] for start, stop in cut_at_pauses(spans, len(samples))]
@@ -60,7 +60,7 @@ def _spans(samples: np.ndarray, activity: VoiceActivity) -> list[tuple[int, int]
     """Where somebody speaks: (start, stop) of every stretch without a pause.
 
     Raises:
-        NothingHeardError: nowhere.
+        NoSpeechError: nowhere.
     """
     detector = SpeechDetector(activity, _SPEECH)
     # Silence follows the end, so that the last stretch ends before it.
@@ -69,7 +69,7 @@ def _spans(samples: np.ndarray, activity: VoiceActivity) -> list[tuple[int, int]
     starts = [e.sample for e in edges if e.kind == "started"]
     stops = [min(e.sample, len(samples)) for e in edges if e.kind == "stopped"]
     if not starts:
-        raise NothingHeardError(NOTHING_SAID)
+        raise NoSpeechError(NOTHING_SAID)
     return list(zip(starts, [*stops, len(samples)][: len(starts)], strict=True))
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..core.errors import ConfigError, NothingHeardError
+from ..core.errors import ConfigError, NoSpeechError
 from ..core.turns import Content, Turn
 from ..parts.loading import Parts
 from .input_speech import NOTHING_SAID, read_input_audio
@@ -68,14 +68,14 @@ class SpokenPrompts:
             listen: who writes the words down.
         Raises:
             InputError: not readable, empty, not finite or too long.
-            NothingHeardError: nobody speaks in it.
+            NoSpeechError: nobody speaks in it.
         """
         part = self._parts.transcriber if listen == "transcribe" else self._parts.listener
         activity = None if trimmed else self._parts.voice_activity
         pieces = read_input_audio(recording, sample_rate, activity)
         words = " ".join(filter(None, map(part.transcribe, pieces)))
         if not any(c.isalnum() for c in words):
-            raise NothingHeardError(NOTHING_SAID)
+            raise NoSpeechError(NOTHING_SAID)
         return words
 
     def turns(

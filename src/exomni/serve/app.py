@@ -1,12 +1,18 @@
-"""The server's addresses: the WebSocket, the endpoints, the page."""
+"""The server as a whole: its addresses (WebSocket, endpoints, page), and how it is run and ended."""
 
+import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import signal
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from importlib import resources
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
+import uvicorn
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -15,32 +21,35 @@ from starlette.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from ..core.errors import ServiceError
 from . import endpoints
-from .description import describe
-from .gate import Gate, refuse
+from .backend import Backend
+from .config import ServerConfig
+from .gate import Gate, refusal_of
+from .http_connection import HttpConnection
 from .hub import Hub
 from .protocol import PATH
 from .protocol.server import ErrorCode
 from .realtime import serve_socket
-from .refusals import Refusal
-from .security import refusal_of
-from .telemetry import log
+from .refusals import Refusal, refuse
+from .telemetry import log, set_up_logs
 
-CACHE_FOREVER = "public, max-age=31536000, immutable"
-"""For what has a hash of its content in its name."""
+PING_S = 20.0
+"""How often a client is asked whether it is still there, and how long it may take to say so."""
+DEAD_CLIENT_MS = 30_000
+"""How long the system keeps what a client does not take: an answer over HTTP, or the end of a session."""
+HEAD_BYTES = 16 << 10
+"""Longest head of a request."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def create_app(hub: Hub) -> FastAPI:
-    """The server as an ASGI application.
-
-    Args:
-        hub: what its parts share; requests find it as `app.state.hub`, connections in the lifespan's state.
-    """
+    """The server as an ASGI application; requests find the hub in `app.state`, connections in the lifespan's state."""
     config = hub.config
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Hub]]:
-        hub.start()
+        hub.scheduler.start()
         yield {"hub": hub}
         await hub.drain()
         hub.stop()
@@ -50,12 +59,12 @@ def create_app(hub: Hub) -> FastAPI:
         docs_url=None, redoc_url=None,
     )  # fmt: skip
     app.state.hub = hub
-    app.openapi = lambda: describe(app)
+    app.openapi = lambda: endpoints.describe(app)
     app.include_router(endpoints.router)
 
     @app.websocket(PATH)
-    async def realtime(socket: WebSocket) -> None:
-        await serve_socket(hub, socket, refusal_of(config, socket))
+    async def realtime(client: WebSocket) -> None:
+        await serve_socket(hub, client, refusal_of(config, client))
 
     app.exception_handler(Refusal)(_refused)
     app.exception_handler(HTTPException)(_http_error)
@@ -82,8 +91,8 @@ class Page(StaticFiles):
     def file_response(self, full_path: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Response:
         """A file."""
         response = super().file_response(full_path, *args, **kwargs)
-        kept = Path(full_path).parent.name == "assets"
-        response.headers["cache-control"] = CACHE_FOREVER if kept else "no-cache"
+        has_hash = Path(full_path).parent.name == "assets"
+        response.headers["cache-control"] = "public, max-age=31536000, immutable" if has_hash else "no-cache"
         return response
 
 
@@ -100,3 +109,106 @@ async def _http_error(_: Request, error: HTTPException) -> JSONResponse:
 async def _failed(request: Request, error: Exception) -> JSONResponse:
     log("request failed", level=40, error=error, path=request.scope.get("path"))
     return refuse(Refusal("server_error", "the request failed; it is logged"))
+
+
+class Server:
+    """uvicorn, which on a signal first lets replies finish; on the second it stops at once.
+
+    Args:
+        ready: called once everybody can come in.
+    """
+
+    def __init__(self, config: ServerConfig, backend: Backend, ready: Callable[[], None] = lambda: None) -> None:
+        self.hub, self._ready = Hub(config, backend), ready
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._uvicorn_handlers = {}
+        self._uvicorn = uvicorn.Server(
+            uvicorn.Config(
+                create_app(self.hub),
+                host=config.host,
+                port=config.port,
+                http=HttpConnection,
+                h11_max_incomplete_event_size=HEAD_BYTES,
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                # Base64 of speech hardly shrinks, and packing it takes the model's time.
+                ws_per_message_deflate=False,
+                ws_max_size=config.limits.message_bytes,
+                ws_ping_interval=PING_S,
+                ws_ping_timeout=PING_S,
+                timeout_graceful_shutdown=2,
+                callback_notify=self._on_tick,
+            )
+        )
+
+    def run(self, bound: socket.socket) -> None:
+        """Serve on a socket until `end`, or until a signal."""
+        self._uvicorn.run(sockets=[bound])
+
+    def end(self) -> None:
+        """Begin to stop; from any thread, once the server has started."""
+        if self._loop is not None:
+            asyncio.run_coroutine_threadsafe(self._drain(), self._loop)
+
+    async def _on_tick(self) -> None:
+        """Called by uvicorn as soon as it listens, and now and then afterwards."""
+        if self._loop is not None:
+            return
+        self._loop = asyncio.get_running_loop()
+        if threading.current_thread() is threading.main_thread():
+            # The first signal lets replies finish; uvicorn's own handlers, which were there, get the second.
+            self._uvicorn_handlers = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
+        self._ready()
+
+    def _on_signal(self, _: int, __: FrameType | None) -> None:
+        for number, handler in self._uvicorn_handlers.items():
+            signal.signal(number, handler)
+        self.end()
+
+    async def _drain(self) -> None:
+        await self.hub.drain()
+        self._uvicorn.should_exit = True
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that has its address; until the server runs, connections to it are refused.
+
+    Raises:
+        ServiceError: the port is taken, or there is no such address.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        made = socket.socket(family, socket.SOCK_STREAM)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(AttributeError, OSError):  # where the system knows it
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_CLIENT_MS)
+        made.bind((host, port))
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ServiceError(f"cannot listen on {host}:{port}: {reason}; choose another --port") from error
+    return made
+
+
+def serve(config: ServerConfig, load: Callable[[], Backend], ready: Callable[[str], None]) -> None:
+    """Serve until a signal ends it.
+
+    Args:
+        load: loads the model.
+        ready: told the address of the page once everybody can come in.
+    Raises:
+        ServiceError: the port is taken.
+    """
+    set_up_logs()
+    with bind(config.host, config.port) as bound:
+        port = bound.getsockname()[1]
+        server = Server(config, load(), lambda: ready(page_address(config, port)))
+        log("listening", host=config.host, port=port)
+        server.run(bound)
+
+
+def page_address(config: ServerConfig, port: int) -> str:
+    """Where the page is."""
+    host = "127.0.0.1" if config.host in ("0.0.0.0", "localhost") else "[::1]" if config.host == "::" else config.host
+    host = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    return f"http://{host}:{port}/" + (f"?token={config.token}" if config.token else "")

@@ -11,58 +11,36 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from ..core.configuration import StrictConfig
 from ..core.errors import ConfigError
 
-PORT = 8400
 TOKEN = re.compile(r"[A-Za-z0-9._~-]{8,128}")
 """What a token may be, so that it fits a header, an address and a subprotocol."""
 
 Count = Annotated[int, Field(ge=1)]
+Bytes = Annotated[int, Field(ge=4_096)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
 class Limits(StrictConfig):
-    """How much clients may ask of the server.
+    """How much clients may ask of the server."""
 
-    Attributes:
-        sessions: WebSockets at once; more are told when to come again.
-        replies: being made at once, for sessions and requests together.
-        connections: of HTTP at once; more are told when to come again.
-        message_bytes: longest WebSocket message.
-        body_bytes: largest HTTP request.
-        uploads_bytes: of all requests that are being read or answered.
-        upload_s: longest time that a request's body takes to come in.
-        turn_s: longest turn of speech.
-        recording_s: longest recording that HTTP takes.
-        session_s: longest session.
-        items: that a conversation keeps; one more, and the older half is dropped.
-        messages_per_s: of one session; beyond, its messages are read more slowly.
-        audio_speed: seconds of speech that a session may send in a second; beyond, they are read more slowly.
-        replies_per_minute: of one session.
-        requests_per_minute: HTTP requests that need the model, of one address.
-        outbox_bytes: waiting for one client; beyond, its reply waits too.
-        slow_client_s: a client that takes nothing, or leaves a request half said, for as long is dropped.
-        kept_bytes: of replies that are kept for downloads.
-        exports: being written or waiting to be written at once.
-    """
-
-    sessions: Count = 32
-    replies: Count = 16
-    connections: Count = 256
-    message_bytes: Annotated[int, Field(ge=4_096)] = 1 << 20
-    body_bytes: Annotated[int, Field(ge=4_096)] = 32 << 20
-    uploads_bytes: Annotated[int, Field(ge=4_096)] = 128 << 20
-    upload_s: Seconds = 120.0
-    turn_s: Seconds = 120.0
-    recording_s: Seconds = 600.0
-    session_s: Seconds = 3_600.0
-    items: Annotated[int, Field(ge=2)] = 256
-    messages_per_s: Seconds = 200.0
-    audio_speed: Annotated[float, Field(ge=1)] = 20.0
-    replies_per_minute: Seconds = 60.0
-    requests_per_minute: Seconds = 120.0
-    outbox_bytes: Annotated[int, Field(ge=65_536)] = 4 << 20
-    slow_client_s: Seconds = 15.0
-    kept_bytes: Annotated[int, Field(ge=1 << 20)] = 64 << 20
-    exports: Count = 4
+    sessions: Count = 32  # WebSockets at once; more are told when to come again
+    replies: Count = 16  # being made at once, for sessions and requests together
+    connections: Count = 256  # of HTTP at once; more are told when to come again
+    message_bytes: Bytes = 1 << 20  # longest WebSocket message
+    body_bytes: Bytes = 32 << 20  # largest HTTP request
+    uploads_bytes: Bytes = 128 << 20  # of all requests that are being read or answered
+    upload_s: Seconds = 120.0  # longest time that a request's body takes to come in
+    turn_s: Seconds = 120.0  # longest turn of speech
+    recording_s: Seconds = 600.0  # longest recording that HTTP takes
+    session_s: Seconds = 3_600.0  # longest session
+    items: Annotated[int, Field(ge=2)] = 256  # that a conversation keeps; one more, and the older half is dropped
+    messages_per_s: Seconds = 200.0  # of one session; beyond, its messages are read more slowly
+    audio_speed: Annotated[float, Field(ge=1)] = 20.0  # seconds of speech a second of one session; as above
+    replies_per_minute: Seconds = 60.0  # of one session
+    requests_per_minute: Seconds = 120.0  # HTTP requests that need the model, of one address
+    outbox_bytes: Annotated[int, Field(ge=65_536)] = 4 << 20  # waiting for one client; beyond, its reply waits too
+    slow_client_s: Seconds = 15.0  # a client that takes nothing, or leaves a request half said, for as long is dropped
+    kept_bytes: Annotated[int, Field(ge=1 << 20)] = 64 << 20  # of replies that are kept for downloads
+    exports: Count = 4  # being written or waiting to be written at once
 
     @model_validator(mode="after")
     def _the_largest_request_fits(self) -> "Limits":
@@ -72,25 +50,15 @@ class Limits(StrictConfig):
 
 
 class ServerConfig(StrictConfig):
-    """Where the server listens and who may connect.
+    """Where the server listens and who may connect."""
 
-    Attributes:
-        host: address to listen on; anything but loopback needs a token.
-        port: 0 takes a free one.
-        token: that every request must show, or None.
-        origins: other pages that may talk to the server, such as `https://example.org`.
-        limits: how much clients may ask.
-        grace_s: how long replies may finish when the server is told to stop.
-        log_content: whether logs may hold what was said; for finding mistakes on one's own machine.
-    """
-
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65_535)] = PORT
-    token: str | None = None
-    origins: tuple[str, ...] = ()
+    host: str = "127.0.0.1"  # address to listen on; anything but loopback needs a token
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8400  # 0 takes a free one
+    token: str | None = None  # that every request must show
+    origins: tuple[str, ...] = ()  # other pages that may talk to the server, such as https://example.org
     limits: Limits = Limits()
-    grace_s: Annotated[float, Field(ge=0)] = 5.0
-    log_content: bool = False
+    grace_s: Annotated[float, Field(ge=0)] = 5.0  # how long replies may finish when the server is told to stop
+    log_content: bool = False  # whether logs may hold what was said; for finding mistakes on one's own machine
 
     @field_validator("token")
     @classmethod
@@ -125,11 +93,8 @@ def is_loopback(host: str) -> bool:
 
 
 def server_config(path: Path | None = None, **changes: object) -> ServerConfig:
-    """A configuration from a YAML file, or what holds without one, with changes.
+    """A configuration from a YAML file, or what holds without one, with changes that are stronger than the file.
 
-    Args:
-        path: of the file.
-        **changes: fields that the file does not decide.
     Raises:
         ConfigError: not readable, unknown keys, or values that make no sense.
     """

@@ -12,7 +12,7 @@ from .outbox import Outbox
 from .protocol.items import Content, ContentKind, Item, ItemStatus, Role, new_id
 from .protocol.server import ItemAdded, ItemDeleted, ItemTruncated, SpokenWord
 from .refusals import Refusal
-from .uploads import decode_pcm16
+from .sound_files import decode_pcm16
 
 SAMPLES_PER_MS = exact_ratio(SAMPLE_HZ, 1000)
 _KINDS: dict[Role, tuple[ContentKind, ...]] = {
@@ -27,14 +27,11 @@ class ConversationItem:
     """An item as the server keeps it; `Conversation` changes it.
 
     Attributes:
-        id: of the item.
-        role: who says it.
         kind: of its one part.
         text: what it says; for a reply, all that was written.
         words: of a spoken reply with their times, as far as it was made.
         made_samples: length of a spoken reply so far.
-        played_samples: how much of it the user heard before it was stopped, or None for all.
-        status: as in `Item`.
+        played_samples: how much of it was played before it was stopped, or None for all.
         previous_id: of the item before it when it was added, or None.
     """
 
@@ -70,8 +67,6 @@ class Conversation:
     Args:
         most: items that are kept; at least 2.
         outbox: of the client, who is told of every change.
-    Attributes:
-        items: the items.
     """
 
     def __init__(self, most: int, outbox: Outbox) -> None:
@@ -157,11 +152,7 @@ class Conversation:
             self._outbox.put(ItemTruncated(item_id=item.id, audio_end_ms=played_samples // SAMPLES_PER_MS))
 
     def delete(self, item_id: str) -> None:
-        """Drop an item.
-
-        Raises:
-            Refusal: there is none.
-        """
+        """Drop an item; raises as `get`."""
         self.items.remove(self.get(item_id))
         self._outbox.put(ItemDeleted(item_id=item_id))
 
@@ -169,11 +160,8 @@ class Conversation:
 def item_of(wire_item: Item, most_s: float) -> tuple[ConversationItem, np.ndarray | None]:
     """An item of a client's as the server keeps it, and its audio that has no transcript yet, float32 [N] at 16 kHz.
 
-    Args:
-        wire_item: the client's.
-        most_s: longest audio.
     Raises:
-        Refusal: parts that do not belong to its role, or that are empty.
+        Refusal: parts that do not belong to its role or are empty, or audio that is longer than `most_s`.
     """
     if not wire_item.content:
         raise Refusal("invalid_event", "an item has at least one part", "item.content")

@@ -16,7 +16,7 @@ from .hub import Bucket, Hub
 from .input_audio import InputTurn
 from .input_turns import InputTurns
 from .live_reply import LiveReply
-from .outbox import Outbox
+from .outbox import Letter, Outbox
 from .protocol import client, server
 from .protocol.items import Status, new_id
 from .protocol.session import SessionConfig
@@ -31,14 +31,7 @@ TRUNCATE_SLACK_SAMPLES = exact_ratio(SAMPLE_HZ, 10)
 
 
 class Dialogue:
-    """One client's conversation.
-
-    Args:
-        hub: the server's shared state.
-        outbox: where messages for the client go.
-        session_id: for logs.
-        expires_at: when the session ends, in seconds since 1970.
-    """
+    """One client's conversation; its session ends at `expires_at`, in seconds since 1970."""
 
     def __init__(self, hub: Hub, outbox: Outbox, session_id: str, expires_at: int | None = None) -> None:
         self._hub, self._outbox, self._id, self._expires_at = hub, outbox, session_id, expires_at
@@ -77,16 +70,15 @@ class Dialogue:
         self._hub.metrics.errors.labels(refusal.code).inc()
         self._outbox.put(refusal.event(event_id))
 
-    def ease(self) -> None:
-        """Let the reply go on where it waited for the client to take what was made."""
-        job = self._reply and self._reply.job
-        if job and job.paused and self._outbox.n_bytes < self._hub.config.limits.outbox_bytes // 2:
-            self._hub.scheduler.pause(job, False)
-
-    def sent(self, reply_id: str, end_sample: int) -> None:
-        """A piece of a reply has left; `end_sample` is above 0 for speech."""
-        if end_sample and self._reply is not None and self._reply.id == reply_id:
-            self._reply.sent(end_sample)
+    def sent(self, letter: Letter) -> None:
+        """A message has left: note how far the speech is, and let a reply go on that waited for the client."""
+        reply = self._reply
+        if reply is None:
+            return
+        if letter.end_sample and reply.id == letter.reply_id:
+            reply.sent(letter.end_sample)
+        if reply.job and reply.job.paused and self._outbox.n_bytes < self._hub.config.limits.outbox_bytes // 2:
+            self._hub.scheduler.pause(reply.job, False)
 
     def close(self) -> None:
         """End whatever is being made."""
@@ -94,8 +86,6 @@ class Dialogue:
         self._cancel_prefill()
         if self._reply is not None:
             self._stop_making(self._reply)
-
-    # --- what the client says ---------------------------------------------------------------------------------------
 
     async def _handle(self, event: client.AnyClientEvent) -> None:
         match event:
@@ -165,8 +155,6 @@ class Dialogue:
         else:
             raise Refusal("no_active_response", "no such reply is being made", "response_id" if live else None)
 
-    # --- turns ------------------------------------------------------------------------------------------------------
-
     def _on_speech(self) -> None:
         """The user speaks: a reply that is interrupted falls silent, and half a question is not answered."""
         detection = self.config.audio.input.turn_detection
@@ -187,8 +175,6 @@ class Dialogue:
                 self._answer(client.ResponseOptions())
         except Refusal as refusal:
             self.refuse(refusal)
-
-    # --- replies ----------------------------------------------------------------------------------------------------
 
     def _answer(self, options: client.ResponseOptions) -> None:
         """Begin a reply.
@@ -261,7 +247,7 @@ class Dialogue:
         if error is not None and not unspeakable:
             log("reply failed", level=40, error=error, session=self._id, reply=reply.id)
             self.refuse(Refusal("server_error", "the reply failed; it is logged"))
-            self._end(reply, "failed", code="server_error")
+            self._end(reply, "failed")
         elif reply.full:
             self._end(reply, "incomplete", "max_output_tokens")
         else:
@@ -287,15 +273,9 @@ class Dialogue:
         if reply.job is not None and not reply.done:
             self._hub.cancel(reply.job)
 
-    def _end(
-        self,
-        reply: LiveReply,
-        status: Status,
-        reason: server.StatusReason | None = None,
-        code: server.ErrorCode | None = None,
-    ) -> None:
+    def _end(self, reply: LiveReply, status: Status, reason: server.StatusReason | None = None) -> None:
         """Tell the client that a reply has ended; keep it for downloads, and be ready for what comes next."""
-        reply.end(status, reason, code)
+        reply.end(status, reason)
         reply.job = None
         self._hub.kept.add(reply.id, reply.frames, reply.samples, reply.item.text, reply.item.words)
         reply.frames, reply.samples = [], []
@@ -305,8 +285,6 @@ class Dialogue:
         took_s = round(self._hub.clock() - reply.began_at, 3)
         log("reply ends", session=self._id, reply=reply.id, status=status, reason=reason, speech_s=length_s,
             took_s=took_s, **self._content(reply.item.played_text))  # fmt: skip
-
-    # --- the next reply ---------------------------------------------------------------------------------------------
 
     def _prefill(self) -> None:
         """Have the LLM prefill the reply that the conversation ends with, as far as it was played, in good time."""
@@ -319,7 +297,7 @@ class Dialogue:
             return
         self._prefill_turns = turns
         make = partial(self._hub.backend.prefill, turns)
-        self._prefill_job = Job(make, self._on_prefill_step, self._on_prefill_end, can_wait=True)
+        self._prefill_job = Job(make, lambda _: None, self._on_prefill_end, can_wait=True)
         self._hub.scheduler.submit(self._prefill_job)
 
     def _cancel_prefill(self) -> None:
@@ -327,9 +305,6 @@ class Dialogue:
         if self._prefill_job is not None:
             self._hub.scheduler.cancel(self._prefill_job)
             self._prefill_job = None
-
-    def _on_prefill_step(self, _: object) -> None:
-        """A step gives the client nothing."""
 
     def _on_prefill_end(self, error: Exception | None) -> None:
         if error is not None:

@@ -44,11 +44,7 @@ class KeptReply:
 
 
 class KeptReplies:
-    """The latest replies by id; whoever knows an id may have the reply.
-
-    Args:
-        most_bytes: of all together.
-    """
+    """The latest replies by id, `most_bytes` of them; whoever knows an id may have the reply."""
 
     def __init__(self, most_bytes: int) -> None:
         self._most = most_bytes
@@ -75,11 +71,8 @@ class KeptReplies:
 
 
 def write_download(reply: KeptReply, format_name: str) -> tuple[str, bytes]:
-    """Name and content of a file with a reply in a format; a zip where it is several files.
+    """Name and content of a file with a reply in a format of `exomni.export.FORMATS`; a zip where it is several files.
 
-    Args:
-        reply: as it is kept.
-        format_name: of `exomni.export.FORMATS`.
     Raises:
         UserError: the format cannot hold this reply, such as captions of one without words.
     """

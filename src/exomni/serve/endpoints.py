@@ -1,15 +1,18 @@
-"""The HTTP endpoints."""
+"""The HTTP endpoints, and their description: as OpenAPI, and as a page that needs no script and no network."""
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.openapi.utils import get_openapi
+from jinja2 import Environment, PackageLoader
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect
@@ -25,22 +28,38 @@ from ..pipeline.results import wav_bytes
 from . import requests as bodies
 from .backend import ReplyOptions
 from .conversation import ConversationItem, turns_to_answer
-from .description import docs_page, request_body
 from .downloads import write_download
-from .encoders import MEDIA_TYPES, SpeechFileEncoder
 from .hub import Hub
 from .protocol.items import new_id, pack_frames
 from .protocol.server import SpokenWord
-from .refusals import Refusal, busy, request_refusal
-from .uploads import decode_base64, decode_recording
+from .refusals import STATUSES, Refusal, busy, request_refusal
+from .sound_files import MEDIA_TYPES, SpeechFileEncoder, decode_base64, decode_recording
 from .word_times import WordTimer
 
+REFERENCE = "#/components/schemas/"
+_BODIES = (
+    bodies.RespondRequest, bodies.RespondOptions, bodies.AnimateRequest, bodies.FaceRequest, bodies.SpeechRequest,
+    bodies.Refused,
+)  # fmt: skip
 router = APIRouter()
 Options = TypeVar("Options", bound=BaseModel)
 
 
 def _hub(request: Request) -> Hub:
     return request.app.state.hub
+
+
+def request_body(json_model: type[BaseModel], form_options: type[BaseModel] | None = None) -> dict[str, Any]:
+    """How a request's body is described; it is read by us, so that every mistake gets the same kind of answer."""
+    content: dict[str, Any] = {"application/json": {"schema": {"$ref": REFERENCE + json_model.__name__}}}
+    if form_options is not None:
+        parts = {
+            "audio": {"type": "string", "format": "binary", "description": "A recording."},
+            "options": {"type": "string", "description": f"JSON of {form_options.__name__}."},
+        }
+        form = {"type": "object", "properties": parts, "required": ["audio"]}
+        content["multipart/form-data"] = {"schema": form}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 @router.post(
@@ -156,9 +175,6 @@ async def docs(request: Request) -> HTMLResponse:
     return HTMLResponse(docs_page(request.app.openapi()))
 
 
-# --- requests --------------------------------------------------------------------------------------------------------
-
-
 async def _read(
     request: Request, json_model: type[Options], form_options: type[Options] | None = None
 ) -> tuple[Options, bytes | None]:
@@ -200,9 +216,6 @@ async def _transcribe(hub: Hub, samples: np.ndarray) -> str:
     return text
 
 
-# --- replies ---------------------------------------------------------------------------------------------------------
-
-
 @dataclass
 class _Made:
     """A reply, gathered."""
@@ -241,9 +254,8 @@ def _answer(request: Request, made: _Made, options: bodies.FaceRequest, transcri
     frames, samples = np.concatenate(made.frames), np.concatenate(made.samples)
     wav, packed = wav_bytes(samples), pack_frames(frames, options.face_encoding)
     in_parts = "multipart/mixed" in request.headers.get("accept", "")
-    facts: dict[str, Any] = {"id": reply_id, "text": text, "transcript": transcript, "timings": made.timings}
     answer = bodies.ReplyAnswer(
-        **facts,
+        id=reply_id, text=text, transcript=transcript, timings=made.timings,
         audio=bodies.SoundAnswer(
             sample_rate=SAMPLE_HZ, n_samples=len(samples), data=None if in_parts else base64.b64encode(wav).decode()
         ),
@@ -256,14 +268,33 @@ def _answer(request: Request, made: _Made, options: bodies.FaceRequest, transcri
     if not in_parts:
         return Response(told, media_type="application/json")
     parts = (("application/json", told), ("audio/wav", wav), ("application/octet-stream", base64.b64decode(packed)))
-    return _mixed(parts)
-
-
-def _mixed(parts: Iterable[tuple[str, bytes]]) -> Response:
-    """Several things in one answer, each with its media type."""
     boundary = new_id("part")
     body = b"".join(
         f"--{boundary}\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data + b"\r\n"
         for kind, data in parts
     )
     return Response(body + f"--{boundary}--\r\n".encode(), media_type=f"multipart/mixed; boundary={boundary}")
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The description of all endpoints."""
+    if app.openapi_schema is None:
+        made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        schemas = made.setdefault("components", {}).setdefault("schemas", {})
+        for model in _BODIES:
+            schema = model.model_json_schema(ref_template=REFERENCE + "{model}")
+            schemas |= schema.pop("$defs", {}) | {model.__name__: schema}
+        refused = {"application/json": {"schema": {"$ref": REFERENCE + bodies.Refused.__name__}}}
+        for path, methods in made["paths"].items():
+            for about in methods.values():
+                kept = {} if path == "/healthz" else STATUSES
+                about["responses"] |= {str(s): {"description": r["means"], "content": refused} for s, r in kept.items()}
+        app.openapi_schema = made
+    return app.openapi_schema
+
+
+def docs_page(description: dict[str, Any]) -> str:
+    """HTML of an OpenAPI description."""
+    environment = Environment(loader=PackageLoader("exomni", "serve"), autoescape=True)
+    environment.filters["indented"] = partial(json.dumps, indent=1)
+    return environment.get_template("docs.html").render(description)

@@ -1,49 +1,36 @@
-"""What every HTTP request passes first: who it is from, how large it is, and what is written down about it."""
+"""What every HTTP request passes first: who may come in, how large a request is, and what is logged about it."""
 
 import asyncio
+import hmac
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .config import ServerConfig, is_loopback
+from .http_connection import HttpConnection
 from .hub import Bucket, Hub
-from .refusals import Refusal, busy
-from .security import HEADERS, refusal_of
+from .refusals import Refusal, busy, refuse
 from .telemetry import log
 
-if TYPE_CHECKING:
-    from .http_connection import HttpConnection
-
-STATUS: dict[str, int] = {
-    "unauthorized": 401,
-    "origin_refused": 403,
-    "item_not_found": 404,
-    "too_slow": 408,
-    "message_too_big": 413,
-    "audio_too_long": 413,
-    "unsupported": 415,
-    "invalid_event": 422,
-    "unknown_parameter": 422,
-    "rate_limited": 429,
-    "server_error": 500,
-    "server_busy": 503,
-    "shutting_down": 503,
-}
-"""Status of an HTTP answer by the error's code; 400 for the others."""
 MOST_ADDRESSES = 1_024
-
-
-def refuse(refusal: Refusal) -> JSONResponse:
-    """The answer that says why not."""
-    headers = {"retry-after": str(refusal.retry_after)} if refusal.retry_after else {}
-    if refusal.code == "unauthorized":
-        headers["www-authenticate"] = "Bearer"
-    body = {"error": refusal.body().model_dump(exclude_none=True)}
-    return JSONResponse(body, STATUS.get(refusal.code, 400), headers)
+TOKEN_SUBPROTOCOLS = ("exomni-token.", "openai-insecure-api-key.")
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob: data:; "
+    "media-src 'self' blob:; font-src 'self'; connect-src 'self' blob: data:; worker-src 'self' blob:; "
+    "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""The page loads only what comes from here; heads that people drop on it are blobs, and meshopt is WebAssembly."""
+HEADERS = {
+    "content-security-policy": PAGE_POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=(self)",
+}
 
 
 class Gate:
@@ -118,13 +105,7 @@ class Gate:
 
 
 class _Body:
-    """A request's body on its way in: cut off where it becomes too large, comes too slowly, or all are too large.
-
-    Args:
-        hub: the server's shared state.
-        receive: gives the next piece.
-        headers: of the request.
-    """
+    """A request's body on its way in: cut off where it becomes too large, comes too slowly, or all are too large."""
 
     def __init__(self, hub: Hub, receive: Receive, headers: Headers) -> None:
         self._hub, self._receive, self._headers = hub, receive, headers
@@ -168,3 +149,30 @@ class _Body:
         """The request has been answered."""
         self._hub.upload_bytes -= self._n_bytes
         self._n_bytes = 0
+
+
+def refusal_of(config: ServerConfig, connection: HTTPConnection, needs_token: bool = True) -> Refusal | None:
+    """Why a client may not connect, or None; the page itself, and what holds no secrets, need no token."""
+    host = connection.headers.get("host", "")
+    name = "" if "@" in host else urlsplit(f"//{host}").hostname or ""
+    if config.token is None and not is_loopback(name):
+        # A foreign page could have its own name point here by DNS, and would then count as ours.
+        return Refusal("origin_refused", f"this server answers to localhost, not to {host[:200]!r}")
+    origin = connection.headers.get("origin")
+    if origin is not None and origin not in config.origins and urlsplit(origin).netloc != host:
+        return Refusal(
+            "origin_refused", f"pages of {origin[:200]} may not talk to this server; allow it by --allow-origin"
+        )
+    if needs_token and config.token is not None and not _knows(config.token, connection):
+        return Refusal("unauthorized", "show the token: 'Authorization: Bearer …', or '?token=…' in the address")
+    return None
+
+
+def _knows(token: str, connection: HTTPConnection) -> bool:
+    scheme, _, shown = connection.headers.get("authorization", "").partition(" ")
+    tries = [shown.strip()] if scheme.lower() == "bearer" else []
+    tries += connection.query_params.getlist("token")
+    for offered in connection.scope.get("subprotocols", []):
+        tries += [offered.removeprefix(prefix) for prefix in TOKEN_SUBPROTOCOLS if offered.startswith(prefix)]
+    # Every one is compared whole, so that time tells nothing.
+    return sum(hmac.compare_digest(token.encode(), shown.encode()) for shown in tries) > 0

@@ -14,8 +14,7 @@ from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from .gate import refuse
-from .refusals import Refusal, busy
+from .refusals import Refusal, busy, refuse
 
 if TYPE_CHECKING:
     from .hub import Hub

@@ -31,14 +31,9 @@ EXPORT_NICENESS = 10
 class Hub:
     """One server's shared state. Everything but the two pools' work happens on the event loop.
 
-    Args:
-        config: of the server.
-        backend: the model.
-        clock: seconds that only go forward.
     Attributes:
         sessions: whoever must be told when the server stops.
         connections: of HTTP; a session's is no longer one of them.
-        draining: whether it is about to stop.
         upload_bytes: of the bodies of requests that are being read or answered.
         detectors: where audio is resampled and searched for speech, off the event loop.
         exporters: where downloads are written.
@@ -62,18 +57,12 @@ class Hub:
         """How many replies are being made."""
         return len(self._places)
 
-    def start(self) -> None:
-        """Begin; on the event loop."""
-        self.scheduler.start()
-
     def begin(
         self, make: Callable[[], Iterator[Any]], on_piece: Callable[[Any], None],
         on_end: Callable[[Exception | None], None], is_live: bool = False,
     ) -> Job:  # fmt: skip
-        """Have a reply made.
+        """Have a reply made, as in `Job`.
 
-        Args:
-            make, on_piece, on_end, is_live: as in `Job`.
         Raises:
             Refusal: too many are being made, or the server is about to stop.
         """
@@ -158,13 +147,7 @@ def _be_nice() -> None:
 
 
 class Bucket:
-    """How fast a client may go: it fills steadily, and is emptied by what is taken.
-
-    Args:
-        per_s: what flows in.
-        size: what fits in.
-        clock: seconds that only go forward.
-    """
+    """How fast a client may go: it fills by `per_s` a second up to its `size`, and is emptied by what is taken."""
 
     def __init__(self, per_s: float, size: float, clock: Callable[[], float]) -> None:
         self._per_s, self._size, self._clock = per_s, size, clock

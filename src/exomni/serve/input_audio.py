@@ -57,11 +57,10 @@ class InputAudioBuffer:
     """One client's audio at 16 kHz, with the turns in it. Used by one thread at a time.
 
     Args:
-        make_detector: gives something that finds speech.
         max_turn_samples: longest turn, at 16 kHz.
     Attributes:
         turn: the turn that is being spoken, as far as can be told.
-        first_sample, n_samples: what is kept: from which sample of the session, up to which.
+        first_sample, n_samples: of what is kept: from which sample of the session, up to which.
     """
 
     def __init__(self, make_detector: Callable[[VadConfig], SpeechDetector], max_turn_samples: int) -> None:

@@ -14,8 +14,8 @@ from .protocol import server
 from .protocol.session import SemanticVad, SessionConfig
 from .refusals import Refusal
 from .scheduler import Job
+from .sound_files import decode_pcm16
 from .telemetry import log
-from .uploads import decode_pcm16
 
 MOST_WAITING_TURNS = 4
 """Turns of one session that wait for their transcript."""
@@ -25,10 +25,6 @@ class InputTurns:
     """The turns that a client says aloud.
 
     Args:
-        hub: the server's shared state.
-        outbox: of the client.
-        conversation: that turns are added to.
-        session_id: for logs.
         on_speech: called when the user begins to speak.
         on_transcript: called whenever a turn has its transcript, or failed to get one.
     """
@@ -78,11 +74,16 @@ class InputTurns:
             raise Refusal("audio_too_long", f"a turn lasts at most {self._hub.config.limits.turn_s:g} s", "audio")
         began, loop = self._hub.clock(), asyncio.get_running_loop()
         for edge in await loop.run_in_executor(self._hub.detectors, self._detect, audio):
+            turn = edge.turn
             if edge.kind == "started":
-                self._started(edge.turn)
+                started_ms = turn.start_sample * 1000 // ENCODER_SAMPLE_HZ
+                self._outbox.put(server.SpeechStarted(item_id=turn.item_id, audio_start_ms=started_ms))
+                self._on_speech()
                 self._hub.metrics.stop_s.observe(self._hub.clock() - began)
             else:
-                self._stopped(edge.turn)
+                stopped_ms = (turn.stop_sample or 0) * 1000 // ENCODER_SAMPLE_HZ
+                self._outbox.put(server.SpeechStopped(item_id=turn.item_id, audio_end_ms=stopped_ms))
+                self._commit(turn)
 
     def commit(self) -> None:
         """End a turn here, as the client asks.
@@ -120,16 +121,6 @@ class InputTurns:
 
     def _detect(self, audio: str) -> list[TurnEdge]:
         return self._buffer.add(decode_pcm16(audio))
-
-    def _started(self, turn: InputTurn) -> None:
-        started_ms = turn.start_sample * 1000 // ENCODER_SAMPLE_HZ
-        self._outbox.put(server.SpeechStarted(item_id=turn.item_id, audio_start_ms=started_ms))
-        self._on_speech()
-
-    def _stopped(self, turn: InputTurn) -> None:
-        stopped_ms = (turn.stop_sample or 0) * 1000 // ENCODER_SAMPLE_HZ
-        self._outbox.put(server.SpeechStopped(item_id=turn.item_id, audio_end_ms=stopped_ms))
-        self._commit(turn)
 
     def _commit(self, turn: InputTurn) -> None:
         item = ConversationItem(turn.item_id, "user", "input_audio")

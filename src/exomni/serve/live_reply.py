@@ -1,7 +1,7 @@
 """One reply on its way to one client: the model's events become messages of the protocol."""
 
 from collections.abc import Callable
-from typing import TypedDict
+from typing import Any
 
 import numpy as np
 
@@ -21,25 +21,14 @@ CHUNK_FRAMES = exact_ratio(FRAME_HZ, 2)
 CHUNK_SAMPLES = CHUNK_FRAMES * SAMPLES_PER_FRAME
 
 
-class _Place(TypedDict):
-    """Fields that name the part of a response which a message belongs to."""
-
-    response_id: str
-    item_id: str
-
-
 class LiveReply:
     """One reply, from `response.created` to `response.done`.
 
     Args:
-        outbox: of the client.
         conversation: whose item the reply is; one that does not belong to it is not added to it.
         response: as it begins.
-        encoding: of the face.
-        clock: seconds that only go forward.
         max_pieces: so many pieces of text are the longest reply.
     Attributes:
-        item: the reply's item.
         job: makes the reply, once it was begun.
         frames, samples: what was made of it, float32.
         began_at: when it was asked for, by the clock.
@@ -59,6 +48,7 @@ class LiveReply:
         self.speaks = response.output_modalities == ("audio",)
         kind = "output_audio" if self.speaks else "output_text"
         self.item = ConversationItem(new_id("item"), "assistant", kind, status="in_progress")
+        self._place: dict[str, Any] = {"response_id": self.id, "item_id": self.item.id}
         self.job: Job | None = None
         self.frames: list[np.ndarray] = []
         self.samples: list[np.ndarray] = []
@@ -86,7 +76,7 @@ class LiveReply:
         item = self.item.as_wire(has_content=False)
         self._outbox.put(server.OutputItem(type="response.output_item.added", response_id=self.id, item=item))
         self._conversation.announce_added(self.item)
-        self._outbox.put(server.ContentPart(type="response.content_part.added", part=self._part(""), **self._place()))
+        self._outbox.put(server.ContentPart(type="response.content_part.added", part=self._part(""), **self._place))
 
     def add(self, piece: object) -> None:
         """Send what the model made: an event, or text where the reply is not spoken."""
@@ -100,20 +90,19 @@ class LiveReply:
             case DoneEvent():
                 self._facts = server.Facts(n_samples=piece.n_samples, n_frames=piece.n_frames, timings=piece.timings)
 
-    def end(
-        self, status: Status, reason: server.StatusReason | None = None, code: server.ErrorCode | None = None
-    ) -> None:
+    def end(self, status: Status, reason: server.StatusReason | None = None) -> None:
         """Say that the reply has ended, and how; nothing is sent of it afterwards."""
-        error = server.StatusError(type="server_error", code=code) if code else None
+        error = server.StatusError(type="server_error", code="server_error") if status == "failed" else None
         details = server.StatusDetails(type=status, reason=reason, error=error)
         self.item.status = "completed" if status == "completed" else "incomplete"
         item, text = self.item.as_wire(), self.item.played_text
         if self.speaks:
-            self._outbox.put(server.AudioDone(**self._place()))
-            self._outbox.put(server.TranscriptDone(transcript=text, **self._place()))
+            self._outbox.put(server.PartDone(type="response.output_audio.done", **self._place))
+            done = server.PartDone(type="response.output_audio_transcript.done", transcript=text, **self._place)
         else:
-            self._outbox.put(server.TextDone(text=text, **self._place()))
-        self._outbox.put(server.ContentPart(type="response.content_part.done", part=self._part(text), **self._place()))
+            done = server.PartDone(type="response.output_text.done", text=text, **self._place)
+        self._outbox.put(done)
+        self._outbox.put(server.ContentPart(type="response.content_part.done", part=self._part(text), **self._place))
         self._outbox.put(server.OutputItem(type="response.output_item.done", response_id=self.id, item=item))
         self._conversation.announce_done(self.item)
         changes = {"status": status, "status_details": details, "output": (item,), "exomni": self._facts}
@@ -128,7 +117,7 @@ class LiveReply:
         self.sent_samples = end_sample
 
     def played_samples(self) -> int | None:
-        """How much the user can have heard by now, or None where that is all of what was made."""
+        """How much can have been played by now, or None where that is all of what was made."""
         if self.first_sent_at is None:
             return 0 if self.speaks and not self.done else None
         played = min(self.sent_samples, round((self._clock() - self.first_sent_at) * SAMPLE_HZ))
@@ -139,7 +128,7 @@ class LiveReply:
         self._conversation.append(self.item, text)
         kind = "response.output_audio_transcript.delta" if self.speaks else "response.output_text.delta"
         if text:
-            self._outbox.put(server.Delta(type=kind, delta=text, **self._place()), self.id)
+            self._outbox.put(server.Delta(type=kind, delta=text, **self._place), self.id)
 
     def _say(self, speech: SpeechEvent) -> None:
         words = self._timer.place(speech)
@@ -147,7 +136,9 @@ class LiveReply:
         self._conversation.append(self.item, words=words, end_sample=stop)
         self.samples.append(speech.samples)
         if words:
-            self._send_words(words, speech.start_sample, stop)
+            start = speech.start_sample
+            caption = server.CaptionDelta(start_sample=start, end_sample=stop, words=words, **self._place)
+            self._outbox.put(caption, self.id)
         frames, first = np.zeros((0, len(NAMES)), np.float32), self._made_frames
         if self._face is not None:
             frames, first = self._face.frames, self._face.start_frame
@@ -161,21 +152,14 @@ class LiveReply:
             sound = speech.samples[i * CHUNK_SAMPLES : None if last else (i + 1) * CHUNK_SAMPLES]
             self._send_face(face, first + i * CHUNK_FRAMES)
             end_sample = speech.start_sample + i * CHUNK_SAMPLES + len(sound)
-            delta = server.Delta(type="response.output_audio.delta", delta=pack_pcm16(sound), **self._place())
+            delta = server.Delta(type="response.output_audio.delta", delta=pack_pcm16(sound), **self._place)
             self._outbox.put(delta, self.id, end_sample)
-
-    def _send_words(self, words: tuple[server.SpokenWord, ...], start: int, stop: int) -> None:
-        caption = server.CaptionDelta(
-            response_id=self.id, item_id=self.item.id, start_sample=start, end_sample=stop, words=words
-        )
-        self._outbox.put(caption, self.id)
 
     def _send_face(self, frames: np.ndarray, start_frame: int) -> None:
         if not len(frames):
             return
         delta = server.FaceDelta(
-            response_id=self.id,
-            item_id=self.item.id,
+            **self._place,
             start_sample=start_frame * SAMPLES_PER_FRAME,
             start_frame=start_frame,
             names=NAMES if start_frame == 0 else None,
@@ -183,9 +167,6 @@ class LiveReply:
             frames=pack_frames(frames, self._encoding),
         )
         self._outbox.put(delta, self.id)
-
-    def _place(self) -> _Place:
-        return {"response_id": self.id, "item_id": self.item.id}
 
     def _part(self, text: str) -> server.Part:
         return server.Part(type="audio", transcript=text) if self.speaks else server.Part(type="text", text=text)

@@ -23,12 +23,7 @@ SUBPROTOCOL = "realtime"
 
 
 class Connection:
-    """One client.
-
-    Args:
-        hub: the server's shared state.
-        socket: accepted.
-    """
+    """One client, whose socket was accepted."""
 
     def __init__(self, hub: Hub, socket: WebSocket) -> None:
         self._hub, self._socket = hub, socket
@@ -104,19 +99,11 @@ class Connection:
             letter = await self._outbox.take()
             async with asyncio.timeout(self._hub.config.limits.slow_client_s):
                 await self._socket.send_text(letter.text)
-            if letter.reply_id is not None:
-                self._dialogue.sent(letter.reply_id, letter.end_sample)
-            self._dialogue.ease()
+            self._dialogue.sent(letter)
 
 
 async def serve_socket(hub: Hub, socket: WebSocket, refusal: Refusal | None) -> None:
-    """Take a client in, or tell it why not.
-
-    Args:
-        hub: the server's shared state.
-        socket: not accepted yet.
-        refusal: why it must not come in, or None.
-    """
+    """Accept a client's socket, and take it in, or tell it why it may not come in."""
     offered = socket.scope.get("subprotocols", [])
     await socket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
     code = 1008

@@ -1,24 +1,18 @@
 """Why something was refused, in the words of the protocol."""
 
+from importlib import resources
+from typing import Any
+
+import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
+from starlette.responses import JSONResponse
 
-from .protocol.server import Error, ErrorBody, ErrorCode, ErrorKind
+from .protocol.server import Error, ErrorBody, ErrorCode
 
-_BY_TYPE: dict[str, ErrorCode] = {
-    "json_invalid": "invalid_json",
-    "json_type": "invalid_json",
-    "extra_forbidden": "unknown_parameter",
-    "none_required": "unsupported",
-}
-_KINDS: dict[ErrorCode, ErrorKind] = {
-    "rate_limited": "rate_limit_error",
-    "server_busy": "rate_limit_error",
-    "unauthorized": "authentication_error",
-    "origin_refused": "authentication_error",
-    "server_error": "server_error",
-    "shutting_down": "server_error",
-}
+_TABLES = yaml.safe_load((resources.files("exomni.serve") / "refusals.yaml").read_text("utf-8"))
+STATUSES: dict[int, dict[str, Any]] = _TABLES["statuses"]
+"""What each status of an HTTP answer `means`, and the `codes` that it is for."""
 _TAGS = ("server_vad", "semantic_vad", "int", "constrained-int", "literal['inf']", "str", "float")
 """What pydantic adds to the place of an error where several types are possible."""
 
@@ -36,22 +30,26 @@ class Refusal(Exception):  # noqa: N818  it is no fault of ours
     def __init__(self, code: ErrorCode, message: str, param: str | None = None, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.code: ErrorCode = code
-        self.message, self.param, self.retry_after = message, param, retry_after
+        self.param, self.retry_after = param, retry_after
 
     def body(self, event_id: str | None = None) -> ErrorBody:
         """As it goes over the wire."""
-        return ErrorBody(
-            type=_KINDS.get(self.code, "invalid_request_error"),
-            code=self.code,
-            message=self.message,
-            param=self.param,
-            event_id=event_id,
-            retry_after=self.retry_after,
-        )
+        kind, message = _TABLES["types"].get(self.code, "invalid_request_error"), str(self)
+        facts = {"param": self.param, "event_id": event_id, "retry_after": self.retry_after}
+        return ErrorBody(type=kind, code=self.code, message=message, **facts)
 
     def event(self, event_id: str | None = None) -> Error:
         """As a message."""
         return Error(error=self.body(event_id))
+
+
+def refuse(refusal: Refusal) -> JSONResponse:
+    """The HTTP answer that says why not."""
+    headers = {"retry-after": str(refusal.retry_after)} if refusal.retry_after else {}
+    if refusal.code == "unauthorized":
+        headers["www-authenticate"] = "Bearer"
+    status = next((status for status, row in STATUSES.items() if refusal.code in row["codes"]), 400)
+    return JSONResponse({"error": refusal.body().model_dump(exclude_none=True)}, status, headers)
 
 
 def busy(retry_after: int) -> Refusal:
@@ -84,7 +82,7 @@ def _telling(error: ValidationError) -> ErrorDetails:
 
 def _refusal(details: ErrorDetails, place: tuple[int | str, ...]) -> Refusal:
     param = ".".join(str(part) for part in place if part not in _TAGS) or None
-    code = _BY_TYPE.get(details["type"], "invalid_event")
+    code = _TABLES["mistakes"].get(details["type"], "invalid_event")
     other_kind = details["type"] in ("literal_error", "union_tag_invalid")
     if other_kind and place and (place[-1] == "type" or details["type"] == "union_tag_invalid"):
         code = "unsupported"

@@ -55,11 +55,7 @@ class Job:
 
 
 class Scheduler:
-    """The model's thread: every job gets a turn, and one whose client has played all that was made comes first.
-
-    Args:
-        clock: seconds that only go forward.
-    """
+    """The model's thread: every job gets a turn, and one whose client has played all that was made comes first."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -188,12 +184,7 @@ class Scheduler:
     def _tell(self, job: Job, callback: Callable[[Any], None], news: object) -> None:
         assert self._loop is not None, "jobs are made once the schedule has begun"
         with suppress(RuntimeError):  # the loop has closed: there is no one to tell
-            self._loop.call_soon_threadsafe(_tell_unless_cancelled, job, callback, news)
-
-
-def _tell_unless_cancelled(job: Job, callback: Callable[[Any], None], news: object) -> None:
-    if not job.cancelled:
-        callback(news)
+            self._loop.call_soon_threadsafe(lambda: None if job.cancelled else callback(news))
 
 
 def _close(job: Job) -> None:

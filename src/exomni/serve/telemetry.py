@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 import traceback
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -25,15 +26,11 @@ class JsonLines(logging.Formatter):
             "event": record.getMessage(),
             **getattr(record, "fields", {}),
         }
-        if record.exc_info and record.exc_info[1] is not None:
-            line |= _trouble(record.exc_info[1])
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:  # by its kind and place: its message may hold what was said
+            places = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)]
+            line |= {"error": type(error).__name__, "where": places[-6:]}
         return json.dumps(line, ensure_ascii=False)
-
-
-def _trouble(error: BaseException) -> dict[str, object]:
-    """An error by its kind and place; its message may hold what was said."""
-    places = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)]
-    return {"error": type(error).__name__, "where": places[-6:]}
 
 
 def log(event: str, *, level: int = logging.INFO, error: BaseException | None = None, **fields: object) -> None:
@@ -58,25 +55,19 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
+        counter = partial(Counter, registry=registry)
         self.sessions = Gauge("exomni_sessions", "WebSockets that are open", registry=registry)
-        self.replies = Counter("exomni_replies_total", "Replies by how they ended", ["status"], registry=registry)
+        self.replies = counter("exomni_replies_total", "Replies by how they ended", ["status"])
         self.replying = Gauge("exomni_replies_in_progress", "Replies that are being made", registry=registry)
-        self.first_audio_s = Histogram(
-            "exomni_first_audio_seconds", "From the request to the first speech", buckets=SECONDS, registry=registry
-        )
-        self.transcription_s = Histogram(
-            "exomni_hearing_seconds", "From the end of a turn to its words", buckets=SECONDS, registry=registry
-        )
-        self.stop_s = Histogram(
-            "exomni_stop_seconds", "From hearing a person to the silence of a reply", buckets=SECONDS, registry=registry
-        )
-        self.speech_s = Counter("exomni_speech_seconds_total", "Speech that was made", registry=registry)
-        self.refused = Counter("exomni_refused_total", "Who was turned away, and why", ["code"], registry=registry)
-        self.errors = Counter("exomni_errors_total", "Errors that clients were told", ["code"], registry=registry)
-        self.dropped = Counter("exomni_dropped_clients_total", "Clients that were too slow", registry=registry)
-        self.requests = Counter(
-            "exomni_http_requests_total", "HTTP requests by endpoint", ["path", "status"], registry=registry
-        )
+        histogram = partial(Histogram, buckets=SECONDS, registry=registry)
+        self.first_audio_s = histogram("exomni_first_audio_seconds", "From the request to the first speech")
+        self.transcription_s = histogram("exomni_hearing_seconds", "From the end of a turn to its words")
+        self.stop_s = histogram("exomni_stop_seconds", "From hearing a person to the silence of a reply")
+        self.speech_s = counter("exomni_speech_seconds_total", "Speech that was made")
+        self.refused = counter("exomni_refused_total", "Who was turned away, and why", ["code"])
+        self.errors = counter("exomni_errors_total", "Errors that clients were told", ["code"])
+        self.dropped = counter("exomni_dropped_clients_total", "Clients that were too slow")
+        self.requests = counter("exomni_http_requests_total", "HTTP requests by endpoint", ["path", "status"])
 
     def text(self) -> bytes:
         """All of it as Prometheus reads it."""

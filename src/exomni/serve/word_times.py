@@ -8,8 +8,6 @@ from ..core.events import SpeechEvent
 from ..core.timebase import SAMPLES_PER_TICK
 from .protocol.server import SpokenWord
 
-SPACE = " "
-
 
 class WordTimer:
     """Places the words of a reply in its speech, piece by piece.
@@ -47,7 +45,7 @@ def _spans(event: SpeechEvent) -> list[tuple[int, int]]:
         return [(0, len(event.samples))]
     edges = np.concatenate([[0], np.cumsum(event.ticks)]) * SAMPLES_PER_TICK
     spans, start = [], 0
-    for group in event.phonemes.split(SPACE):
+    for group in event.phonemes.split(" "):
         if group:
             spans.append((int(edges[start + 1]), int(edges[start + 1 + len(group)])))
         start += len(group) + 1

@@ -145,15 +145,7 @@ def _held(face: np.ndarray, n_frames: int) -> np.ndarray:
 
 
 class JointTask:
-    """Trains both parts on one forward pass: the face's gradient reaches the generator's states.
-
-    Args:
-        folder: a data set with all passes.
-        generator: configuration of the unit generator.
-        decoder: configuration of the blendshape decoder.
-        config: weights of the losses.
-        seed: of the initial weights.
-    """
+    """Trains both parts on one forward pass: the face's gradient reaches the generator's states."""
 
     def __init__(
         self, folder: Path, generator: UnitGeneratorConfig, decoder: BlendshapeDecoderConfig, config: JointConfig,
@@ -184,10 +176,8 @@ class JointTask:
     def start_from(self, weights: Mapping[str, torch.Tensor], *, same_units: bool = False) -> None:
         """Begin with what an earlier release or stage has learned; a reader of emotions that it lacks stays new.
 
-        Args:
-            weights: `generator.` and `decoder.` tensors (`release.released_weights`).
-            same_units: whether they were trained on the same tokenizer's units; where not, the tables of units stay
-                new too.
+        Without `same_units`, the weights are of another tokenizer's units, and the tables of units stay new too.
+
         Raises:
             CheckpointError: a missing, surplus or misshapen tensor other than those.
         """

@@ -11,12 +11,11 @@ from pydantic import Field
 from ..core.configuration import StrictConfig, read_config
 from ..core.errors import UserError
 from ..data import asr_build
-from ..data.asr_rows import ASRRow, own_replies, read_own_voice
+from ..data.asr_build import ASRRow, own_replies, read_own_voice
 from ..model.config import OmniConfig
 from ..model.ctc_listener import CTCListener
 from ..parts.loading import load_parts
-from .ctc import CTCTask
-from .ctc_spelling import Spelling
+from .ctc import CTCTask, Spelling
 from .listener_stages import LLMListenerConfig, LLMListenerTask
 from .loop import LoopConfig, load_modules
 from .stage import SHIPPED_RECIPES, Stage, earlier_weights
@@ -69,11 +68,7 @@ class ListenerRecipe(StrictConfig):
 
 
 def load_listener_recipe(source: str | Path) -> ListenerRecipe:
-    """Read a recipe of listening by name ("hearing") or a YAML file by path.
-
-    Raises:
-        ConfigError: no such recipe or file, or not a valid one; says which field.
-    """
+    """Read a recipe of listening by name ("hearing") or a YAML file by path; a ConfigError says what is wrong."""
     return read_config(source, ListenerRecipe, *SHIPPED_RECIPES)
 
 

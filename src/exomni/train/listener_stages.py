@@ -5,7 +5,8 @@ likeliest reply: it learns to take speech for text and nothing else (our choice 
 replies too).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -15,19 +16,20 @@ from torch.nn import functional
 
 from ..core.configuration import StrictConfig
 from ..core.errors import InputError
-from ..data.asr_rows import ASRRow
+from ..data.asr_build import ASRRow
 from ..model.adapters import Adapters
-from ..model.ctc_listener import CTCListener
+from ..model.ctc_listener import BLANK, CTCListener
 from ..model.prompt import ASSISTANT, AUDIO_MARKER, USER_TURN
 from ..model.tokens import IGNORE_INDEX
 from .ctc import pad_frames, with_noise
-from .mixtures import as_written, mixed_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 REPEAT = f"Repeat what you hear: {AUDIO_MARKER}"
 """The prompt of the repeat-what-you-hear task."""
+CLEAR = 0.5
+"""A token that is likelier than all others together is clear."""
 
 
 class LLMListenerConfig(StrictConfig):
@@ -46,12 +48,64 @@ class LLMListenerConfig(StrictConfig):
     noise: float = Field(0.2, ge=0)
 
 
+def mixed_tokens(
+    listener: CTCListener, vectors: torch.Tensor, table: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Turn CTC scores into input embeddings through which the loss reaches the listener.
+
+    Blanks are dropped, and what is one token held for several steps is merged. A clear token becomes its word
+    embedding, as if it had been typed; any other lies between those that it may be. (The projected vectors themselves
+    are not near enough to their words for the LLM to know them, and even a slight mixture leads to another reply; see
+    docs/listening.md. In use the transcript is settled first, by `model.ctc_hypotheses`.)
+
+    Args:
+        listener: whose vectors they are.
+        vectors: of one clip, [T, D_llm].
+        table: word embeddings [V, D_llm].
+    Returns:
+        Embeddings [T_token, D_llm], and the likeliest tokens, rows of the table, int64 [T_token].
+    """
+    scores = listener.scores(vectors, table)
+    runs, lengths = torch.unique_consecutive(scores.argmax(-1), return_counts=True)
+    kept = runs != BLANK
+    ids = runs[kept] - 1
+    likely = scores[:, 1:].softmax(-1)
+    likely = torch.stack([piece.mean(0) for piece in likely.split(lengths.tolist())])[kept]
+    clear = likely.gather(1, ids[:, None]) >= CLEAR
+    return torch.where(clear, table[ids], likely @ table), ids
+
+
+def as_written(
+    vectors: torch.Tensor, ids: list[int], tokenizer, embeddings: Callable[[list[int]], torch.Tensor]
+) -> torch.Tensor:
+    """Respell a clip with the tokens that the LLM itself would write.
+
+    Rare words come as short pieces, which the LLM seldom sees side by side: such words become the embeddings of
+    the tokens that they are written with. All else keeps its own vectors.
+
+    Args:
+        vectors: of one clip, [T_token, D_llm].
+        ids: its tokens, ids of the LLM.
+        tokenizer: the LLM's (`tokenizers.Tokenizer`).
+        embeddings: word embeddings of a list of ids, [n, D_llm].
+    Returns:
+        [T_written, D_llm].
+    """
+    written = tokenizer.encode(tokenizer.decode(ids), add_special_tokens=False).ids
+    pieces = []
+    for same, i, j, k, n in SequenceMatcher(None, ids, written, autojunk=False).get_opcodes():
+        if same == "equal":
+            pieces.append(vectors[i:j])
+        elif n > k:
+            pieces.append(embeddings(written[k:n]).to(vectors.dtype))
+    return torch.cat(pieces) if pieces else vectors
+
+
 class LLMListenerTask:
     """Trains the listener and the adapters on the LLM's loss.
 
     Args:
-        train: rows; those with a reply can be answered, all can be repeated.
-        held_out: rows to validate on, likewise.
+        train, held_out: rows; those with a reply can be answered, all can be repeated.
         listener: as stage "reading" or "listening" left it.
         llm: the causal LLM of `transformers`; it stays as it is.
         tokenizer: its tokenizer (`tokenizers.Tokenizer`).
@@ -159,9 +213,9 @@ class LLMListenerTask:
 
     def _input_embeddings(self, vectors: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
         """What the LLM is prefilled with for a clip's vectors, [T_written, D_llm]."""
-        mixed = mixed_tokens(self.listener, vectors, table)
-        known = self.known.to(mixed.ids.device)
-        return as_written(mixed, known, self.tokenizer, lambda ids: self.table[torch.tensor(ids, device=table.device)])
+        mixed, places = mixed_tokens(self.listener, vectors, table)
+        ids = self.known.to(places.device)[places].tolist()
+        return as_written(mixed, ids, self.tokenizer, lambda ids: self.table[torch.tensor(ids, device=table.device)])
 
     def validate(self) -> dict[str, float]:
         """The loss and how often the next token is right on held-out rows, repeated and answered."""

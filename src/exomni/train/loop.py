@@ -22,8 +22,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from tqdm import tqdm
 
+from ..core.atomic import atomic_path
 from ..core.configuration import StrictConfig
 from ..core.errors import CheckpointError, UserError
+from ..data.report import save_plot
 
 
 class LoopConfig(StrictConfig):
@@ -284,21 +286,11 @@ def load_modules(modules: Mapping[str, nn.Module], weights: Mapping[str, torch.T
 
 
 def _save(task: Task, config: LoopConfig, state: _State, folder: Path, origin: Mapping[str, str]) -> None:
-    scratch = folder / "state.part"
-    torch.save(
-        {
-            "step": state.step,
-            "modules": {n: m.state_dict() for n, m in task.modules.items()},
-            "optimizer": state.optimizer.state_dict(),
-            "average": state.average,
-            "figures": state.figures,
-        },
-        scratch,
-    )
-    scratch.replace(folder / "state.pt")
-    weights = folder / "model.part"
-    save_file(averaged_state(task, state), weights, metadata={"step": str(state.step)})
-    weights.replace(folder / "model.safetensors")
+    modules, optimizer = {n: m.state_dict() for n, m in task.modules.items()}, state.optimizer.state_dict()
+    with atomic_path(folder / "state.pt") as part:
+        torch.save({**vars(state), "modules": modules, "optimizer": optimizer}, part)
+    with atomic_path(folder / "model.safetensors") as part:
+        save_file(averaged_state(task, state), part, metadata={"step": str(state.step)})
     facts = {"step": state.step, **origin, "loop": config.model_dump(mode="json")} | task.facts()
     (folder / "facts.json").write_text(json.dumps(facts, indent=1, default=str))
 
@@ -326,21 +318,17 @@ def _append(path: Path, row: Mapping[str, float]) -> None:
 
 def plot_curve(path: Path) -> Path:
     """Draw a `curve.csv` as a picture beside it."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     with path.open() as file:
         rows = list(csv.DictReader(file))
     names = [k for k in rows[0] if k not in ("step", "seconds")]
-    figure, axes = pyplot.subplots(1, len(names), figsize=(3.2 * len(names), 2.8), squeeze=False)
-    for axis, name in zip(axes[0], names, strict=True):
-        axis.plot([int(r["step"]) for r in rows], [float(r[name]) for r in rows])
-        axis.set_title(name, fontsize=8)
-        axis.set_xlabel("step", fontsize=7)
-        axis.tick_params(labelsize=6)
-    figure.tight_layout()
-    figure.savefig(path.with_suffix(".png"), dpi=120)
-    pyplot.close(figure)
-    return path.with_suffix(".png")
+
+    def draw(pyplot):
+        figure, axes = pyplot.subplots(1, len(names), figsize=(3.2 * len(names), 2.8), squeeze=False)
+        for axis, name in zip(axes[0], names, strict=True):
+            axis.plot([int(r["step"]) for r in rows], [float(r[name]) for r in rows])
+            axis.set_title(name, fontsize=8)
+            axis.set_xlabel("step", fontsize=7)
+            axis.tick_params(labelsize=6)
+        return figure
+
+    return save_plot(draw, path.with_suffix(".png"))

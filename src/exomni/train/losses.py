@@ -76,11 +76,8 @@ def duration_loss(log_durations: Tensor, durations: Tensor) -> Tensor:
 
 
 def emotion_loss(logits: Tensor, emotion: Tensor) -> Tensor:
-    """Cross-entropy of each emotion's strength, averaged.
+    """Cross-entropy of each emotion's strength: logits and true strengths in 0..1, both [B, 5].
 
-    Args:
-        logits: [B, 5].
-        emotion: true strengths in 0..1, [B, 5].
     Source:
         Our choice: its minimum is the strength to be expected, which is what the face should show.
     """

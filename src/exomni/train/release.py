@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from ..assets.table import Converted
+from ..core.atomic import atomic_path
 from ..core.errors import CheckpointError
 from ..model.ctc_listener import LISTENER_FILE, read_ctc_listener, save_ctc_listener
 from ..model.numbers import KEY, numbers
@@ -48,13 +49,8 @@ def released_folder(source: Path) -> Path:
 
 
 def stand_in(released: Path, runs: Path) -> list[str]:
-    """Let released weights stand for the runs of earlier stages, where none of them is there.
+    """Let released weights stand for the runs of earlier stages where none of them is there; names those written.
 
-    Args:
-        released: folder of released weights.
-        runs: folder of all runs.
-    Returns:
-        Names of the runs that were written.
     Raises:
         CheckpointError: a file of the release is missing or unreadable, or some of the runs are there and some not.
     """
@@ -68,10 +64,8 @@ def stand_in(released: Path, runs: Path) -> list[str]:
     for run, parts in STANDING.items() if not there else ():
         found = _released_parts(released, parts).items()
         weights = {key: value.float() if value.is_floating_point() else value for key, value in found}
-        (runs / run).mkdir(parents=True, exist_ok=True)
-        scratch = runs / run / "model.part"
-        save_file(weights, scratch)
-        scratch.replace(runs / run / "model.safetensors")
+        with atomic_path(runs / run / "model.safetensors") as part:
+            save_file(weights, part)
     return [] if there else list(STANDING)
 
 
@@ -97,11 +91,8 @@ def release_listening(run: Path, folder: Path, known: torch.Tensor) -> int:
 
 
 def release_expression(run: Path, folder: Path) -> int:
-    """Put the blendshape decoder of stage "expression" in the place of the released one, and say how it was made.
+    """Put the blendshape decoder of a run of stage "expression" in the place of the released one in `folder`.
 
-    Args:
-        run: of the stage.
-        folder: of the release.
     Returns:
         Bytes of the whole release.
     Raises:

@@ -25,12 +25,7 @@ VOICED = 0.5
 
 
 class SpeechRows:
-    """Features and acoustic channels of a data set, in memory at half precision.
-
-    Args:
-        folder: a data set with `speech` and `features` passes.
-        split: "train", "validation" or "test".
-    """
+    """Features and acoustic channels of a split of a data set, in memory at half precision."""
 
     def __init__(self, folder: Path, split: str):
         self.features: list[np.ndarray] = []
@@ -83,11 +78,7 @@ def crop(rows: SpeechRows, index: int, start: int, n_units: int) -> dict[str, to
 class SpeechTask:
     """Trains tokenizer and decoder end to end through the straight-through quantiser.
 
-    Args:
-        folder: the data set.
-        tokenizer: configuration of the tokenizer.
-        decoder: configuration of the decoder.
-        crop_units: length of a training crop, a multiple of `GROUP_UNITS`.
+    `crop_units`, the length of a training crop, is a multiple of `GROUP_UNITS`.
     """
 
     def __init__(
@@ -101,11 +92,7 @@ class SpeechTask:
         self.crop_units = crop_units
         self.tokenizer, self.decoder = UnitTokenizer(tokenizer), SpeechDecoder(decoder, tokenizer.levels)
         self.modules: dict[str, nn.Module] = {"tokenizer": self.tokenizer, "decoder": self.decoder}
-        self._facts = {
-            "tokenizer": tokenizer.model_dump(),
-            "decoder": decoder.model_dump(),
-            "rows": len(self.rows),
-        }
+        self._facts = {"tokenizer": tokenizer.model_dump(), "decoder": decoder.model_dump(), "rows": len(self.rows)}
         sample = np.concatenate([a.astype(np.float32) for a in self.rows.acoustic[:: max(1, len(self.rows) // 400)]], 1)
         mean, std = sample.mean(1), sample.std(1)
         pitch = sample[F0_CHANNEL][sample[F0_CHANNEL] > VOICED]
@@ -128,8 +115,8 @@ class SpeechTask:
         """Absolute plus squared errors of phonetic channels, of pitch where there is voice and of loudness; and the
         cross-entropy of phonemes and of voicing.
         """
-        tokens = self.tokenizer(batch["features"].float(), batch["mask"])
-        made = self.decoder(tokens.codes, batch["mask"], batch["phonemes"].clamp(min=0))
+        codes, _ = self.tokenizer(batch["features"].float(), batch["mask"])
+        made = self.decoder(codes, batch["mask"], batch["phonemes"].clamp(min=0))
         acoustic = batch["acoustic"].float()
         target = (acoustic - self.decoder.mean) / self.decoder.std
         frames = batch["frame_mask"]
@@ -154,7 +141,8 @@ class SpeechTask:
         picks = range(0, len(self.held_out), max(1, len(self.held_out) // 64))
         crops = [crop(self.held_out, i, 0, self.crop_units) for i in picks]
         batch = {k: torch.stack([c[k] for c in crops]).to(device) for k in crops[0]}
-        ids = self.tokenizer(batch["features"].float(), batch["mask"]).ids[batch["mask"]]
+        _, ids = self.tokenizer(batch["features"].float(), batch["mask"])
+        ids = ids[batch["mask"]]
         share = torch.bincount(ids, minlength=self.tokenizer.quantizer.n_codes).float() / len(ids)
         entropy = -(share * (share + 1e-12).log2()).sum()
         losses = {f"valid_{k}": float(v) for k, v in self.losses(batch).items()}

@@ -42,12 +42,8 @@ class Stage:
 
 
 def earlier_weights(runs: Path, stage: str, use: str) -> dict[str, torch.Tensor]:
-    """Weights that an earlier stage left.
+    """Weights that an earlier stage left; `use` says what for: "goes on from", "needs the tokenizer of".
 
-    Args:
-        runs: folder of all runs.
-        stage: that should have run before.
-        use: what this stage does with them, for the message: "goes on from", "needs the tokenizer of".
     Raises:
         UserError: it has not run.
         CheckpointError: its weights cannot be read.

@@ -29,9 +29,7 @@ class SpeechRecipe(StrictConfig):
 
 
 class JointRecipe(StrictConfig):
-    """Stages "joint" (the paper's II), "expression" and "face": how to train generator and blendshape decoder, or that
-    alone.
-    """
+    """Stages "joint" (the paper's II), "expression" and "face": how to train generator and blendshape decoder."""
 
     losses: JointConfig
     loop: LoopConfig
@@ -49,11 +47,7 @@ class Recipe(StrictConfig):
 
 
 def load_recipe(source: str | Path) -> Recipe:
-    """Read a recipe of talking by name ("nano") or a YAML file by path.
-
-    Raises:
-        ConfigError: no such recipe or file, or not a valid one; says which field.
-    """
+    """Read a recipe of talking by name ("nano") or a YAML file by path; a ConfigError says what is wrong."""
     return read_config(source, Recipe, *SHIPPED_RECIPES)
 
 
@@ -138,11 +132,8 @@ STAGES: dict[str, Stage] = {
 def checked_stage(name: str, continued: bool = False) -> Stage:
     """A row of the table by its name.
 
-    Args:
-        name: of the stage.
-        continued: whether it is to begin with the weights of a release.
     Raises:
-        UserError: no such stage, or one that cannot begin so.
+        UserError: no such stage, or, if `continued`, one that cannot begin with the weights of a release.
     """
     if name not in STAGES:
         raise UserError(f"no stage {name!r}; there are {', '.join(STAGES)}")

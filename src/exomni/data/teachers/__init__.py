@@ -20,11 +20,8 @@ __all__ = ["PAD", "TEACHERS", "Clip", "FaceTeacher", "Phone", "TeacherConfig", "
 
 
 def get_teacher(name: str, options: Mapping[str, Any] | None = None) -> FaceTeacher:
-    """The teacher of that name.
+    """The teacher of that name of `TEACHERS`, with options: fields of its configuration.
 
-    Args:
-        name: one of TEACHERS.
-        options: fields of its configuration.
     Raises:
         ConfigError: no such teacher or option, or its packages are not installed; the message says which.
     """

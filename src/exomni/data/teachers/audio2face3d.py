@@ -53,11 +53,7 @@ class Audio2Face3DTeacher:
     config_class = Audio2Face3DConfig
 
     def __init__(self, config: Audio2Face3DConfig | None = None) -> None:
-        """Prepare; nothing is connected yet.
-
-        Raises:
-            ConfigError: the extra `teachers-nvidia` is not installed.
-        """
+        """Prepare; nothing is connected yet. A ConfigError where the extra `teachers-nvidia` is not installed."""
         try:
             import grpc
             from nvidia_ace import audio_pb2, status_pb2
@@ -167,10 +163,8 @@ def emotion_starts(clip: Clip) -> list[tuple[float, np.ndarray]]:
 def in_project_order(
     names: list[str], times_s: list[float], frames: list[Sequence[float]]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A service's answer with the project's columns.
+    """A service's answer with the project's columns: times in seconds [N], rising, and weights float32 [N, K].
 
-    Returns:
-        Times in seconds [N], rising, and weights float32 [N, K].
     Raises:
         ServiceError: no frames, frames that do not fit the names, times that do not rise, or shapes that lack.
     """

@@ -13,6 +13,7 @@ import numpy as np
 from openfacefx.alignment import PhonemeSegment
 from openfacefx.coarticulation import CoartParams, build_viseme_curves
 from openfacefx.mapping import Mapping, Target
+from scipy.ndimage import gaussian_filter1d
 
 from ...core.timebase import FRAME_HZ
 from .poses import CHANNELS, DIPHTHONGS, GLIDE_AT, POSES, STRESS_GAIN
@@ -64,16 +65,10 @@ def _pieces(phones: list[Phone]) -> list[PhonemeSegment]:
 
 
 def blend(phones: list[Phone], n_frames: int) -> np.ndarray:
-    """Where the articulators are, before lips are made to meet.
+    """Where the articulators are before lips are made to meet: CHANNELS over time, float [T_frame, C], each in 0..1.
 
-    The clip is solved in windows, so that cost grows with its length and not with the square of it; a window
-    sees enough beyond its ends for its edges to make no difference.
-
-    Args:
-        phones: of the whole clip, without holes, from 0.
-        n_frames: frames wanted.
-    Returns:
-        CHANNELS over time, float [T_frame, C], each in 0..1; frame k is read at its middle.
+    The phones are a whole clip's, without holes, from 0; frame k is read at its middle. It is solved in windows, so
+    that cost grows with the length and not with its square; a window sees enough beyond its ends to have no edges.
     """
     out = np.zeros((n_frames, len(CHANNELS)))
     pieces = _pieces(phones)
@@ -90,22 +85,9 @@ def blend(phones: list[Phone], n_frames: int) -> np.ndarray:
 def _solve(pieces: list[PhonemeSegment]) -> tuple[np.ndarray, np.ndarray]:
     """Times in seconds [N] and CHANNELS at them [N, C] of a run of pieces."""
     mapping, targets, weights = _classes()
-    params = CoartParams(
-        lead=dict.fromkeys(("basic", "jaw", "lips", "tongue"), (LEAD_S, LEAD_S)),
-        short_silence=0.0,
-        closure_floor=0.0,
-        split_diphthongs=False,
-    )
+    lead: dict[str, tuple[float, float]] = dict.fromkeys(("basic", "jaw", "lips", "tongue"), (LEAD_S, LEAD_S))
+    params = CoartParams(lead=lead, short_silence=0.0, closure_floor=0.0, split_diphthongs=False)
     times_s, activation = build_viseme_curves(pieces, SOLVE_HZ, mapping, params)
     curves = (activation @ (weights * targets)) / np.maximum(activation @ weights, 1e-9)
-    return times_s, _smooth(curves)
-
-
-def _smooth(curves: np.ndarray) -> np.ndarray:
-    """Gaussian over time, [N, C] at SOLVE_HZ, ends held."""
     sigma = SMOOTH_S * SOLVE_HZ
-    reach = int(np.ceil(3 * sigma))
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    kernel /= kernel.sum()
-    padded = np.pad(curves, ((reach, reach), (0, 0)), mode="edge")
-    return np.stack([np.convolve(column, kernel, "valid") for column in padded.T], 1)
+    return times_s, gaussian_filter1d(curves, sigma, axis=0, mode="nearest", radius=int(np.ceil(3 * sigma)))

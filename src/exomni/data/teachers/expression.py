@@ -3,7 +3,10 @@
 Nothing here is random, so that a model can learn all of it.
 """
 
+from importlib import resources
+
 import numpy as np
+import yaml
 
 from ...core.arkit import INDEX, K, indices
 from ...core.emotion import EMOTIONS
@@ -12,18 +15,11 @@ from .timing import Phone
 
 RAMP_S = 0.35
 """Time in which an emotion comes before a sentence's first sound and goes after its last."""
-FULL: dict[str, dict[str, float]] = {
-    "anger": {"browDown": 0.9, "eyeSquint": 0.4, "noseSneer": 0.35, "mouthFrown": 0.3, "mouthPress": 0.15},
-    "disgust": {"noseSneer": 0.8, "browDown": 0.4, "eyeSquint": 0.35, "cheekSquint": 0.3, "mouthFrown": 0.35,
-                "mouthUpperUp": 0.3},
-    "sadness": {"browInnerUp": 0.85, "browDown": 0.15, "mouthFrown": 0.65, "eyeSquint": 0.15},
-    "joy": {"mouthSmile": 0.58, "cheekSquint": 0.55, "eyeSquint": 0.2, "browOuterUp": 0.14, "browInnerUp": 0.1,
-            "mouthDimple": 0.1},
-    "fear": {"browInnerUp": 0.75, "browOuterUp": 0.4, "eyeWide": 0.65, "mouthStretch": 0.35, "mouthFrown": 0.15},
-}  # fmt: skip
+_SHAPES = yaml.safe_load((resources.files("exomni.data.teachers") / "expression.yaml").read_text("utf-8"))
+FULL: dict[str, dict[str, float]] = _SHAPES["full"]
 """Shapes (both sides) of each emotion at 1."""
-LEAN = {"browOuterUpLeft": 1.12, "browOuterUpRight": 0.88, "mouthSmileLeft": 0.94, "mouthSmileRight": 1.06}
-"""Nobody is symmetric."""
+LEAN: dict[str, float] = _SHAPES["lean"]
+"""Gain of some shapes: nobody is symmetric."""
 ACCENT, NUCLEAR, QUESTION = 0.10, 0.26, 0.32
 """Height of the brows at a stressed vowel, at the last one of a phrase, and from there on in a question."""
 
@@ -42,15 +38,7 @@ _BROW_ROW = _row({"browInnerUp": 1.0, "browOuterUp": 0.8})
 
 
 def emotion_weights(phones: list[Phone], emotion: np.ndarray, n_frames: int) -> np.ndarray:
-    """The emotions of the sentences, ramped in and out, as weights.
-
-    Args:
-        phones: of the clip.
-        emotion: [5] for all sentences or [S, 5].
-        n_frames: frames wanted.
-    Returns:
-        [T, K].
-    """
+    """The emotions of the sentences ([5] for all or [S, 5]), ramped in and out, as weights [T, K]."""
     out = np.zeros((n_frames, K))
     rows = np.atleast_2d(emotion)
     middle_s = (np.arange(n_frames) + 0.5) / FRAME_HZ
@@ -106,19 +94,11 @@ _MOUTH = [i for n, i in INDEX.items() if n.startswith("mouth")]
 
 
 def onto_speech(speech: np.ndarray, expression: np.ndarray) -> np.ndarray:
-    """Expression laid over articulation: rounded lips give way less to a smile than open ones.
-
-    Args:
-        speech: [T, K].
-        expression: [T, K].
-    Returns:
-        [T, K].
-    """
+    """Expression laid over articulation, all [T, K]: rounded lips give way less to a smile than open ones."""
     rounding = np.clip(speech[:, INDEX["mouthPucker"]] + 0.7 * speech[:, INDEX["mouthFunnel"]], 0.0, 1.0)
     felt = expression.copy()
     felt[:, _SMILE] *= (1.0 - 0.6 * rounding)[:, None]
     out = speech + felt
-    out[:, _MOUTH] = np.maximum(speech[:, _MOUTH], felt[:, _MOUTH]) + 0.4 * np.minimum(
-        speech[:, _MOUTH], felt[:, _MOUTH]
-    )
+    said, shown = speech[:, _MOUTH], felt[:, _MOUTH]
+    out[:, _MOUTH] = np.maximum(said, shown) + 0.4 * np.minimum(said, shown)
     return out

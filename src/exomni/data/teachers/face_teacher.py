@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
+from ...core.configuration import StrictConfig
 from ...core.emotion import EMOTIONS
 from .timing import Phone, voice_phones
 
@@ -37,10 +37,8 @@ class Clip:
         return voice_phones(self.symbols, self.ticks)
 
 
-class TeacherConfig(BaseModel):
+class TeacherConfig(StrictConfig):
     """Options of a face teacher, as a recipe gives them; this one has none."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class FaceTeacher(Protocol):

@@ -25,12 +25,9 @@ MM_PER_MOUTH_CLOSE = 33.0
 
 
 def contact_envelope(phones: list[Phone], which: frozenset[str], n_frames: int) -> np.ndarray:
-    """How far each frame is into a contact: 1 in it, 0 far from it.
+    """How far each frame is into a contact, float [T_frame] in 0..1: 1 in it, 0 far from it.
 
     Every contact fills the frames whose middles lie inside the consonant, and two at least.
-
-    Returns:
-        float [T_frame] in 0..1.
     """
     envelope = np.zeros(n_frames)
     frames = np.arange(n_frames)
@@ -57,14 +54,7 @@ def _held_frames(start_s: float, end_s: float) -> tuple[int, int]:
 
 
 def make_contacts(weights: np.ndarray, phones: list[Phone]) -> np.ndarray:
-    """The same face with every contact made.
-
-    Args:
-        weights: [T, K] without contacts.
-        phones: of the clip.
-    Returns:
-        [T, K], clipped to 0..1.
-    """
+    """The same face, [T, K], with every contact made, clipped to 0..1."""
     out = weights.copy()
     teeth = contact_envelope(phones, LIP_ON_TEETH, len(out))
     closed = contact_envelope(phones, CLOSED, len(out))
@@ -118,13 +108,7 @@ def _lip_to_teeth(weights: np.ndarray, contact: np.ndarray) -> None:
 
 
 def mouth_weights(channels: np.ndarray) -> np.ndarray:
-    """Articulator positions as ARKit weights.
-
-    Args:
-        channels: [T, C] in the order of `poses.CHANNELS`.
-    Returns:
-        [T, K].
-    """
+    """Articulator positions, [T, C] in the order of `poses.CHANNELS`, as ARKit weights [T, K]."""
     jaw, funnel, pucker, spread, upper, lower, tongue = channels.T
     out = np.zeros((len(channels), K))
     out[:, _JAW] = jaw

@@ -35,10 +35,12 @@ class Pose:
         return (self.jaw, *[self.rounding] * 3, *[self.lips] * 2, self.tongue)
 
 
+_LISTS = yaml.safe_load((resources.files("exomni.data.teachers") / "poses.yaml").read_text("utf-8"))
+
+
 def _read_poses() -> dict[str, Pose]:
-    table = yaml.safe_load((resources.files("exomni.data.teachers") / "poses.yaml").read_text("utf-8"))
     poses: dict[str, Pose] = {}
-    for row in table.values():
+    for row in _LISTS["poses"].values():
         symbols, targets = row.pop("symbols"), tuple(row.pop("targets"))
         poses |= dict.fromkeys(symbols or ("",), Pose(targets, **row))
     return poses
@@ -47,14 +49,7 @@ def _read_poses() -> dict[str, Pose]:
 POSES: dict[str, Pose] = _read_poses()
 """The mouth of each phoneme, from `poses.yaml`; "" is silence."""
 
-DIPHTHONGS: dict[str, tuple[str, str]] = {
-    "A": ("e", "i"),
-    "I": ("a", "ɪ"),
-    "W": ("a", "ʊ"),
-    "O": ("o", "ʊ"),
-    "Q": ("ə", "ʊ"),
-    "Y": ("o", "ɪ"),
-}
+DIPHTHONGS: dict[str, tuple[str, str]] = {capital: tuple(vowels) for capital, vowels in _LISTS["diphthongs"].items()}
 """The voice's capitals: from, to."""
 GLIDE_AT = 0.55
 """The part of a diphthong that its first vowel takes."""

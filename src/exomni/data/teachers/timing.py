@@ -3,7 +3,7 @@
 Measured on the voice (52 sentences, energies averaged around each symbol's beginning): the sound lies
 70 ms before the symbol that names it, whatever the symbol; the stress mark's time belongs to the vowel that
 follows; a space's to the sound before it; and the last sound of a phrase ends some 65 ms after its symbol
-begins, the rest of its ticks being silence.
+begins, all its other ticks being silence.
 """
 
 from collections.abc import Sequence
@@ -55,13 +55,10 @@ class Phone:
 
 
 def voice_phones(symbols: Sequence[str], ticks: Sequence[int] | np.ndarray) -> list[Phone]:
-    """Phones with their true times in the sound.
+    """What is spoken when: phones from 0 to the end of the clip, without holes.
 
-    Args:
-        symbols: the voice's symbols, with PAD at each end of each sentence.
-        ticks: duration of each, in ticks of 25 ms.
-    Returns:
-        Phones from 0 to the end of the clip, without holes.
+    The voice's symbols have PAD at each end of each sentence; the ticks that each lasts are of 25 ms.
+
     Raises:
         InputError: the two differ in length, or a duration is negative.
     """

@@ -1,7 +1,6 @@
 """The published speech decoder as one thing: a folder of weights in, speech out."""
 
 import pickle
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -38,28 +37,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def load_exactly(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
-    """Put weights into a module; every name and every shape must fit. Weights become float32.
-
-    Args:
-        module: may be on the meta device; it takes the tensors over.
-        state: names to tensors.
-        source: where they came from, for the message.
-    Raises:
-        CheckpointError: names each missing, surplus and misshapen key.
-    """
-    try:
-        load_strictly(module, state, SAME_NAMES)
-    except CheckpointError as error:
-        raise CheckpointError(f"{source}: {error}") from None
-
-
 class PublishedSpeechDecoder(nn.Module):
-    """Speech units -> 22.05 kHz speech, with the published weights. Frozen: it is never trained here.
-
-    Args:
-        config: sizes of both halves.
-    """
+    """Speech units -> 22.05 kHz speech, with the published weights. Frozen: it is never trained here."""
 
     def __init__(self, config: PublishedDecoderConfig) -> None:
         super().__init__()
@@ -74,8 +53,6 @@ class PublishedSpeechDecoder(nn.Module):
         Args:
             folder: where the two files lie.
             config: sizes; None for those of the released weights.
-        Returns:
-            The decoder on the CPU, frozen, in evaluation mode.
         Raises:
             AssetError: a file is missing.
             CheckpointError: a file cannot be read, or a key is missing, surplus or misshapen.
@@ -84,7 +61,11 @@ class PublishedSpeechDecoder(nn.Module):
             decoder = cls(config or PublishedDecoderConfig())
         for module, name in ((decoder.flow, FLOW_FILE), (decoder.hift, HIFT_FILE)):
             path = Path(folder) / name
-            load_exactly(module, read_state_dict(path), str(path))
+            state = read_state_dict(path)
+            try:
+                load_strictly(module, state, SAME_NAMES)
+            except CheckpointError as error:
+                raise CheckpointError(f"{path}: {error}") from None
         return decoder.requires_grad_(False).eval()
 
     @property
@@ -119,7 +100,7 @@ class PublishedSpeechDecoder(nn.Module):
             prompt = SpeechPrompt(prompt.units.to(device), prompt.mel.to(device))
         shape = (1, self.config.flow.n_mels, self.flow.n_frames(units.numel(), prompt))
         noise = torch.randn(shape, generator=generator, device=generator.device).to(device)
-        mel = self.flow(units, noise, speaker, prompt).mel
+        mel = self.flow(units, noise, speaker, prompt)
         drawn = self.hift.draw_noise(mel.shape[-1], generator)
         source_noise = SourceNoise(drawn.phases.to(device), drawn.noise.to(device))
         return self.hift(mel, source_noise).samples[0]

@@ -83,11 +83,6 @@ class UNetStage(nn.ModuleList):
     """A residual block, its Transformer blocks, and at the sides of the U a layer that may change the frame rate.
 
     A list, because the published weights number these three.
-
-    Args:
-        in_channels, out_channels: widths.
-        config: sizes of the blocks.
-        resample: the layer at its end; None in the middle of the U.
     """
 
     def __init__(
@@ -104,11 +99,7 @@ class UNetStage(nn.ModuleList):
 
 
 class VelocityEstimator(nn.Module):
-    """Velocity of the flow at a noisy mel, given the means, the speaker and the prompt.
-
-    Args:
-        config: sizes; the embedding of time is as wide as the input channels.
-    """
+    """Velocity of the flow at a noisy mel, given the means, the speaker and the prompt."""
 
     def __init__(self, config: EstimatorConfig) -> None:
         super().__init__()

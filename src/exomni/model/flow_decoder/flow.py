@@ -1,7 +1,6 @@
 """Speech units -> mel spectrogram, by conditional flow matching.
 
-Source: Lipman et al. 2023 (flow matching) and Ho and Salimans 2022 (classifier-free guidance), arranged as in
-the published speech decoder that the paper uses as it is.
+Source: Lipman et al. 2023 (flow matching), Ho and Salimans 2022 (classifier-free guidance), arranged as published.
 """
 
 import math
@@ -46,17 +45,6 @@ class FlowConditions:
     speaker: Tensor
     prompt_mel: Tensor
     n_prompt_frames: int
-
-
-@dataclass(frozen=True)
-class FlowOutput:
-    """A mel spectrogram.
-
-    Attributes:
-        mel: [1, n_mels, T_mel] float32, natural log, without the prompt's frames.
-    """
-
-    mel: Tensor
 
 
 class LengthRegulator(nn.Module):
@@ -116,11 +104,7 @@ class FlowSolver(nn.Module):
 
 
 class FlowDecoder(nn.Module):
-    """Speech units -> mel spectrogram.
-
-    Args:
-        config: sizes and solver.
-    """
+    """Speech units -> mel spectrogram."""
 
     def __init__(self, config: FlowConfig) -> None:
         super().__init__()
@@ -177,17 +161,16 @@ class FlowDecoder(nn.Module):
 
     def forward(
         self, units: Tensor, noise: Tensor, speaker: Tensor | None = None, prompt: SpeechPrompt | None = None
-    ) -> FlowOutput:
+    ) -> Tensor:
         """Decode one utterance.
 
         Args:
-            units: [T_unit] int64.
+            units, speaker, prompt: as in `condition`.
             noise: [1, n_mels, n_frames(T_unit, prompt)], standard normal.
-            speaker, prompt: as in `condition`.
         Returns:
-            The mel of `units`, floor(T_unit * 441 / 64) frames.
+            The mel of `units` alone, natural log, [1, n_mels, floor(T_unit * 441 / 64)] float32.
         Raises:
             InputError: as in `condition`.
         """
         conditions = self.condition(units, speaker, prompt)
-        return FlowOutput(self.decoder(noise, conditions)[..., conditions.n_prompt_frames :])
+        return self.decoder(noise, conditions)[..., conditions.n_prompt_frames :]

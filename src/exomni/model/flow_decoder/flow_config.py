@@ -1,10 +1,10 @@
 """Sizes of the published speech decoder; the defaults are those of the released weights.
 
-Field names are the published configuration's own, so that one can be compared with the other line by line.
-A field with a single allowed value names the only structure that is built here: a configuration that asks
-for another is refused instead of being misread.
+Field names are the published configuration's own. A field with a single allowed value names the only structure that is
+built here: a configuration that asks for another is refused instead of being misread.
 """
 
+import math
 from fractions import Fraction
 from typing import Annotated, Literal, Self
 
@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from ...core.configuration import StrictConfig
 from ...core.timebase import UNIT_HZ, rescale_floor
+from ..config import Size
 
 MEL_SAMPLE_HZ = 22_050
 """Samples a second of the speech behind the published mel spectrograms."""
@@ -23,7 +24,6 @@ MEL_HZ = Fraction(MEL_SAMPLE_HZ, MEL_HOP_SAMPLES)
 N_GROUPS = 8
 """Groups of the estimator's group norms."""
 
-Size = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -162,10 +162,7 @@ class HiFTConfig(StrictConfig):
     @property
     def samples_per_mel_frame(self) -> int:
         """Samples that one mel frame becomes."""
-        samples = self.istft_params.hop_len
-        for rate in self.upsample_rates:
-            samples *= rate
-        return samples
+        return self.istft_params.hop_len * math.prod(self.upsample_rates)
 
 
 class PublishedDecoderConfig(StrictConfig):

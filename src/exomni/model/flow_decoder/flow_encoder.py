@@ -21,10 +21,6 @@ def named_layers(**layers: nn.Module) -> nn.Sequential:
 def relative_positions(n_positions: int, d_model: int, device: torch.device) -> Tensor:
     """Sinusoids of the distances n - 1, ..., 0, ..., -(n - 1) between a query and a key.
 
-    Args:
-        n_positions: length n of the sequence, >= 1.
-        d_model: width D, even.
-        device: where to make them.
     Returns:
         [2 n - 1, D] float32; sines in even columns, cosines in odd ones.
     Source: Dai et al. 2019 (Transformer-XL), section 3.3, with both signs of the distance.
@@ -36,11 +32,7 @@ def relative_positions(n_positions: int, d_model: int, device: torch.device) -> 
 
 
 def block_mask(n_positions: int, block_size: int, device: torch.device) -> Tensor:
-    """Which keys each query may see: its own block and every block before it.
-
-    Returns:
-        [T, T] bool, query by key, True where attention is allowed.
-    """
+    """Which keys each query may see, bool [T, T], query by key: its own block and every block before it."""
     block = torch.arange(n_positions, device=device) // block_size
     return block[:, None] >= block[None, :]
 
@@ -64,14 +56,9 @@ class RelativeSelfAttention(nn.Module):
         self.pos_bias_v = nn.Parameter(torch.zeros(self.n_heads, self.d_head))
 
     def forward(self, x: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
-        """Mix the rows that the mask lets see each other.
+        """Mix the rows that the mask lets see each other, [B, T, D] -> [B, T, D].
 
-        Args:
-            x: [B, T, D].
-            positions: [2 T - 1, D] from `relative_positions`.
-            mask: [T, T] bool, True where attention is allowed.
-        Returns:
-            [B, T, D].
+        `positions` are of `relative_positions`, [2 T - 1, D]; `mask` is bool [T, T], True where attention is allowed.
         """
         projections = (self.linear_q, self.linear_k, self.linear_v)
         query, key, value = (split_heads(project(x), self.n_heads) for project in projections)
@@ -107,12 +94,7 @@ class EncoderBlock(nn.Module):
 
 
 class FlowEncoder(nn.Module):
-    """Hidden states of speech units.
-
-    Args:
-        input_size: width of the unit embeddings.
-        config: sizes.
-    """
+    """Hidden states of speech units, from embeddings that are `input_size` wide."""
 
     def __init__(self, input_size: int, config: FlowEncoderConfig) -> None:
         super().__init__()
@@ -125,13 +107,7 @@ class FlowEncoder(nn.Module):
         self.after_norm = nn.LayerNorm(config.output_size)
 
     def forward(self, embeddings: Tensor) -> Tensor:
-        """Encode whole sequences (no padding).
-
-        Args:
-            embeddings: [B, T_unit, input_size].
-        Returns:
-            [B, T_unit, D].
-        """
+        """Encode whole sequences, without padding: [B, T_unit, input_size] -> [B, T_unit, D]."""
         n_units = embeddings.shape[1]
         positions = relative_positions(n_units, self.d_model, embeddings.device)
         mask = block_mask(n_units, self.block_size, embeddings.device)

@@ -52,11 +52,7 @@ class VocoderOutput:
 
 
 class WeightNormConv(nn.Module):
-    """Convolution whose weight is a direction `weight_v` with a length `weight_g`.
-
-    Args:
-        conv: gives shape, stride, padding and dilation; its own weight is dropped.
-    """
+    """Convolution like `conv`, whose weight is a direction `weight_v` with a length `weight_g`."""
 
     def __init__(self, conv: nn.Conv1d | nn.ConvTranspose1d) -> None:
         super().__init__()
@@ -138,14 +134,7 @@ class HarmonicSource(nn.Module):
         self.l_linear = nn.Linear(config.nb_harmonics + 1, 1)
 
     def forward(self, f0: Tensor, noise: SourceNoise) -> Tensor:
-        """Excitation for the filter.
-
-        Args:
-            f0: [B, T_mel] Hz.
-            noise: for T_mel * samples_per_mel_frame samples.
-        Returns:
-            [B, 1, T_sample] in -1..1.
-        """
+        """Excitation for the filter: f0 [B, T_mel] Hz -> [B, 1, T_mel * samples_per_mel_frame] in -1..1."""
         config = self.config
         f0 = f0.repeat_interleave(config.samples_per_mel_frame, dim=1)[:, None]
         multiples = torch.arange(1, config.nb_harmonics + 2, device=f0.device, dtype=f0.dtype)[:, None]
@@ -159,11 +148,7 @@ class HarmonicSource(nn.Module):
 
 
 class HiFTVocoder(nn.Module):
-    """Mel spectrogram -> speech.
-
-    Args:
-        config: sizes.
-    """
+    """Mel spectrogram -> speech."""
 
     def __init__(self, config: HiFTConfig) -> None:
         super().__init__()
@@ -242,14 +227,7 @@ class HiFTVocoder(nn.Module):
         return self._inverse(log_magnitude, phase.sin()).clamp(-config.audio_limit, config.audio_limit)
 
     def forward(self, mel: Tensor, noise: SourceNoise) -> VocoderOutput:
-        """Speak a mel spectrogram.
-
-        Args:
-            mel: [B, in_channels, T_mel].
-            noise: the source's randomness.
-        Returns:
-            T_mel * samples_per_mel_frame samples, with the f0 and the source behind them.
-        """
+        """Speak a mel spectrogram [B, in_channels, T_mel]: T_mel * samples_per_mel_frame samples."""
         f0 = self.f0_predictor(mel)
         source = self.m_source(f0, noise)
         return VocoderOutput(self.synthesize(mel, source), f0, source)

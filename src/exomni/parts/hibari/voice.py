@@ -163,13 +163,14 @@ class HibariVoice:
     sample_rate = SAMPLE_HZ
 
     def __init__(self, phonemizer: Phonemizer, decoder: SpeechDecoder, vocoder: Vocoder):
-        self.phonemizer, self.decoder, self.vocoder = phonemizer, decoder, vocoder
+        self.decoder, self.vocoder = decoder, vocoder
+        self._phonemizer, self.ids = phonemizer, phonemizer.ids
         phonemizer.phonemes("ready")  # reads the lexicon now rather than in the first request
 
     def phonemes(self, text: str) -> list[str]:
         """Phonemes of a text in pieces that the voice can take; none where nothing in it can be said."""
         try:
-            return bounded(self.phonemizer.phonemes(text))
+            return bounded(self._phonemizer.phonemes(text))
         except InputError:
             return []
 

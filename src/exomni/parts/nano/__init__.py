@@ -12,15 +12,11 @@ if TYPE_CHECKING:
 
 def build_unit_generator(parts: Parts) -> "PacedUnits":
     """Units by phonemes and durations; it says the phonemes of the model's voice."""
-    from ...core.errors import ConfigError
     from ...model.duration_pace import PacedUnitGenerator
-    from ..hibari.voice import HibariVoice
     from .units import PacedUnits
     from .weights import load_network
 
     config, voice = parts.config.unit_generator, parts.voice
-    if not isinstance(voice, HibariVoice):
-        raise ConfigError("the unit generator 'nano' says the phonemes of the voice 'hibari'; name that voice")
     network = PacedUnitGenerator(config)
     load_network(network, parts.weights, "unit_generator")
     return PacedUnits(network, voice, config.sampling)

@@ -13,8 +13,7 @@ from ...model.duration_pace import PacedUnitGenerator
 from ...model.sampling import UnitSampler
 from ...model.speech_decoder import GROUP_TICKS
 from ...model.unit_tokenizer import UnitTokenizer
-from ..hibari.voice import HibariVoice
-from ..ports import Clause, FeatureEncoder, SpeechUnits, SpokenText
+from ..ports import Clause, FeatureEncoder, SpeechUnits, SpokenText, Voice
 
 SHORTEN_TICKS = 3
 """Most ticks that the closing silence may lose, so that a clause ends on a whole group of units."""
@@ -29,7 +28,7 @@ class PacedUnits:
         sampling: how units are drawn.
     """
 
-    def __init__(self, network: PacedUnitGenerator, voice: HibariVoice, sampling: SamplingConfig):
+    def __init__(self, network: PacedUnitGenerator, voice: Voice, sampling: SamplingConfig):
         self.network, self._voice, self._sampling = network, voice, sampling
         network.prepare_steps()
 
@@ -40,13 +39,13 @@ class PacedUnits:
     @torch.inference_mode()
     def generate(self, spoken: SpokenText, *, seed: int, speed: float) -> SpeechUnits:
         """Units of a piece, a multiple of 5, so that units, acoustic frames and face frames all end together."""
-        ids = torch.from_numpy(self._voice.phonemizer.ids(spoken.phonemes))[None]
+        ids = torch.from_numpy(self._voice.ids(spoken.phonemes))[None]
         mask = torch.ones_like(ids, dtype=torch.bool)
         states = spoken.clause.hidden_states
         states = None if states is None or not len(states) else states[None]
         fused = self.network.encode_text(ids, mask, states)
         durations = whole_groups(self.network.predict_durations(fused, mask, speed))
-        made = self.network.generate(self.network.begin(fused, durations), [UnitSampler(self._sampling, seed)])
+        made = self.network.generate(fused, durations, [UnitSampler(self._sampling, seed)])
         return SpeechUnits(made.units[0], made.hidden_states[0], durations[0].numpy())
 
 
@@ -81,7 +80,8 @@ class FeatureTokenizer:
     @torch.inference_mode()
     def units_of(self, features: Tensor) -> Tensor:
         """Units int64 [T_unit] of encoder features [T_50hz, D]; T_50hz a multiple of 4."""
-        return self.network(features.reshape(1, len(features) // ENCODER_FRAMES_PER_UNIT, -1)).ids[0]
+        _, ids = self.network(features.reshape(1, len(features) // ENCODER_FRAMES_PER_UNIT, -1))
+        return ids[0]
 
     def units(self, samples: np.ndarray) -> Tensor:
         """Units of a whole clip, float32 [N] at 16 kHz: int64 [T_unit]."""

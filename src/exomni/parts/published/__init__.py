@@ -46,7 +46,7 @@ def build_voice(parts: Parts, folder: str = "") -> Voice:
         parts: of the model.
         folder: holds its `flow.pt` and `hift.pt`.
     """
-    from ...model.flow_decoder import PublishedSpeechDecoder
+    from ...model.flow_decoder.decoder import PublishedSpeechDecoder
     from .checkpoint_parts import FlowVoice
 
     if not folder:

@@ -8,7 +8,7 @@ import torch
 from ...core.errors import CheckpointError, UnsupportedError
 from ...core.turns import Turn
 from ...model.config import SamplingConfig
-from ...model.flow_decoder import PublishedSpeechDecoder
+from ...model.flow_decoder.decoder import PublishedSpeechDecoder
 from ...model.free_pace import FreeUnitGenerator
 from ...model.prompt import SYSTEM_TEXT, ChatMessage
 from ...model.sampling import UnitSampler
@@ -130,6 +130,10 @@ class FlowVoice:
     def phonemes(self, text: str) -> list[str]:
         """None: the published model reads tokens."""
         return []
+
+    def ids(self, phonemes: str) -> np.ndarray:
+        """None: the published model reads tokens."""
+        return np.zeros(0, np.int64)
 
     def speak(self, speech: SpeechUnits, seed: int) -> np.ndarray:
         """Speech of units, float32 [N], padded with silence or cut to just as long as the units last."""

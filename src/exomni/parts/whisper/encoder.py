@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ...core.timebase import ENCODER_FRAMES_PER_UNIT, ENCODER_HZ, ENCODER_SAMPLE_HZ, exact_ratio
-from ...model.mel import log_mel, mel_filters
+from ...model.speech_encoder import log_mel, mel_filters
 
 N_MELS = 80
 SAMPLES_PER_ENCODER_FRAME = exact_ratio(ENCODER_SAMPLE_HZ, ENCODER_HZ)

@@ -63,13 +63,10 @@ class SessionEvent(ServerEvent):
     session: SessionState
 
 
-ErrorKind = Literal["invalid_request_error", "rate_limit_error", "authentication_error", "server_error"]
-
-
 class ErrorBody(BaseModel):
     """What went wrong: `param` names the field, `event_id` the client's event, `retry_after` seconds to wait."""
 
-    type: ErrorKind
+    type: Literal["invalid_request_error", "rate_limit_error", "authentication_error", "server_error"]
     code: ErrorCode
     message: str
     param: str | None = None
@@ -265,24 +262,12 @@ class Delta(Place):
     delta: str
 
 
-class TextDone(Place):
-    """The whole text."""
+class PartDone(Place):
+    """The whole text (`output_text`), all words of the speech, or that no more speech comes."""
 
-    type: Literal["response.output_text.done"] = "response.output_text.done"
-    text: str
-
-
-class TranscriptDone(Place):
-    """All words of the speech."""
-
-    type: Literal["response.output_audio_transcript.done"] = "response.output_audio_transcript.done"
-    transcript: str
-
-
-class AudioDone(Place):
-    """No more speech comes."""
-
-    type: Literal["response.output_audio.done"] = "response.output_audio.done"
+    type: Literal["response.output_text.done", "response.output_audio_transcript.done", "response.output_audio.done"]
+    text: str | None = None
+    transcript: str | None = None
 
 
 class FaceDelta(ServerEvent):
@@ -330,7 +315,7 @@ class CaptionDelta(ServerEvent):
 AnyServerEvent = Annotated[
     SessionEvent | Error | SpeechStarted | SpeechStopped | Committed | Cleared
     | TranscriptionCompleted | TranscriptionFailed | ItemAdded | ItemRetrieved | ItemTruncated | ItemDeleted
-    | ResponseEvent | OutputItem | ContentPart | Delta | TextDone | TranscriptDone | AudioDone | FaceDelta
+    | ResponseEvent | OutputItem | ContentPart | Delta | PartDone | FaceDelta
     | CaptionDelta,
     Field(discriminator="type"),
 ]  # fmt: skip

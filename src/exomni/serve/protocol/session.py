@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 MODEL = "nano"
 VOICE = "heart"
@@ -125,17 +125,12 @@ class SessionConfig(Received):
     """All that `session.update` may change, with what holds until then."""
 
     type: Literal["realtime"] = "realtime"
-    model: Name = MODEL
+    model: Annotated[Name, BeforeValidator(lambda named: MODEL if isinstance(named, str) else named)] = MODEL
     output_modalities: Modalities = ("audio",)
     instructions: Text = ""
     max_output_tokens: OutputTokens = 256
     audio: AudioConfig = AudioConfig()
     exomni: FaceOptions = FaceOptions()
-
-    @field_validator("model", mode="before")
-    @classmethod
-    def _the_model(cls, value: Any) -> Any:
-        return MODEL if isinstance(value, str) else value
 
     def updated(self, patch: dict[str, Any]) -> "SessionConfig":
         """This session with the fields that a patch names; objects are merged, lists and null replace.
