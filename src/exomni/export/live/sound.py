@@ -26,13 +26,12 @@ def sound_library() -> ModuleType:
         ServiceError: it, or the PortAudio library that it needs, is not installed.
     """
     try:
-        import sounddevice  # pyright: ignore[reportMissingImports]  # of the extra `sound`
-
-        return sounddevice
+        import sounddevice  # pyright: ignore[reportMissingImports]  # optional, see INSTALL
     except ImportError as error:
         raise ServiceError("sound needs the package sounddevice: pip install 'exomni[sound]'") from error
     except OSError as error:
         raise ServiceError(f"sound needs PortAudio ({error}), such as: apt install libportaudio2") from error
+    return sounddevice
 
 
 class Player(SampleClock):
