@@ -9,8 +9,7 @@ from exomni.core.audio import read_audio
 from exomni.core.errors import InputError
 from exomni.core.timebase import ENCODER_SAMPLE_HZ
 from exomni.parts.loading import Parts
-from exomni.parts.silero import build_voice_activity
-from exomni.parts.silero.vad import WINDOW_SAMPLES
+from exomni.parts.silero import WINDOW_SAMPLES, build_voice_activity
 from exomni.pipeline.speech_detector import SpeechDetector, VadConfig
 
 QUESTION = Path(__file__).parent.parent / "serve" / "fixtures" / "question.flac"

@@ -9,7 +9,7 @@ import pytest
 
 from exomni.assets.table import ASSETS, locate
 from exomni.core.events import SpeechEvent
-from exomni.parts.silero.vad import SileroVoiceActivity
+from exomni.parts.silero import SileroVoiceActivity
 from exomni.pipeline.speech_detector import SpeechDetector, VadConfig
 from exomni.serve.conversation import Conversation, ConversationItem, turns_to_answer
 from exomni.serve.downloads import KeptReplies

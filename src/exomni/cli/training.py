@@ -154,6 +154,7 @@ def release(
     config: Annotated[str, typer.Option(help="The recipe that the runs were made with.")] = "nano",
     folder: Data = None,
     runs: Runs = None,
+    preset: Annotated[str, typer.Option(help="The model that was trained: its name, or a YAML file.")] = "nano",
     stage: Annotated[
         str | None,
         typer.Option(
@@ -162,7 +163,10 @@ def release(
         ),
     ] = None,
 ) -> None:
-    """Put trained weights together as they ship."""
+    """Put trained weights together as they ship; `--model FOLDER` of the other commands opens them."""
+    import yaml
+
+    from ..model.config import read_preset
     from ..train.listener_recipe import known_tokens, load_listener_recipe
     from ..train.release import release as put_together
     from ..train.release import release_expression, release_listening
@@ -173,6 +177,7 @@ def release(
     out, data = _runs_folder(runs, config), _data_folder(folder, config)
     if stage is None:
         size = put_together({name: out / name for name in ("speech", "decoder", "joint")}, target, provenance(data))
+        (target / "preset.yaml").write_text(yaml.safe_dump(read_preset(preset), sort_keys=False), "utf-8")
     elif stage == "expression":
         size = release_expression(out / stage, target)
     else:

@@ -19,64 +19,42 @@ from ..core.turns import Turn
 
 @dataclass(frozen=True)
 class WrittenToken:
-    """One token of a reply.
+    """One token of a reply."""
 
-    Attributes:
-        text: the characters that it completes ("" while a character is unfinished).
-        hidden_state: the last state that it was drawn from, float32 [D]; None where the writer keeps its states to
-            itself, and a `Reader` gives those of whole clauses.
-        token_id: its id in the writer's vocabulary; None where that is not known.
-    """
-
-    text: str
+    text: str  # the characters that it completes ("" while a character is unfinished)
+    # the last state that it was drawn from, float32 [D]; None where the writer keeps its states to itself, and a
+    # `Reader` gives those of whole clauses
     hidden_state: Tensor | None = None
-    token_id: int | None = None
+    token_id: int | None = None  # its id in the writer's vocabulary; None where that is not known
 
 
 @dataclass(frozen=True)
 class Clause:
-    """A clause of a reply, the piece in which speech is made.
+    """A clause of a reply, the piece in which speech is made."""
 
-    Attributes:
-        text: its words.
-        hidden_states: of its tokens, float32 [T_llm, D]; None where there are none.
-        token_ids: its tokens, one for each row of `hidden_states`; empty where they are not known.
-    """
-
-    text: str
-    hidden_states: Tensor | None = None
-    token_ids: tuple[int, ...] = ()
+    text: str  # its words
+    hidden_states: Tensor | None = None  # of its tokens, float32 [T_llm, D]; None where there are none
+    token_ids: tuple[int, ...] = ()  # its tokens, one for each row of `hidden_states`; empty where they are not known
 
 
 @dataclass(frozen=True)
 class SpokenText:
-    """A piece of a clause that is spoken in one go.
+    """A piece of a clause that is spoken in one go."""
 
-    Attributes:
-        clause: that it belongs to.
-        phonemes: in the voice's alphabet, one symbol a character ("" for a generator that reads tokens).
-    """
-
-    clause: Clause
-    phonemes: str = ""
+    clause: Clause  # that it belongs to
+    phonemes: str = ""  # in the voice's alphabet, one symbol a character ("" for a generator that reads tokens)
 
 
 @dataclass(frozen=True)
 class SpeechUnits:
-    """Speech in units, 12.5 a second.
+    """Speech in units, 12.5 a second."""
 
-    Attributes:
-        units: int64 [T_unit].
-        hidden_states: of the generator, float32 [T_unit, D].
-        ticks: duration of each phoneme and of the silence at both ends, int64 [T_text], in ticks of 25 ms; empty where
-            the generator reads tokens.
-        hidden_mask: True where a hidden state counts, [T_unit]; None where all do.
-    """
-
-    units: Tensor
-    hidden_states: Tensor
+    units: Tensor  # int64 [T_unit]
+    hidden_states: Tensor  # of the generator, float32 [T_unit, D]
+    # duration of each phoneme and of the silence at both ends, int64 [T_text], in ticks of 25 ms; empty where the
+    # generator reads tokens
     ticks: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    hidden_mask: Tensor | None = None
+    hidden_mask: Tensor | None = None  # True where a hidden state counts, [T_unit]; None where all do
 
 
 class Writer(Protocol):
@@ -107,8 +85,7 @@ class Reader(Protocol):
     def read(self, text: str, prompt: str = "", before: str = "") -> Clause:
         """A clause of a given reply with its hidden states.
 
-        `prompt` is the user's turn that the reply answers ("" for none), and `before` the reply up to this clause, whose
-        own states are not given.
+        `prompt` is the user's turn that the reply answers ("" for none), and `before` the reply up to this clause.
         """
         ...
 
@@ -185,15 +162,10 @@ class Voice(Protocol):
 
 @dataclass(frozen=True)
 class VoiceFrames:
-    """What a voice makes of phonemes before it sounds.
+    """What a voice makes of phonemes before it sounds."""
 
-    Attributes:
-        ticks: duration of each phoneme, int64 [T_text], in ticks of 25 ms.
-        acoustic: channels that its vocoder reads, float32 [C, T_80hz].
-    """
-
-    ticks: np.ndarray
-    acoustic: np.ndarray
+    ticks: np.ndarray  # duration of each phoneme, int64 [T_text], in ticks of 25 ms
+    acoustic: np.ndarray  # channels that its vocoder reads, float32 [C, T_80hz]
 
 
 class TeacherVoice(Protocol):

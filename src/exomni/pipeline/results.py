@@ -28,31 +28,18 @@ FILES = ("speech.wav", "face.json", "face.csv", "reply.json")
 
 @dataclass(frozen=True)
 class Timings:
-    """Where the time went, in seconds.
+    """Where the time went, in seconds."""
 
-    Attributes:
-        load_s: loading the model, before the request.
-        listen_s: reading a spoken question.
-        llm_s: writing the text (and reading its meaning).
-        units_s: generating speech units, or reading a recording and tokenizing it.
-        speech_s: decoding and sounding them.
-        face_s: decoding the face.
-        first_audio_s: request to first speech.
-        first_face_s: request to first face.
-        total_s: request to last output.
-        real_time_factor: `total_s` over the speech's duration.
-    """
-
-    load_s: float = 0.0
-    listen_s: float = 0.0
-    llm_s: float = 0.0
-    units_s: float = 0.0
-    speech_s: float = 0.0
-    face_s: float = 0.0
-    first_audio_s: float = 0.0
-    first_face_s: float = 0.0
-    total_s: float = 0.0
-    real_time_factor: float = 0.0
+    load_s: float = 0.0  # loading the model, before the request
+    listen_s: float = 0.0  # reading a spoken question
+    llm_s: float = 0.0  # writing the text (and reading its meaning)
+    units_s: float = 0.0  # generating speech units, or reading a recording and tokenizing it
+    speech_s: float = 0.0  # decoding and sounding them
+    face_s: float = 0.0  # decoding the face
+    first_audio_s: float = 0.0  # request to first speech
+    first_face_s: float = 0.0  # request to first face
+    total_s: float = 0.0  # request to last output
+    real_time_factor: float = 0.0  # `total_s` over the speech's duration
 
 
 @dataclass(frozen=True)

@@ -15,36 +15,25 @@ RELEASE = 0.15
 
 
 class VadConfig(BaseModel):
-    """When speech begins and ends.
-
-    Attributes:
-        threshold: probability from which a window counts as speech.
-        min_speech_ms: speech for as long begins a turn; shorter sounds are clicks.
-        silence_ms: quiet for as long ends it.
-        prefix_ms: how much of what came before the first window of speech belongs to the turn.
-    """
+    """When speech begins and ends."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5  # probability from which a window counts as speech
+    # speech for as long begins a turn; shorter sounds are clicks
     min_speech_ms: Annotated[int, Field(ge=0, le=1_000)] = 64
-    silence_ms: Annotated[int, Field(ge=32, le=10_000)] = 500
+    silence_ms: Annotated[int, Field(ge=32, le=10_000)] = 500  # quiet for as long ends it
+    # how much of what came before the first window of speech belongs to the turn
     prefix_ms: Annotated[int, Field(ge=0, le=5_000)] = 300
 
 
 @dataclass(frozen=True)
 class SpeechEdge:
-    """Speech has begun or ended.
+    """Speech has begun or ended."""
 
-    Attributes:
-        kind: which of the two.
-        sample: where the turn begins (with its prefix) or ends, counted at 16 kHz from the first sample.
-        n_samples: how many had come when it was certain.
-    """
-
-    kind: Literal["started", "stopped"]
-    sample: int
-    n_samples: int
+    kind: Literal["started", "stopped"]  # which of the two
+    sample: int  # where the turn begins (with its prefix) or ends, counted at 16 kHz from the first sample
+    n_samples: int  # how many had come when it was certain
 
 
 class SpeechDetector:

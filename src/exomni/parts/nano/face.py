@@ -21,11 +21,7 @@ class BlendshapeFace:
     def __init__(self, network: BlendshapeDecoder, name: str = "this model"):
         self.network, self._name = network, name
         self._takes_emotion = network.config.n_emotions > 0
-
-    @property
-    def unit_multiple(self) -> int:
-        """Units on which a face that is decoded in pieces may begin."""
-        return self.network.chunk_unit_multiple
+        self.unit_multiple = network.chunk_unit_multiple
 
     @property
     def reach_units(self) -> int:

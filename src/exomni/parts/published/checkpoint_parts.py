@@ -28,15 +28,12 @@ class PublishedLLM:
         CheckpointError: it has no tokenizer.
     """
 
+    stamp = "published"  # and not the checkpoint's hash: it would be read whole
+
     def __init__(self, model: PublishedModel):
         if model.tokenizer is None:
             raise CheckpointError("the checkpoint's folder holds no tokenizer")
         self._model, self._llm = model, model.omni.language_model
-
-    @property
-    def stamp(self) -> str:
-        """The checkpoint's hash is not taken: it would be read whole."""
-        return "published"
 
     def write(
         self, turns: Sequence[Turn], *, max_new_tokens: int = 256, temperature: float = 0.0, seed: int = 0

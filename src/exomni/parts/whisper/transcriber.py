@@ -25,12 +25,11 @@ class WhisperTranscriber:
     Args:
         folder: the converted Whisper (`exomni.parts.whisper.conversion.WHISPER`).
         encoder: whose features it decodes.
-        n_threads: that work on one clip; None for as many as torch uses.
     Raises:
         AssetError: ctranslate2 is not installed.
     """
 
-    def __init__(self, folder: Path, encoder: FeatureEncoder, n_threads: int | None = None):
+    def __init__(self, folder: Path, encoder: FeatureEncoder):
         from tokenizers import Tokenizer
 
         try:
@@ -38,7 +37,7 @@ class WhisperTranscriber:
         except ImportError as error:
             raise AssetError("ctranslate2 writes down speech; install it: pip install ctranslate2") from error
         self._encoder = encoder
-        threads = n_threads or torch.get_num_threads()
+        threads = torch.get_num_threads()
         self._model = ctranslate2.models.Whisper(str(folder), device="cpu", compute_type="int8", intra_threads=threads)
         self._view = ctranslate2.StorageView.from_array
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
