@@ -19,6 +19,7 @@ from exomni.data.build import BuildConfig, plan_texts, speak_all, speak_shard
 from exomni.data.speech_pass import Speech, from_flac
 from exomni.data.store import data_hash, read_shard, shard_metadata, split_of, write_shard
 from exomni.data.text import TextRow
+from exomni.data.text_sources import SOURCES
 from exomni.parts.hibari.voice import Phonemizer
 from exomni.parts.loading import Parts
 from exomni.parts.ports import Clause
@@ -140,7 +141,7 @@ def test_another_seed_does_not_mix_with_older_texts(tmp_path):
 
 
 def test_unknown_sources_are_named(tmp_path):
-    with pytest.raises(ConfigError, match=r"'novels'.*dialogue, templates, wordnet"):
+    with pytest.raises(ConfigError, match=f"'novels'.*{', '.join(SOURCES)}"):
         plan_texts(tmp_path, config(hours={"novels": 1}), "novels")
 
 
