@@ -202,7 +202,7 @@ def evaluate(
         Path | None, typer.Option(help="Recordings with phone times, for the lag; spoken questions with a TSV.")
     ] = None,
     teacher: Annotated[
-        str, typer.Option(help="The face teacher that faces are measured against: openfacefx or audio2face3d.")
+        str, typer.Option(help="The face teacher that faces are measured against: openfacefx, audio2face3d, or yours.")
     ] = "openfacefx",
 ) -> None:
     """Measure on held-out text, with the cascade beside it in the same run."""
