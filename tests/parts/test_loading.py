@@ -13,6 +13,7 @@ import yaml
 from exomni.core.errors import CheckpointError, ConfigError, UnsupportedError
 from exomni.core.events import DoneEvent, FaceEvent, SpeechEvent
 from exomni.core.turns import Turn
+from exomni.model.config import read_preset
 from exomni.parts.loading import PORTS, Parts, load_parts
 from exomni.pipeline.exomni import ExOmni
 
@@ -49,6 +50,29 @@ def test_a_part_may_live_in_any_package(monkeypatch, omni):
     assert load_parts("nano", writer={"name": "my_llm", "answer": "Yes."}).writer.answer == "Yes."
     with pytest.raises(ConfigError, match="takes no option colour; it takes answer"):
         load_parts("nano", writer={"name": "my_llm", "colour": "red"})
+
+
+def test_a_preset_holds_only_what_differs_from_its_base(monkeypatch, tmp_path):
+    module = types.ModuleType("my_voice")
+    module.build_voice = lambda parts: Silence()
+    monkeypatch.setitem(sys.modules, "my_voice", module)
+    preset = tmp_path / "mine.yaml"
+    preset.write_text("base: nano\nparts: {voice: my_voice}\nlanguage_model: {n_layers: 29}\n")
+    mine, nano = load_parts(preset), load_parts("nano")
+    assert isinstance(mine.voice, Silence)
+    assert all(mine.has(port) for port in PORTS)
+    assert mine.facts.weights == nano.facts.weights
+    assert mine.config.language_model == nano.config.language_model.model_copy(update={"n_layers": 29})
+    assert mine.config.unit_generator == nano.config.unit_generator
+    preset.write_text("base: nobody\n")
+    with pytest.raises(ConfigError, match="'nobody' is neither a preset"):
+        load_parts(preset)
+
+
+def test_a_copy_of_a_preset_opens_with_the_shipped_weights(tmp_path):
+    copy = tmp_path / "copy.yaml"
+    copy.write_text(yaml.safe_dump(read_preset("nano")))
+    assert load_parts(copy).facts.weights == load_parts("nano").facts.weights
 
 
 @pytest.mark.parametrize(

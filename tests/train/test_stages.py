@@ -72,6 +72,13 @@ def test_recipes_are_checked(tmp_path):
         load_recipe(tmp_path / "no.yaml")
 
 
+def test_a_recipe_holds_only_what_differs_from_its_base(tmp_path):
+    (tmp_path / "mine.yaml").write_text("base: nano\ndata: {hours: {templates: 1}, teacher: audio2face3d}")
+    mine, nano = load_recipe(tmp_path / "mine.yaml"), load_recipe("nano")
+    assert mine.data == nano.data.model_copy(update={"hours": {"templates": 1.0}, "teacher": "audio2face3d"})
+    assert mine.joint == nano.joint
+
+
 def test_later_stages_need_the_earlier(tiny_data, tiny_config, tmp_path):
     for name in ("decoder", "joint", "expression", "face"):
         with pytest.raises(UserError, match="train it first"):

@@ -26,7 +26,6 @@ To = Annotated[
     typer.Option(help="Also as this format (glb), file (clip.glb) or both (a2f=take.json); as often as you like."),
 ]
 
-
 LOADING = "Loading the model (the first time, its parts are converted)"
 
 

@@ -22,6 +22,8 @@ C = TypeVar("C", bound=StrictConfig)
 def read_yaml(source: str | Path, folder: str, what: str) -> Any:
     """What is in a YAML file that ships with exomni, by its name, or in one by path.
 
+    `base: NAME` in it names another; then it holds only what differs: entries of its sections take the place of those.
+
     Args:
         source: a name in `folder`, or a path.
         folder: of those that ship, in the package, with "/".
@@ -32,11 +34,16 @@ def read_yaml(source: str | Path, folder: str, what: str) -> Any:
     packaged = resources.files("exomni").joinpath(*folder.split("/"), f"{source}.yaml")
     file = packaged if packaged.is_file() else Path(source)
     try:
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError:
         raise ConfigError(f"'{source}' is neither {what} nor a file") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{source}: {error}") from error
+    base = read_yaml(str(values.pop("base")), folder, what) if isinstance(values, dict) and "base" in values else {}
+    for name, section in base.items():
+        own = values.setdefault(name, section)
+        values[name] = section | own if isinstance(section, dict) and isinstance(own, dict) else own
+    return values
 
 
 def as_config(values: Any, kind: type[C], source: str | Path) -> C:

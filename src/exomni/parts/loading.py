@@ -1,9 +1,8 @@
 """Puts a pipeline's parts together: the one place that turns the names in a preset into parts.
 
 A preset's section `parts` names what stands behind each port: `voice: hibari` means that `build_voice` of the package
-`exomni.parts.hibari` builds it, or of a package of yours that is called so, and
-`voice: {name: hibari, speed: 1.1}` gives that function options. Another part is a folder with such a function and a row
-of a preset.
+`exomni.parts.hibari` builds it, or of a package of yours that is called so, and `voice: {name: hibari, speed: 1.1}`
+gives that function options. Another part is a folder with such a function and a row of a preset.
 """
 
 import importlib
@@ -35,7 +34,6 @@ from .ports import (
 )
 
 Builder = Callable[["Parts"], Any]
-
 
 PORTS = {
     "writer": "write replies",
@@ -169,7 +167,7 @@ def builder_of(port: str, named: str | Mapping[str, Any]) -> Builder:
         raise ConfigError(f"part {checked_port(port)!r}: give a name, or a mapping with one")
     build = next(filter(None, (_function(module, f"build_{port}") for module in (f"exomni.parts.{name}", name))), None)
     if build is None:
-        raise ConfigError(f"part {port!r}: neither exomni.parts.{name} nor {name} has a function build_{port}")
+        raise ConfigError(f"part {port!r}: no exomni.parts.{name} or {name} on PYTHONPATH has a function build_{port}")
     taken = list(inspect.signature(build).parameters)[1:]
     if unknown := [option for option in options if option not in taken]:
         known = ", ".join(taken) or "none"
@@ -192,7 +190,7 @@ def load_parts(source: str | Path = "nano", *, weights: str | Path | None = None
 
     Args:
         source: name of a preset, a YAML file, a folder that `exomni release` wrote, or one of a published checkpoint.
-        weights: folder of other weights for the same preset.
+        weights: folder of other weights than the shipped ones.
         **given: by port, a part in place of the preset's, or the name of one.
     Raises:
         ConfigError: no such preset, file or folder, or no such part.
@@ -207,15 +205,11 @@ def load_parts(source: str | Path = "nano", *, weights: str | Path | None = None
             return Parts(facts, config=config, builders=_builders(OTHERS | renamed, made), **(own | made))
         weights, source = weights or folder, folder / "preset.yaml"
         source = source if source.is_file() else "nano"  # released before presets were kept with the weights
-    named = dict(read_preset(source).get("parts") or {})
-    named |= renamed
+    named = (read_preset(source).get("parts") or {}) | renamed
     config = load_config(source)
     if "unit_generator" not in named and "unit_generator" not in made:
-        raise ConfigError(
-            f"preset {str(source)!r} has no weights of its own; give the folder of a checkpoint in its layout"
-        )
-    packaged = Path(str(resources.files("exomni"))) / "weights" / str(source)
-    where = packaged if weights is None else Path(weights)
+        raise ConfigError(f"preset {str(source)!r} has no weights of its own; give the folder of a published checkpoint")
+    where = Path(weights or str(resources.files("exomni") / "weights" / "nano"))  # a YAML file has none of its own
     from .nano.weights import read_facts
 
     facts = read_facts(where, str(folder if folder.is_dir() else source))

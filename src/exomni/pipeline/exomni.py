@@ -52,7 +52,7 @@ class ExOmni:
         Args:
             source: name of a preset ("nano"), a YAML file, a folder that `exomni release` wrote, or a folder with a
                 published checkpoint.
-            weights: folder of other weights for the same preset.
+            weights: folder of other weights than the shipped ones.
             **parts: by port (`exomni.parts.loading.PORTS`), a part in place of the model's own, or the name of one.
         Raises:
             ConfigError: no such preset, or one that has no weights of its own.
