@@ -208,7 +208,7 @@ def load_parts(source: str | Path = "nano", *, weights: str | Path | None = None
     named = (read_preset(source).get("parts") or {}) | renamed
     config = load_config(source)
     if "unit_generator" not in named and "unit_generator" not in made:
-        raise ConfigError(f"preset {str(source)!r} has no weights of its own; give the folder of a published checkpoint")
+        raise ConfigError(f"preset {str(source)!r} has no weights of its own; give the folder of a published one")
     where = Path(weights or str(resources.files("exomni") / "weights" / "nano"))  # a YAML file has none of its own
     from .nano.weights import read_facts
 
