@@ -36,7 +36,6 @@ FORBIDDEN = {
 ALLOWED_WORDS = {
     ("face/", "rest"): "the rest pose of a mesh",
     ("export/bones.py", "rest"): "the rest pose of a skeleton",
-    ("data/teachers/poses.py", "rest"): "the rest pose of a mouth",
 }
 """Where such a word is the field's own: path and word, each with its reason."""
 
