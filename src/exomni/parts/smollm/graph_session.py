@@ -86,7 +86,7 @@ class LLMSession:
     Args:
         folder: holds the graph and the token table.
         n_threads: that work on one token.
-        adapters: low-rank changes of the graph (`llm_graph.adapted`), by name; None for the graph as it is.
+        adapters: low-rank changes of the graph (`graph.adapted`), by name; None for the graph as it is.
     """
 
     def __init__(self, folder: Path, n_threads: int, adapters: Mapping[str, np.ndarray] | None = None):
