@@ -9,7 +9,7 @@ import torch
 from exomni.core.errors import InputError
 from exomni.core.turns import Turn
 from exomni.parts.smollm import chat as chat_module
-from exomni.parts.smollm import session as llm_session
+from exomni.parts.smollm import graph_session as llm_session
 from exomni.parts.smollm.chat import SmolLM
 from exomni.parts.smollm.graph import BLOCK, ZERO_CODE, convert_llama, quantise
 from exomni.parts.smollm.graph_session import EMBEDDINGS_FILE, GRAPH_FILE, TOKENIZER_FILE

@@ -77,10 +77,7 @@ class Writer(Protocol):
 class Reader(Protocol):
     """Reads texts into the hidden states that fusion was trained on."""
 
-    @property
-    def stamp(self) -> str:
-        """Names the LLM whose states they are, for data that is made of them."""
-        ...
+    stamp: str  # names the LLM whose states they are, for data that is made of them
 
     def read(self, text: str, prompt: str = "", before: str = "") -> Clause:
         """A clause of a given reply with its hidden states.
@@ -93,10 +90,7 @@ class Reader(Protocol):
 class FeatureEncoder(Protocol):
     """Speech to encoder features, 50 a second."""
 
-    @property
-    def d_model(self) -> int:
-        """Width of a feature."""
-        ...
+    d_model: int  # width of a feature
 
     def __call__(self, samples: np.ndarray) -> Tensor:
         """Features of a clip, float32 [N] at 16 kHz of at most 30 s: float32 [T_50hz, D], T_50hz a multiple of 4."""
@@ -142,10 +136,7 @@ class SpeechListener(Protocol):
 class Voice(Protocol):
     """Text to phonemes, and units to sound."""
 
-    @property
-    def sample_rate(self) -> int:
-        """Samples a second of `speak`."""
-        ...
+    sample_rate: int  # samples a second of `speak`
 
     def phonemes(self, text: str) -> list[str]:
         """Phonemes of a text in pieces that are spoken in one go; none where nothing in it can be said."""
@@ -226,10 +217,7 @@ class RecordingTokenizer(Protocol):
 class FaceMaker(Protocol):
     """Units and their hidden states to blendshapes, all frames at once."""
 
-    @property
-    def unit_multiple(self) -> int:
-        """Units on which a face that is decoded in pieces may begin."""
-        ...
+    unit_multiple: int  # units on which a face that is decoded in pieces may begin
 
     @property
     def reach_units(self) -> int:
@@ -252,10 +240,7 @@ class FaceMaker(Protocol):
 class VoiceActivity(Protocol):
     """How likely somebody speaks, window by window."""
 
-    @property
-    def window_samples(self) -> int:
-        """Samples at 16 kHz that are judged at once."""
-        ...
+    window_samples: int  # samples at 16 kHz that are judged at once
 
     def start(self) -> Any:
         """The state before the first window of a recording."""

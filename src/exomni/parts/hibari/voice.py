@@ -9,6 +9,7 @@ makes a waveform of; it is the vocoder of the `nano` speech decoder.
 import re
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,7 @@ class Phonemizer:
     """Text to phoneme ids with the voice's own G2P: numbers, names and rare words come out right."""
 
     @cached_property
-    def _hibari(self):
+    def _hibari(self) -> Any:
         from hibari import Hibari
 
         # The constructor would open the whole graph, of which only the text side is wanted here.

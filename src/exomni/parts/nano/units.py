@@ -1,6 +1,6 @@
 """The paced unit generator behind its port, and the unit tokenizer for recordings."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -70,7 +70,7 @@ class FeatureTokenizer:
         encoder: gives the speech encoder; called when the first recording comes.
     """
 
-    def __init__(self, network: UnitTokenizer, encoder):
+    def __init__(self, network: UnitTokenizer, encoder: Callable[[], FeatureEncoder]):
         self.network, self._encoder = network, encoder
 
     def prepare(self) -> None:
@@ -85,8 +85,7 @@ class FeatureTokenizer:
 
     def units(self, samples: np.ndarray) -> Tensor:
         """Units of a whole clip, float32 [N] at 16 kHz: int64 [T_unit]."""
-        encoder: FeatureEncoder = self._encoder()
-        return self.units_of(encoder(samples))
+        return self.units_of(self._encoder()(samples))
 
     def stream(self, pieces: Iterable[np.ndarray]) -> Iterator[Tensor]:
         """Units of a recording as it comes, as soon as all that the tokenizer looks at is there."""

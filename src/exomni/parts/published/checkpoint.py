@@ -312,7 +312,7 @@ def _named_config(folder: Path, name: str | None) -> Fields:
     return next((_read_json(file) for file in files if file.is_file()), {})
 
 
-def _read_tokenizer(folder: Path):
+def _read_tokenizer(folder: Path) -> Any:
     if not any((folder / name).is_file() for name in ("vocab.json", "tokenizer.json")):
         return None
     from transformers import Qwen2Tokenizer

@@ -117,12 +117,7 @@ class FlowVoice:
     """
 
     def __init__(self, decoder: PublishedSpeechDecoder):
-        self._decoder = decoder
-
-    @property
-    def sample_rate(self) -> int:
-        """22,050 for the published weights."""
-        return self._decoder.sample_hz
+        self._decoder, self.sample_rate = decoder, decoder.sample_hz  # 22,050 for the published weights
 
     def phonemes(self, text: str) -> list[str]:
         """None: the published model reads tokens."""

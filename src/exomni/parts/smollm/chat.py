@@ -54,7 +54,7 @@ class SmolLM:
         self._lock = Lock()
 
     def use_adapters(self, adapters: Mapping[str, np.ndarray]) -> None:
-        """Have turns with vectors of speech read through low-rank adapters (`llm_graph.adapted`)."""
+        """Have turns with vectors of speech read through low-rank adapters (`graph.adapted`)."""
         self._adapted = LLMSession(self._folder, self._n_threads, adapters)
         with self._lock:
             self._idle.clear()  # they hold speech as it was read without

@@ -5,9 +5,10 @@ step. ONNX Runtime multiplies with 8-bit blocks as they are stored, holds the ca
 states, which ready-made engines keep to themselves. Activations are rounded to 8 bits too, 32 at a time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ class LlamaSizes:
     norm_eps: float
 
     @classmethod
-    def of(cls, reader) -> "LlamaSizes":
+    def of(cls, reader: Any) -> "LlamaSizes":
         """Sizes in an open `gguf.GGUFReader`."""
         names = {
             "n_layers": "block_count", "d_model": "embedding_length", "n_heads": "attention.head_count",
@@ -172,7 +173,9 @@ class _Llama:
     def integers(self, name: str, *values: list[int]) -> list[str]:
         return [self.constant(f"{name}_{i}", np.array(v, np.int64)) for i, v in enumerate(values)]
 
-    def node(self, kind: str, inputs: list[str], outputs: list[str] | None = None, domain: str = "", **attributes):
+    def node(
+        self, kind: str, inputs: list[str], outputs: list[str] | None = None, domain: str = "", **attributes: Any
+    ) -> str:
         """Add a node; gives the name of its first output."""
         from onnx import helper
 
@@ -203,7 +206,9 @@ class _Llama:
                   epsilon=epsilon)  # fmt: skip
         return normed, outputs[-1]
 
-    def layer(self, layer: int, weight, residual: str, sublayer: str | None) -> tuple[str, str]:
+    def layer(
+        self, layer: int, weight: Callable[[str], np.ndarray], residual: str, sublayer: str | None
+    ) -> tuple[str, str]:
         """One layer; gives what its last sublayer made, which nobody has added yet, and the sum of all before."""
         block, sizes = f"blk.{layer}", self.sizes
         normed, residual = self.add_norm(residual, sublayer, weight(f"{block}.attn_norm"), f"{block}.attn_norm")
@@ -226,7 +231,7 @@ class _Llama:
         opened = self.node("QuickGelu", [gate], None, _CONTRIB, alpha=1.0)  # with alpha 1 it is SiLU
         return self.linear(self.node("Mul", [opened, up]), weight(f"{block}.ffn_down"), f"{block}.ffn_down"), residual
 
-    def model(self):
+    def model(self) -> Any:
         """The finished `onnx.ModelProto`."""
         from onnx import TensorProto, helper
 

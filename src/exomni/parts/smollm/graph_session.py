@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -86,7 +87,7 @@ class LLMSession:
     Args:
         folder: holds the graph and the token table.
         n_threads: that work on one token.
-        adapters: low-rank changes of the graph (`llm_graph.adapted`), by name; None for the graph as it is.
+        adapters: low-rank changes of the graph (`graph.adapted`), by name; None for the graph as it is.
     """
 
     def __init__(self, folder: Path, n_threads: int, adapters: Mapping[str, np.ndarray] | None = None):
@@ -107,7 +108,7 @@ class LLMSession:
         rows = [OrtValue.ortvalue_from_numpy(np.zeros(shape, np.float32)) for _ in range(2 * self._n_layers)]
         return KVCache(rows, capacity)
 
-    def _binding(self, cache: KVCache):
+    def _binding(self, cache: KVCache) -> Any:
         """The cache's place in this session; another session of the same sizes may have one too."""
         if self not in cache.bindings:
             binding = cache.bindings[self] = self._session.io_binding()
@@ -165,7 +166,7 @@ class LLMSession:
         return torch.cat(found).numpy()
 
     @cached_property
-    def _head(self):
+    def _head(self) -> Any:
         """The LLM's head, to which the word embeddings are tied, float32 [D, n_tokens]: 113 MB for SmolLM2-135M."""
         import torch
 
@@ -207,7 +208,7 @@ class LLMSession:
         return ForwardOutput(states[0], logits[0, 0])
 
 
-def _take_outputs(binding) -> None:
+def _take_outputs(binding: Any) -> None:
     """Have new arrays made for the outputs beside the cache; bound first, they come first."""
     binding.bind_output(STATES)
     binding.bind_output(LOGITS)

@@ -3,6 +3,7 @@
 import shutil
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ def read_ctranslate2(paths: list[Path]) -> dict[str, np.ndarray]:
     data = memoryview(b"".join(p.read_bytes() for p in paths))
     offset = 0
 
-    def take(form: str):
+    def take(form: str) -> Any:
         nonlocal offset
         values = struct.unpack_from("<" + form, data, offset)
         offset += struct.calcsize("<" + form)
