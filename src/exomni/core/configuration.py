@@ -22,7 +22,8 @@ C = TypeVar("C", bound=StrictConfig)
 def read_yaml(source: str | Path, folder: str, what: str) -> Any:
     """What is in a YAML file that ships with exomni, by its name, or in one by path.
 
-    `base: NAME` in it names another; then it holds only what differs: entries of its sections take the place of those.
+    `base: NAME` in it names one that ships; then it holds only what differs: entries of its sections take the place of
+    those.
 
     Args:
         source: a name in `folder`, or a path.
@@ -31,7 +32,8 @@ def read_yaml(source: str | Path, folder: str, what: str) -> Any:
     Raises:
         ConfigError: no such file, or not YAML.
     """
-    packaged = resources.files("exomni").joinpath(*folder.split("/"), f"{source}.yaml")
+    shipped = Path(str(resources.files("exomni"))).joinpath(*folder.split("/"))
+    packaged = shipped / f"{source}.yaml"
     file = packaged if packaged.is_file() else Path(source)
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -39,8 +41,10 @@ def read_yaml(source: str | Path, folder: str, what: str) -> Any:
         raise ConfigError(f"'{source}' is neither {what} nor a file") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{source}: {error}") from error
-    base = read_yaml(str(values.pop("base")), folder, what) if isinstance(values, dict) and "base" in values else {}
-    for name, section in base.items():
+    base = values.pop("base", None) if isinstance(values, dict) else None
+    if base is not None and (base == source or not (shipped / f"{base}.yaml").is_file()):
+        raise ConfigError(f"{source}: {base!r} is no base; give the name of {what}")
+    for name, section in (read_yaml(base, folder, what) if base is not None else {}).items():
         own = values.setdefault(name, section)
         values[name] = section | own if isinstance(section, dict) and isinstance(own, dict) else own
     return values
