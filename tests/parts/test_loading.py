@@ -65,7 +65,7 @@ def test_a_preset_holds_only_what_differs_from_its_base(monkeypatch, tmp_path):
     assert mine.config.language_model == nano.config.language_model.model_copy(update={"n_layers": 29})
     assert mine.config.unit_generator == nano.config.unit_generator
     preset.write_text("base: nobody\n")
-    with pytest.raises(ConfigError, match="'nobody' is neither a preset"):
+    with pytest.raises(ConfigError, match="'nobody' is no base"):
         load_parts(preset)
 
 
