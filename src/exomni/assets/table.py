@@ -123,7 +123,7 @@ ASSETS: dict[str, Asset] = {
             1289603,
             PackageFile("silero-vad==6.2.3", (("silero_vad", "data/silero_vad_16k_op15.onnx"),)),
             None,
-            "hears when somebody speaks",
+            "tells speech from silence",
         ),
         _shipped("unit_tokenizer", "117ae6bc85e42f40525db40e351e87252112f3f6cbb1abaf9ef0d3f187878af7", 5145036),
         _shipped("speech_decoder", "29916471fe045034dff9949516e100d227993f480c587ea7ffe468479082914e", 12949840),

@@ -49,7 +49,7 @@ def _check_recording(path: Path) -> None:
 def talk(
     text: Annotated[str | None, typer.Argument(help="What you say to it; before --audio, if both are given.")] = None,
     audio: Annotated[Path | None, typer.Option(help="A recording of what you say: wav, mp3, m4a, webm, flac…")] = None,
-    listen: Annotated[str | None, typer.Option(help="How the recording is heard: native or transcribe.")] = None,
+    listen: Annotated[str | None, typer.Option(help="How the recording is read: native or transcribe.")] = None,
     out: Out = Path("out"),
     emotion: Emotion = None,
     seed: Seed = 0,

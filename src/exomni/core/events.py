@@ -21,7 +21,7 @@ class TextEvent:
 
 @dataclass(frozen=True)
 class TranscriptEvent:
-    """What was heard, before the reply to it; for display.
+    """The transcript of a spoken turn, before the reply to it; for display.
 
     Attributes:
         text: the user's turn in words, typed parts included.

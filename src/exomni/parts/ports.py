@@ -1,7 +1,7 @@
 """What a pipeline is put together from: one protocol for each part, and the dataclasses that pass between them.
 
 A part is anything with the methods of its port; `exomni.parts.loading` builds the parts that a preset names, and
-`ExOmni(Parts(...))` takes parts that somebody else has built. The text of a reply comes from a `Writer`, which may be
+`ExOmni(Parts(...))` takes parts that were built elsewhere. The text of a reply comes from a `Writer`, which may be
 any LLM; the hidden states that fusion was trained on come from a `Reader`. An LLM of ours is both.
 
 Shapes: T_llm tokens of the LLM, T_unit speech units, T_frame face frames, D width, K = 52 blendshapes.
@@ -238,7 +238,7 @@ class FaceMaker(Protocol):
 
 
 class VoiceActivity(Protocol):
-    """How likely somebody speaks, window by window."""
+    """How likely there is speech, window by window."""
 
     window_samples: int  # samples at 16 kHz that are judged at once
 

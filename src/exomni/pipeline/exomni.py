@@ -29,7 +29,7 @@ MAX_PROMPT_CHARS = 8_000
 MAX_SEED = 2**62
 """Largest seed; each clause counts on from it."""
 _BLOCK = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*•#>|]|\d{1,3}[.)])\s)")
-"""Where a text has a break that is heard: blank lines and list marks; other line ends only wrap."""
+"""Where a text has a break that speech keeps: blank lines and list marks; other line ends only wrap."""
 
 Prompt = str | Path | np.ndarray | Sequence
 """A question: text, a recording, a list of both, or turns of a conversation."""

@@ -57,7 +57,7 @@ def read_input_audio(
 
 
 def _spans(samples: np.ndarray, activity: VoiceActivity) -> list[tuple[int, int]]:
-    """Where somebody speaks: (start, stop) of every stretch without a pause.
+    """Where there is speech: (start, stop) of every stretch without a pause.
 
     Raises:
         NoSpeechError: nowhere.

@@ -22,7 +22,7 @@ QUESTION_TOKENS = 256
 CACHE_TOKENS = 2 * CONTEXT_TOKENS
 """Room for a full context and a reply as long."""
 MAX_CACHES = 4
-"""Conversations that are remembered while others are held."""
+"""Conversations whose KV caches are kept while others are held."""
 MAX_THREADS = 4
 """More have nothing to share of a token's work."""
 TOKENS_AFTER = 2
@@ -111,7 +111,7 @@ class SmolLM:
     def prefill(self, turns: Sequence[Turn]) -> Iterator[None]:
         """Read the reply that a conversation ends with, so that the answer to what comes next begins sooner.
 
-        Nothing is read where the conversation before it is not remembered any more.
+        Nothing is done where no KV cache holds the conversation before it any more.
 
         Args:
             turns: the conversation, of two turns at least; the last is the assistant's.
